@@ -1,0 +1,3 @@
+//! Battery state estimation for controllers.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Reading measured runs and data-set folders.

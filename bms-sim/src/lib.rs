@@ -1,0 +1,3 @@
+//! From lab data to a scored state of charge.
+
+pub mod data;

@@ -1,0 +1,1 @@
+//! Plant models of battery cells.
