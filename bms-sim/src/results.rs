@@ -1,0 +1,154 @@
+//! What `bms verify` found, in the shape of `report/results.json`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cell_file::{CellFile, Chemistry};
+
+/// The whole outcome of one `bms verify`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Results {
+    /// Version of the program.
+    pub version: String,
+    /// One per scored run and condition.
+    pub cases: Vec<Case>,
+    /// Estimator variants with one part removed, on the same runs and seeds.
+    pub ablations: Vec<Ablation>,
+    /// Recorded bounds and what was reached.
+    pub bounds: Vec<BoundCheck>,
+    /// What was skipped and why.
+    pub notes: Vec<String>,
+}
+
+/// One run under one start error, sensor corner and current offset.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Case {
+    /// Data set, e.g. `physics/nmc_m50/soh100` or `data/lg_18650hg2`.
+    pub dataset: String,
+    /// Chemistry family.
+    pub chemistry: Chemistry,
+    /// True for measured cells, false for physics plants.
+    pub measured: bool,
+    /// Age label, e.g. `soh100`.
+    pub age: String,
+    /// Ambient temperature in degC.
+    pub temperature_c: f64,
+    /// Profile name, e.g. `US06`.
+    pub profile: String,
+    /// Run file, relative to the data set.
+    pub file: String,
+    /// Error of the SOC that the estimators were started with, in points (percent of SOC).
+    pub start_error_points: f64,
+    /// `ideal`, `good` or `limit`.
+    pub sensors: String,
+    /// Added current offset in A, positive on discharge.
+    pub current_offset_a: f64,
+    /// Capacity given to the estimators in Ah.
+    pub capacity_ah: f64,
+    /// True when that capacity is the present one, false when it is the new cell's.
+    pub capacity_known: bool,
+    /// Scores of `bms-core`.
+    pub bms: Score,
+    /// Scores of the plain coulomb counter.
+    pub coulomb_counter: Score,
+    /// Scores of the textbook 2-RC EKF.
+    pub textbook_ekf: Score,
+    /// Downsampled time series for the plots, when kept.
+    #[serde(skip)]
+    pub trace: Option<Trace>,
+    /// CSV behind the trace, relative to the report folder.
+    pub trace_file: Option<String>,
+}
+
+/// Errors of one estimator over one run, all in points of SOC.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// Largest |error| after the excluded start.
+    pub max_points: f64,
+    /// 99th percentile of |error| after the excluded start.
+    pub p99_points: f64,
+    /// Root mean square error after the excluded start.
+    pub rmse_points: f64,
+    /// Seconds after which |error| entered 3 points and never left; `None` when it never did.
+    pub convergence_s: Option<f64>,
+    /// Share of scored time inside the own 3-sigma band, 0..1; `None` for estimators without a band.
+    pub coverage: Option<f64>,
+    /// Signed error at the end.
+    pub end_points: f64,
+    /// Hours scored.
+    pub scored_h: f64,
+}
+
+/// Time series kept for plots (at most about 2000 points).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Trace {
+    /// Seconds from the start of the run.
+    pub time_s: Vec<f64>,
+    /// Reference SOC, fraction.
+    pub soc_true: Vec<f64>,
+    /// `bms-core`'s SOC, fraction.
+    pub soc: Vec<f64>,
+    /// `bms-core`'s standard deviation, fraction.
+    pub soc_std: Vec<f64>,
+    /// Coulomb counter's SOC, fraction.
+    pub soc_coulomb_counter: Vec<f64>,
+    /// Textbook EKF's SOC, fraction.
+    pub soc_textbook_ekf: Vec<f64>,
+    /// Measured voltage in V.
+    pub voltage_v: Vec<f64>,
+    /// Measured current in A, positive on discharge.
+    pub current_a: Vec<f64>,
+    /// Measured temperature in degC.
+    pub temperature_c: Vec<f64>,
+    /// Estimated current offset in A.
+    pub current_bias_a: Vec<f64>,
+}
+
+/// One estimator variant scored over a fixed group of cases.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ablation {
+    /// What was removed, e.g. `without hysteresis`; the full estimator is `full`.
+    pub variant: String,
+    /// Group of cases, e.g. `LFP, wrong start`.
+    pub group: String,
+    /// Number of cases.
+    pub cases: usize,
+    /// Mean over the cases of the RMSE, in points.
+    pub rmse_points: f64,
+    /// Mean over the cases of the maximum, in points.
+    pub mean_max_points: f64,
+    /// Largest maximum, in points.
+    pub worst_max_points: f64,
+    /// Mean coverage of the 3-sigma band, 0..1.
+    pub coverage: f64,
+}
+
+/// A recorded bound and the value reached.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BoundCheck {
+    /// What is bounded.
+    pub name: String,
+    /// Value reached.
+    pub value: f64,
+    /// Bound (inclusive).
+    pub bound: f64,
+    /// Unit, e.g. `points`.
+    pub unit: String,
+    /// Whether the bound holds.
+    pub ok: bool,
+}
+
+/// One identified cell for the report's identification section.
+#[derive(Debug, Clone)]
+pub struct IdentifiedCell {
+    /// Data set it was identified from.
+    pub dataset: String,
+    /// The cell.
+    pub cell: CellFile,
+    /// Cell file, relative to the report folder.
+    pub cell_file: String,
+}
+
+/// The targets of the acceptance protocol that this step scores.
+pub const TARGET_POINTS: f64 = 3.0;
+/// Share of samples that must lie inside the own 3-sigma band.
+pub const TARGET_COVERAGE: f64 = 0.99;
