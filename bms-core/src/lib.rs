@@ -1,3 +1,50 @@
-//! Battery state estimation for controllers.
+//! Battery state estimation for controllers: `no_std`, no heap, no panic, no unsafe code.
+//!
+//! The parts, in the order in which data flows through them:
+//!
+//! | Module | What it does |
+//! |---|---|
+//! | [`measurement`] | what the front end read, each value with its validity |
+//! | [`clock`] | time steps from a wrapping millisecond counter |
+//! | [`cell`] | parameter tables of one cell type over temperature and SOC, and the voltage they predict |
+//! | [`charge`] | exact integer charge counting |
+//! | [`ud`] | the covariance in factored form, which cannot lose positive definiteness |
+//! | [`tuning`] | the one frozen set of filter constants per chemistry |
+//! | [`soc`] | the state-of-charge estimator of one cell (extended Kalman filter) |
+//! | [`pack`] | N cells in series that share one current sensor |
+//!
+//! # Sign and units
+//! Current is **positive on discharge**. Volts, amperes, seconds, degrees Celsius, ohms; capacity in ampere-hours;
+//! SOC as a fraction 0..1. Arithmetic is `f32`; charge is an integer.
+//!
+//! # Example
+//! ```
+//! use bms_core::{example, measurement::Measurement, soc::SocEstimator, tuning::Tuning};
+//!
+//! let cell = example::NMC_5AH;                       // `const` tables; yours come from `bms identify`
+//! let mut estimator = SocEstimator::new(cell, Tuning::NMC, 5.0, 0.80)?;
+//! for _ in 0..60 {
+//!     let reading = Measurement::new(3.90, 2.5, 25.0); // volts, amperes (discharge), degC
+//!     let estimate = estimator.step(&reading, 1.0);
+//!     assert!(estimate.soc.value > 0.0 && estimate.soc.value < 1.0);
+//! }
+//! # Ok::<(), bms_core::cell::ParameterError>(())
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::float_cmp))]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod cell;
+pub mod charge;
+pub mod clock;
+pub mod example;
+pub mod measurement;
+pub mod pack;
+pub mod soc;
+pub mod tuning;
+pub mod ud;
+
+mod math;

@@ -1,0 +1,385 @@
+//! Parameter tables of one cell type, and the voltage that they predict.
+//!
+//! Enhanced self-correcting cell model (Plett 2015, "Battery Management Systems, Volume I: Battery Modeling", ch. 2),
+//! with a charge-transfer term for cold cells:
+//!
+//! ```text
+//! v = OCV(z, T) + M(z, T) h + e - R0 i - Rct i_ct asinh(i / i_ct) - v1 - v2
+//! dz/dt  = -η i / (3600 Q)
+//! dvk/dt = -vk / τk + Rk i / τk                              k = 1, 2
+//! dh/dt  = -|i| γ / (3600 Q) (h + sign(i))
+//! ```
+//!
+//! | Symbol | Meaning | Unit |
+//! |---|---|---|
+//! | z | state of charge | 1 |
+//! | i | current, positive on discharge | A |
+//! | OCV, M | mean of the two open-circuit branches, half their gap | V |
+//! | h | hysteresis state, -1 after a long discharge, +1 after a long charge | 1 |
+//! | e | slowly varying error of this model (see [`crate::soc`]) | V |
+//! | Rct, i_ct | charge-transfer resistance at zero current, current scale of its asinh law (Butler-Volmer) | Ω, A |
+
+use crate::math::{abs, bound};
+
+/// Lowest and highest SOC that the tables are extended to, in a straight line.
+pub(crate) const SOC_RANGE: (f32, f32) = (-0.05, 1.05);
+
+/// Tables of one cell type; borrowed, so that they may be `const` in flash or owned by a simulator.
+///
+/// Two-dimensional tables are row-major: one row per temperature, columns are SOC 0..1 in equal steps. The number of
+/// columns is the same for `ocv_v` and `hysteresis_v`, and the same for all resistances and time constants.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CellTables<'a> {
+    /// Reference capacity of a new cell in Ah.
+    pub capacity_ah: f32,
+    /// Charge out over charge in, 0.9..=1.
+    pub coulombic_efficiency: f32,
+    /// Lower cut-off voltage in V.
+    pub v_min: f32,
+    /// Upper cut-off voltage in V.
+    pub v_max: f32,
+    /// Temperatures of the rows in degC, ascending.
+    pub temperature_c: &'a [f32],
+    /// Mean open-circuit voltage in V, rising with SOC.
+    pub ocv_v: &'a [f32],
+    /// Half the gap between the open-circuit branches in V.
+    pub hysteresis_v: &'a [f32],
+    /// Ohmic resistance in ohm.
+    pub r0_ohm: &'a [f32],
+    /// Charge-transfer resistance at zero current in ohm.
+    pub rct_ohm: &'a [f32],
+    /// Resistance of the fast RC pair in ohm.
+    pub r1_ohm: &'a [f32],
+    /// Time constant of the fast RC pair in s.
+    pub tau1_s: &'a [f32],
+    /// Resistance of the slow RC pair in ohm.
+    pub r2_ohm: &'a [f32],
+    /// Time constant of the slow RC pair in s.
+    pub tau2_s: &'a [f32],
+    /// Current scale of the asinh law in A, one per temperature.
+    pub i_ct_a: &'a [f32],
+    /// Standard deviation of the model's slow voltage error in V, one per temperature.
+    pub model_error_v: &'a [f32],
+    /// Rate of the hysteresis state per full charge throughput.
+    pub hysteresis_gamma: f32,
+}
+
+/// Why a set of tables cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ParameterError {
+    /// Capacity is not a positive finite number.
+    Capacity,
+    /// Coulombic efficiency is outside 0.9..=1.
+    CoulombicEfficiency,
+    /// The cut-off voltages are not `0 <= v_min < v_max <= 10`.
+    VoltageLimits,
+    /// No temperature row, or temperatures not ascending.
+    Temperatures,
+    /// A table has the wrong number of entries; the name of its field follows.
+    Shape(&'static str),
+    /// A table holds a value that the quantity cannot have; the name of its field follows.
+    Value(&'static str),
+    /// The open-circuit voltage falls with SOC somewhere.
+    OcvNotRising,
+    /// The start SOC is not a number in 0..=1.
+    InitialSoc,
+}
+
+impl core::fmt::Display for ParameterError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Capacity => f.write_str("capacity is not a positive number"),
+            Self::CoulombicEfficiency => f.write_str("coulombic efficiency is outside 0.9..=1"),
+            Self::VoltageLimits => f.write_str("cut-off voltages are not 0 <= v_min < v_max <= 10 V"),
+            Self::Temperatures => f.write_str("temperatures are missing or not ascending"),
+            Self::Shape(table) => write!(f, "table `{table}` has the wrong number of entries"),
+            Self::Value(table) => write!(f, "table `{table}` holds an impossible value"),
+            Self::OcvNotRising => f.write_str("table `ocv_v` falls with SOC"),
+            Self::InitialSoc => f.write_str("start SOC is not a number in 0..=1"),
+        }
+    }
+}
+
+impl core::error::Error for ParameterError {}
+
+/// Row of a table and how far towards the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Position {
+    index: usize,
+    fraction: f32,
+}
+
+/// The equivalent circuit's parameters at one temperature and SOC.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct CircuitPoint {
+    /// Ohmic resistance in ohm.
+    pub r0_ohm: f32,
+    /// Charge-transfer resistance at zero current in ohm.
+    pub rct_ohm: f32,
+    /// Current scale of the asinh law in A.
+    pub i_ct_a: f32,
+    /// Resistance of the fast pair in ohm.
+    pub r1_ohm: f32,
+    /// Time constant of the fast pair in s.
+    pub tau1_s: f32,
+    /// Resistance of the slow pair in ohm.
+    pub r2_ohm: f32,
+    /// Time constant of the slow pair in s.
+    pub tau2_s: f32,
+    /// Standard deviation of the model's slow error in V.
+    pub model_error_v: f32,
+}
+
+impl CircuitPoint {
+    /// Voltage drop in V that follows the current without delay, and its slope in ohm.
+    #[must_use]
+    pub fn instant_drop(&self, current_a: f32) -> (f32, f32) {
+        let mut drop = self.r0_ohm * current_a;
+        let mut slope = self.r0_ohm;
+        if self.rct_ohm > 0.0 {
+            let x = current_a / self.i_ct_a;
+            drop += self.rct_ohm * self.i_ct_a * libm::asinhf(x);
+            slope += self.rct_ohm / libm::sqrtf(1.0 + x * x);
+        }
+        (drop, slope)
+    }
+}
+
+/// Open-circuit voltage at one temperature and SOC.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct OcvPoint {
+    /// Mean of the branches in V.
+    pub ocv_v: f32,
+    /// Half the gap between them in V.
+    pub hysteresis_v: f32,
+}
+
+/// Checked [`CellTables`], ready for look-ups that cannot fail.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CellModel<'a> {
+    tables: CellTables<'a>,
+    ocv_columns: usize,
+    circuit_columns: usize,
+}
+
+impl<'a> CellModel<'a> {
+    /// Checks shapes and values.
+    ///
+    /// # Errors
+    /// [`ParameterError`] names the first table that cannot be used.
+    pub fn new(tables: CellTables<'a>) -> Result<Self, ParameterError> {
+        let t = &tables;
+        if !(t.capacity_ah.is_finite() && t.capacity_ah > 0.0) {
+            return Err(ParameterError::Capacity);
+        }
+        if !(0.9..=1.0).contains(&t.coulombic_efficiency) {
+            return Err(ParameterError::CoulombicEfficiency);
+        }
+        if !(t.v_min >= 0.0 && t.v_min < t.v_max && t.v_max <= 10.0) {
+            return Err(ParameterError::VoltageLimits);
+        }
+        let rows = t.temperature_c.len();
+        let ascending = t.temperature_c.iter().zip(t.temperature_c.iter().skip(1)).all(|(a, b)| a < b);
+        if rows == 0 || !ascending || !t.temperature_c.iter().all(|x| (-80.0..=150.0).contains(x)) {
+            return Err(ParameterError::Temperatures);
+        }
+        let columns = |name, table: &[f32]| match table.len().checked_div(rows) {
+            Some(n) if n >= 2 && n.checked_mul(rows) == Some(table.len()) => Ok(n),
+            _ => Err(ParameterError::Shape(name)),
+        };
+        let ocv_columns = columns("ocv_v", t.ocv_v)?;
+        let circuit_columns = columns("r0_ohm", t.r0_ohm)?;
+        let check = |name, table: &[f32], n: usize, lo: f32, hi: f32| {
+            if Some(table.len()) != n.checked_mul(rows) {
+                Err(ParameterError::Shape(name))
+            } else if !table.iter().all(|x| (lo..=hi).contains(x)) {
+                Err(ParameterError::Value(name))
+            } else {
+                Ok(())
+            }
+        };
+        check("ocv_v", t.ocv_v, ocv_columns, 0.0, 10.0)?;
+        check("hysteresis_v", t.hysteresis_v, ocv_columns, 0.0, 1.0)?;
+        check("r0_ohm", t.r0_ohm, circuit_columns, 0.0, 100.0)?;
+        check("rct_ohm", t.rct_ohm, circuit_columns, 0.0, 100.0)?;
+        check("r1_ohm", t.r1_ohm, circuit_columns, 0.0, 100.0)?;
+        check("tau1_s", t.tau1_s, circuit_columns, 0.01, 1e5)?;
+        check("r2_ohm", t.r2_ohm, circuit_columns, 0.0, 100.0)?;
+        check("tau2_s", t.tau2_s, circuit_columns, 0.01, 1e6)?;
+        check("i_ct_a", t.i_ct_a, 1, 1e-4, 1e6)?;
+        check("model_error_v", t.model_error_v, 1, 1e-5, 1.0)?;
+        if !(0.0..=1e5).contains(&t.hysteresis_gamma) {
+            return Err(ParameterError::Value("hysteresis_gamma"));
+        }
+        let rising = |row: &[f32]| row.iter().zip(row.iter().skip(1)).all(|(a, b)| a <= b);
+        if !t.ocv_v.chunks(ocv_columns).all(rising) {
+            return Err(ParameterError::OcvNotRising);
+        }
+        Ok(Self { tables, ocv_columns, circuit_columns })
+    }
+
+    /// The tables.
+    #[must_use]
+    pub const fn tables(&self) -> &CellTables<'a> {
+        &self.tables
+    }
+
+    fn row(&self, temperature_c: f32) -> Position {
+        let t = self.tables.temperature_c;
+        let mut index = 0;
+        while let (Some(_), Some(&upper)) = (t.get(index + 2), t.get(index + 1)) {
+            if temperature_c < upper {
+                break;
+            }
+            index += 1;
+        }
+        match (t.get(index), t.get(index + 1)) {
+            (Some(&lo), Some(&hi)) => Position { index, fraction: bound((temperature_c - lo) / (hi - lo), 0.0, 1.0) },
+            _ => Position { index, fraction: 0.0 },
+        }
+    }
+
+    /// Column below `soc`; the fraction leaves 0..1 outside the table, which continues its last step in a straight line.
+    fn column(soc: f32, columns: usize) -> Position {
+        let last = columns.saturating_sub(2);
+        let x = bound(soc, SOC_RANGE.0, SOC_RANGE.1) * columns.saturating_sub(1) as f32;
+        let index = (bound(x, 0.0, last as f32) as usize).min(last);
+        Position { index, fraction: x - index as f32 }
+    }
+
+    fn bilinear(table: &[f32], columns: usize, row: Position, column: Position) -> f32 {
+        let at = |r: usize| {
+            let start = r.saturating_mul(columns).saturating_add(column.index);
+            let lo = table.get(start).copied().unwrap_or(0.0);
+            let hi = table.get(start.saturating_add(1)).copied().unwrap_or(lo);
+            lo + (hi - lo) * column.fraction
+        };
+        let lower = at(row.index);
+        if row.fraction == 0.0 { lower } else { lower + (at(row.index + 1) - lower) * row.fraction }
+    }
+
+    fn per_temperature(table: &[f32], row: Position) -> f32 {
+        Self::bilinear(table, 1, row, Position::default())
+    }
+
+    /// Open-circuit voltage and hysteresis at a temperature in degC and an SOC (fraction). Outside the temperature
+    /// range the nearest row holds; SOC is limited to -0.05..=1.05.
+    #[must_use]
+    pub fn ocv(&self, temperature_c: f32, soc: f32) -> OcvPoint {
+        let row = self.row(temperature_c);
+        let column = Self::column(soc, self.ocv_columns);
+        let clamped = Position { fraction: bound(column.fraction, 0.0, 1.0), ..column };
+        OcvPoint {
+            ocv_v: Self::bilinear(self.tables.ocv_v, self.ocv_columns, row, column),
+            hysteresis_v: Self::bilinear(self.tables.hysteresis_v, self.ocv_columns, row, clamped),
+        }
+    }
+
+    /// Mean slope of the open-circuit voltage in V per unit of SOC over `soc - half_width ..= soc + half_width`.
+    ///
+    /// Over a width that matches the uncertainty of `soc`, this is the statistically linearised slope: it sees a knee
+    /// that the uncertainty reaches.
+    #[must_use]
+    pub fn ocv_slope(&self, temperature_c: f32, soc: f32, half_width: f32) -> f32 {
+        let row = self.row(temperature_c);
+        let lo = bound(soc - half_width, SOC_RANGE.0, SOC_RANGE.1);
+        let hi = bound(soc + half_width, SOC_RANGE.0, SOC_RANGE.1);
+        if hi - lo < 1e-4 {
+            return 0.0;
+        }
+        let at = |z| Self::bilinear(self.tables.ocv_v, self.ocv_columns, row, Self::column(z, self.ocv_columns));
+        (at(hi) - at(lo)) / (hi - lo)
+    }
+
+    /// Equivalent-circuit parameters at a temperature in degC and an SOC (fraction), clamped to the tables.
+    #[must_use]
+    pub fn circuit(&self, temperature_c: f32, soc: f32) -> CircuitPoint {
+        let t = &self.tables;
+        let n = self.circuit_columns;
+        let row = self.row(temperature_c);
+        let column = Self::column(bound(soc, 0.0, 1.0), n);
+        let at = |table| Self::bilinear(table, n, row, column);
+        CircuitPoint {
+            r0_ohm: at(t.r0_ohm),
+            rct_ohm: at(t.rct_ohm),
+            i_ct_a: Self::per_temperature(t.i_ct_a, row),
+            r1_ohm: at(t.r1_ohm),
+            tau1_s: at(t.tau1_s),
+            r2_ohm: at(t.r2_ohm),
+            tau2_s: at(t.tau2_s),
+            model_error_v: Self::per_temperature(t.model_error_v, row),
+        }
+    }
+
+    /// SOC (fraction, 0..=1) at which the mean open-circuit voltage equals `ocv_v`, by bisection in bounded time.
+    #[must_use]
+    pub fn soc_from_ocv(&self, temperature_c: f32, ocv_v: f32) -> f32 {
+        let (mut lo, mut hi) = (0.0, 1.0);
+        for _ in 0..16 {
+            let middle = 0.5 * (lo + hi);
+            if self.ocv(temperature_c, middle).ocv_v < ocv_v {
+                lo = middle;
+            } else {
+                hi = middle;
+            }
+        }
+        0.5 * (lo + hi)
+    }
+
+    /// True when the temperature lies inside the tables' rows (with 5 K of grace).
+    #[must_use]
+    pub fn covers(&self, temperature_c: f32) -> bool {
+        match (self.tables.temperature_c.first(), self.tables.temperature_c.last()) {
+            (Some(lo), Some(hi)) => abs(temperature_c - bound(temperature_c, *lo, *hi)) <= 5.0,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nodes_are_met_exactly_and_edges_continue_straight() {
+        let m = CellModel::new(example::NMC_5AH).unwrap();
+        let t = m.tables();
+        let n = t.ocv_v.len() / t.temperature_c.len();
+        for (r, &temp) in t.temperature_c.iter().enumerate() {
+            for c in 0..n {
+                let z = c as f32 / (n - 1) as f32;
+                assert!((m.ocv(temp, z).ocv_v - t.ocv_v[r * n + c]).abs() < 1e-5);
+            }
+        }
+        let slope = (m.ocv(25.0, 0.05).ocv_v - m.ocv(25.0, 0.0).ocv_v) / 0.05;
+        assert!((m.ocv(25.0, -0.03).ocv_v - (m.ocv(25.0, 0.0).ocv_v - 0.03 * slope)).abs() < 1e-4);
+    }
+
+    #[test]
+    fn refuses_nonsense() {
+        let good = example::NMC_5AH;
+        let refused = |t: CellTables<'_>| CellModel::new(t).unwrap_err();
+        assert_eq!(refused(CellTables { capacity_ah: f32::NAN, ..good }), ParameterError::Capacity);
+        assert_eq!(refused(CellTables { v_max: 1.0, ..good }), ParameterError::VoltageLimits);
+        assert_eq!(refused(CellTables { temperature_c: &[], ..good }), ParameterError::Temperatures);
+        assert_eq!(refused(CellTables { r1_ohm: &[0.1], ..good }), ParameterError::Shape("r1_ohm"));
+        assert_eq!(refused(CellTables { i_ct_a: &[0.0; 3], ..good }), ParameterError::Value("i_ct_a"));
+        let falling: std::vec::Vec<f32> = good.ocv_v.iter().rev().copied().collect();
+        assert_eq!(refused(CellTables { ocv_v: &falling, ..good }), ParameterError::OcvNotRising);
+    }
+
+    proptest! {
+        #[test]
+        fn look_ups_are_total(bits in any::<[u32; 2]>()) {
+            let m = CellModel::new(example::NMC_5AH).unwrap();
+            let [t, z] = bits.map(f32::from_bits);
+            prop_assert!(m.ocv(t, z).ocv_v.is_finite());
+            prop_assert!(m.ocv_slope(t, z, t).is_finite());
+            prop_assert!(m.circuit(t, z).r0_ohm > 0.0);
+            prop_assert!((0.0..=1.0).contains(&m.soc_from_ocv(t, z)));
+        }
+    }
+}

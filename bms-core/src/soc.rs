@@ -1,0 +1,547 @@
+//! State of charge of one cell: an extended Kalman filter around an exact charge count.
+//!
+//! States: SOC, the two RC voltages `v1`, `v2`, the hysteresis `h`, the slow model error `e` and the current-sensor
+//! offset `b`. The charge itself is counted outside the filter in integers ([`crate::charge`]); the filter moves the
+//! count by corrections, so that no current is too small to count.
+//!
+//! The voltage model is never exact, and its error does not average out from one sample to the next: it belongs to the
+//! SOC, the temperature and the load, and stays for minutes to hours. The filter therefore carries it as a state of its
+//! own, a first-order Gauss-Markov process
+//!
+//! ```text
+//! e' = a e,  a = exp(-dt/τ_e - |ΔSOC|/ℓ_e),  var(e) -> σ² = σ_T² + (κ v_pol)² + (s dOCV/dSOC)²
+//! ```
+//!
+//! (σ_T from identification, κ of the polarisation, s the error of the table along its SOC axis). On a flat
+//! open-circuit voltage σ is worth tens of points of SOC and the filter counts; on a slope it is worth one or two and
+//! the filter corrects. There is no switch for the plateau.
+//!
+//! Sources: Plett (2004), "Extended Kalman filtering for battery management systems of LiPB-based HEV battery packs,
+//! Part 3", J. Power Sources 134; Schmidt (1966) and Jazwinski (1970), "Stochastic Processes and Filtering Theory",
+//! ch. 8 (coloured measurement noise by state augmentation); Bierman (1977) for the factored form ([`crate::ud`]).
+
+use crate::cell::{CellModel, CellTables, CircuitPoint, ParameterError, SOC_RANGE};
+use crate::charge::ChargeCounter;
+use crate::math::{abs, bound, decay, finite_or, sqrt};
+use crate::measurement::Measurement;
+use crate::tuning::Tuning;
+use crate::ud::{N, UdCovariance};
+
+const SOC: usize = 0;
+const V1: usize = 1;
+const V2: usize = 2;
+const HYS: usize = 3;
+const ERR: usize = 4;
+const BIAS: usize = 5;
+
+/// A value with its standard deviation, in the same unit.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Estimated {
+    /// Best estimate.
+    pub value: f32,
+    /// One standard deviation.
+    pub std: f32,
+}
+
+/// What the estimator has to say about its own state; a set of flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Status(u16);
+
+impl Status {
+    /// No usable voltage in this sample: counting only.
+    pub const VOLTAGE_LOST: Self = Self(1);
+    /// No usable current: the last one is held for a while and the band widens.
+    pub const CURRENT_LOST: Self = Self(1 << 1);
+    /// No usable temperature: the last one is held.
+    pub const TEMPERATURE_LOST: Self = Self(1 << 2);
+    /// `dt` was negative or not a number and counted as zero.
+    pub const BAD_TIME_STEP: Self = Self(1 << 3);
+    /// The voltage was too far from the prediction and was not used.
+    pub const INNOVATION_REJECTED: Self = Self(1 << 4);
+    /// The filter widened itself after a series of rejections.
+    pub const RECOVERED: Self = Self(1 << 5);
+    /// Temperature outside the tables' range of validity.
+    pub const OUTSIDE_VALIDITY: Self = Self(1 << 6);
+    /// The voltage counts as an open-circuit voltage after a long rest.
+    pub const AT_REST: Self = Self(1 << 7);
+    /// The end of a full charge set SOC to 1.
+    pub const FULL: Self = Self(1 << 8);
+    /// The count reached the end of the possible range and was held there.
+    pub const SOC_LIMITED: Self = Self(1 << 9);
+
+    /// Whether all flags of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The flags as a number, for a bus or a log.
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    fn set(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// Everything one step tells.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Estimate {
+    /// State of charge, fraction, limited to 0..=1.
+    pub soc: Estimated,
+    /// Offset of the current sensor in A (what it reads too much on discharge).
+    pub current_bias_a: Estimated,
+    /// Voltage that the model predicted for this sample in V.
+    pub predicted_v: f32,
+    /// Measured minus predicted voltage in V (zero without a voltage).
+    pub innovation_v: f32,
+    /// Slow model error in V.
+    pub model_error_v: f32,
+    /// Hysteresis state, -1..=1.
+    pub hysteresis: f32,
+    /// Flags.
+    pub status: Status,
+}
+
+/// State of charge of one cell.
+///
+/// `Clone` and `PartialEq` make saving and restoring exact: a copy goes on bit for bit as the original would.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SocEstimator<'a> {
+    model: CellModel<'a>,
+    tuning: Tuning,
+    capacity_ah: f32,
+    remaining: ChargeCounter,
+    v1: f32,
+    v2: f32,
+    hysteresis: f32,
+    error_v: f32,
+    bias_c: f32,
+    covariance: UdCovariance,
+    circuit: CircuitPoint,
+    looked_up: Option<(f32, f32)>,
+    temperature_c: f32,
+    current_a: f32,
+    current_lost_s: f32,
+    mean_abs_current_a: f32,
+    pending: Pending,
+    started: bool,
+    rest_s: f32,
+    rested_at: Option<f32>,
+    full_s: f32,
+    rejected_s: f32,
+}
+
+/// What has happened since the covariance was last brought up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Pending {
+    dt_s: f32,
+    soc_throughput: f32,
+    lost_charge_soc: f32,
+}
+
+impl<'a> SocEstimator<'a> {
+    /// An estimator for one cell.
+    ///
+    /// `capacity_ah` is the cell's present capacity (the tables' reference capacity for a new cell), `initial_soc` the
+    /// best guess of its SOC (fraction, 0..=1); `tuning.initial_soc_std` says how good a guess it is.
+    ///
+    /// # Errors
+    /// [`ParameterError`] if the tables, the capacity or the start SOC cannot be used.
+    pub fn new(
+        tables: CellTables<'a>,
+        tuning: Tuning,
+        capacity_ah: f32,
+        initial_soc: f32,
+    ) -> Result<Self, ParameterError> {
+        let model = CellModel::new(tables)?;
+        if !(capacity_ah.is_finite() && capacity_ah > 1e-3 && capacity_ah < 1e5) {
+            return Err(ParameterError::Capacity);
+        }
+        if !(0.0..=1.0).contains(&initial_soc) {
+            return Err(ParameterError::InitialSoc);
+        }
+        let mut remaining = ChargeCounter::default();
+        remaining.set_ampere_hours(initial_soc * capacity_ah);
+        let square = |x: f32| x * x;
+        let bias_std = if tuning.parts.bias { tuning.current_bias_std_c } else { 1e-6 };
+        let hysteresis_std = if tuning.parts.hysteresis { 0.6 } else { 1e-4 };
+        let circuit = model.circuit(25.0, initial_soc);
+        let covariance = UdCovariance::diagonal([
+            square(tuning.initial_soc_std),
+            square(0.002),
+            square(0.005),
+            square(hysteresis_std),
+            square(circuit.model_error_v * tuning.model_error_scale),
+            square(bias_std),
+        ]);
+        Ok(Self {
+            model,
+            tuning,
+            capacity_ah,
+            remaining,
+            v1: 0.0,
+            v2: 0.0,
+            hysteresis: 0.0,
+            error_v: 0.0,
+            bias_c: 0.0,
+            covariance,
+            circuit,
+            looked_up: None,
+            temperature_c: 25.0,
+            current_a: 0.0,
+            current_lost_s: 0.0,
+            mean_abs_current_a: 0.0,
+            pending: Pending::default(),
+            started: false,
+            rest_s: 0.0,
+            rested_at: None,
+            full_s: 0.0,
+            rejected_s: 0.0,
+        })
+    }
+
+    /// State of charge as the filter has it, which may leave 0..=1 by up to 5 points.
+    #[must_use]
+    pub fn raw_soc(&self) -> f32 {
+        self.remaining.ampere_hours() / self.capacity_ah
+    }
+
+    /// The factors of the covariance; all positive means positive definite.
+    #[must_use]
+    pub const fn covariance(&self) -> &UdCovariance {
+        &self.covariance
+    }
+
+    /// Takes in one sample; `dt_s` is the time since the previous one (0 for the first).
+    ///
+    /// Bounded time, no allocation. Invalid readings are ordinary: without a voltage it counts, without a current it
+    /// holds the last one for ten seconds and then assumes none while the band widens, without a temperature it holds
+    /// the last one. `dt_s = 0` repeats the estimate.
+    pub fn step(&mut self, sample: &Measurement, dt_s: f32) -> Estimate {
+        let mut status = Status::default();
+        let dt_s = if dt_s >= 0.0 && dt_s.is_finite() {
+            dt_s.min(1e6)
+        } else {
+            status.set(Status::BAD_TIME_STEP);
+            0.0
+        };
+        match sample.temperature_c.valid() {
+            Some(t) => self.temperature_c = t,
+            None => status.set(Status::TEMPERATURE_LOST),
+        }
+        if !self.model.covers(self.temperature_c) {
+            status.set(Status::OUTSIDE_VALIDITY);
+        }
+        let (instant_a, mean_a) = self.currents(sample, dt_s, &mut status);
+        self.count(mean_a, dt_s, &mut status);
+        self.predict(mean_a, dt_s);
+        self.watch_rest(instant_a, dt_s);
+
+        let mut estimate = Estimate { status, ..Estimate::default() };
+        let first = !self.started;
+        self.started = true;
+        if first || self.pending.dt_s >= self.tuning.update_period_s * 0.999 {
+            self.propagate_covariance();
+            self.correct(sample, instant_a, &mut estimate);
+            self.anchor_full(sample, instant_a, &mut estimate);
+            self.covariance.sanitise();
+            self.pending = Pending::default();
+        }
+        self.report(&mut estimate);
+        estimate
+    }
+
+    /// Instantaneous current and the mean since the last sample, both without the learnt offset.
+    fn currents(&mut self, sample: &Measurement, dt_s: f32, status: &mut Status) -> (f32, f32) {
+        let previous = self.current_a;
+        let instant = match (sample.current_a.valid(), sample.mean_current_a.valid()) {
+            (Some(i), _) | (None, Some(i)) => {
+                self.current_lost_s = 0.0;
+                i
+            }
+            (None, None) => {
+                status.set(Status::CURRENT_LOST);
+                self.current_lost_s += dt_s;
+                // What flows unseen is unknown up to about half a capacity per hour.
+                self.pending.lost_charge_soc += 0.5 * dt_s / 3600.0;
+                if self.current_lost_s > 10.0 { 0.0 } else { previous }
+            }
+        };
+        self.current_a = instant;
+        let mean = match sample.mean_current_a.valid() {
+            Some(mean) => mean,
+            None if self.started => 0.5 * (previous + instant),
+            None => instant,
+        };
+        let bias_a = self.bias_c * self.capacity_ah;
+        (instant - bias_a, mean - bias_a)
+    }
+
+    fn count(&mut self, mean_a: f32, dt_s: f32, status: &mut Status) {
+        let efficiency = if mean_a < 0.0 { self.model.tables().coulombic_efficiency } else { 1.0 };
+        self.remaining.add_coulomb(-mean_a * efficiency * dt_s);
+        self.limit_count(status);
+    }
+
+    fn limit_count(&mut self, status: &mut Status) {
+        let soc = self.raw_soc();
+        let limited = bound(soc, SOC_RANGE.0, SOC_RANGE.1);
+        if limited != soc {
+            self.remaining.set_ampere_hours(limited * self.capacity_ah);
+            status.set(Status::SOC_LIMITED);
+        }
+    }
+
+    /// Looks the circuit up again only when SOC or temperature have moved enough to matter.
+    fn refresh_circuit(&mut self) {
+        let soc = self.raw_soc();
+        let moved = match self.looked_up {
+            Some((t, z)) => abs(t - self.temperature_c) > 0.1 || abs(z - soc) > 0.001,
+            None => true,
+        };
+        if moved {
+            self.circuit = self.model.circuit(self.temperature_c, soc);
+            self.looked_up = Some((self.temperature_c, soc));
+        }
+    }
+
+    fn predict(&mut self, mean_a: f32, dt_s: f32) {
+        self.refresh_circuit();
+        let c = &self.circuit;
+        let (a1, a2) = (decay(dt_s / c.tau1_s), decay(dt_s / c.tau2_s));
+        self.v1 = bound(a1 * self.v1 + (1.0 - a1) * c.r1_ohm * mean_a, -5.0, 5.0);
+        self.v2 = bound(a2 * self.v2 + (1.0 - a2) * c.r2_ohm * mean_a, -5.0, 5.0);
+        let throughput = abs(mean_a) * dt_s / (3600.0 * self.capacity_ah);
+        if self.tuning.parts.hysteresis {
+            let ah = decay(throughput * self.model.tables().hysteresis_gamma);
+            let target = if mean_a > 0.0 { -1.0 } else { 1.0 };
+            self.hysteresis = ah * self.hysteresis + (1.0 - ah) * target;
+        }
+        let smoothing = 1.0 - decay(dt_s / 300.0);
+        self.mean_abs_current_a += smoothing * (abs(mean_a) - self.mean_abs_current_a);
+        self.pending.dt_s += dt_s;
+        self.pending.soc_throughput += throughput;
+    }
+
+    fn watch_rest(&mut self, instant_a: f32, dt_s: f32) {
+        if abs(instant_a) < self.tuning.rest_current_c * self.capacity_ah {
+            self.rest_s += dt_s;
+        } else {
+            self.rest_s = 0.0;
+        }
+    }
+
+    /// Variance of the slow model error in the present state.
+    fn error_variance(&self, slope: f32) -> f32 {
+        let t = &self.tuning;
+        let c = &self.circuit;
+        let base = c.model_error_v * t.model_error_scale;
+        let polarisation = abs(self.v1 + self.v2) + c.r0_ohm * self.mean_abs_current_a;
+        let loaded = t.polarisation_error * polarisation;
+        let axis = t.axis_error_soc * slope;
+        base * base + loaded * loaded + axis * axis
+    }
+
+    fn propagate_covariance(&mut self) {
+        let t = self.tuning;
+        let c = self.circuit;
+        let dt = self.pending.dt_s;
+        let dz = self.pending.soc_throughput;
+        let (a1, a2) = (decay(dt / c.tau1_s), decay(dt / c.tau2_s));
+        let ah = if t.parts.hysteresis { decay(dz * self.model.tables().hysteresis_gamma) } else { 1.0 };
+        let ae = decay(dt / t.model_error_time_s + dz / t.model_error_length_soc);
+        self.error_v *= ae;
+
+        // An offset of one C-rate that is too small removes too much charge and too much polarisation.
+        let q = self.capacity_ah;
+        let coupling = [dt / 3600.0, -(1.0 - a1) * c.r1_ohm * q, -(1.0 - a2) * c.r2_ohm * q, 0.0, 0.0, 0.0];
+        self.covariance.propagate(&[1.0, a1, a2, ah, ae, 1.0], &coupling);
+
+        let i = self.mean_abs_current_a;
+        let lost = self.pending.lost_charge_soc;
+        let gain = t.charge_gain_std * t.charge_gain_std * dz * 0.3;
+        self.covariance.add_noise(SOC, gain + lost * lost + 3e-10 * dt);
+        let share = |r: f32, a: f32| {
+            let v = t.drop_error * r * i;
+            v * v * (1.0 - a * a)
+        };
+        self.covariance.add_noise(V1, share(c.r1_ohm, a1));
+        self.covariance.add_noise(V2, share(c.r2_ohm, a2));
+        if t.parts.hysteresis {
+            self.covariance.add_noise(HYS, t.hysteresis_noise * dz);
+        }
+        if t.parts.correlated_error {
+            let slope = self.slope();
+            self.covariance.add_noise(ERR, self.error_variance(slope) * (1.0 - ae * ae));
+        }
+        if t.parts.bias {
+            let walk = t.current_bias_walk_c;
+            self.covariance.add_noise(BIAS, walk * walk * dt / 3600.0);
+            self.covariance.cap_last(t.current_bias_std_c * t.current_bias_std_c);
+        }
+    }
+
+    /// Slope of the open-circuit voltage over the width of the present uncertainty.
+    fn slope(&self) -> f32 {
+        let half_width = bound(sqrt(self.covariance.variance(SOC)), 0.005, 0.1);
+        self.model.ocv_slope(self.temperature_c, self.raw_soc(), half_width)
+    }
+
+    /// Predicted voltage and its sensitivity to the states.
+    fn output(&self, instant_a: f32) -> (f32, [f32; N]) {
+        let soc = self.raw_soc();
+        let point = self.model.ocv(self.temperature_c, soc);
+        let m = if self.tuning.parts.hysteresis { point.hysteresis_v } else { 0.0 };
+        let (drop, resistance) = self.circuit.instant_drop(instant_a);
+        let v = point.ocv_v + m * self.hysteresis + self.error_v - drop - self.v1 - self.v2;
+        (v, [self.slope(), -1.0, -1.0, m, 1.0, resistance * self.capacity_ah])
+    }
+
+    fn correct(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
+        let (predicted, h) = self.output(instant_a);
+        estimate.predicted_v = predicted;
+        let Some(voltage) = sample.voltage_v.valid() else {
+            estimate.status.set(Status::VOLTAGE_LOST);
+            return;
+        };
+        let innovation = voltage - predicted;
+        estimate.innovation_v = innovation;
+        if self.at_rest(h[SOC], estimate) {
+            self.anchor_rest();
+        }
+        let r = self.voltage_noise(instant_a, h[SOC]);
+        let variance = self.covariance.projected_variance(&h) + r;
+        let gate = self.tuning.gate_sigma;
+        if innovation * innovation > gate * gate * variance {
+            self.rejected_s += self.pending.dt_s;
+            if self.rejected_s < self.tuning.gate_recovery_s {
+                estimate.status.set(Status::INNOVATION_REJECTED);
+                return;
+            }
+            // The model or the state is wrong for good: admit it and start over from the voltage.
+            estimate.status.set(Status::RECOVERED);
+            self.covariance.add_noise(SOC, self.tuning.initial_soc_std * self.tuning.initial_soc_std);
+            self.covariance.add_noise(ERR, innovation * innovation / (gate * gate));
+        }
+        self.rejected_s = 0.0;
+
+        let before = *self;
+        let gain = self.covariance.update(&h, r);
+        self.apply(&gain, innovation);
+        if abs(self.raw_soc() - before.raw_soc()) > 0.02 {
+            self.iterate(&before, voltage, instant_a, r);
+        }
+    }
+
+    /// Second pass of the iterated filter, linearised where the first one ended (Jazwinski 1970, ch. 8.3).
+    fn iterate(&mut self, before: &Self, voltage: f32, instant_a: f32, r: f32) {
+        let at = *self;
+        let (mut predicted, mut h) = at.output(instant_a);
+        h[SOC] = at.model.ocv_slope(at.temperature_c, at.raw_soc(), 0.01);
+        let difference = [
+            before.raw_soc() - at.raw_soc(),
+            before.v1 - at.v1,
+            before.v2 - at.v2,
+            before.hysteresis - at.hysteresis,
+            before.error_v - at.error_v,
+            before.bias_c - at.bias_c,
+        ];
+        for (sensitivity, d) in h.iter().zip(difference) {
+            predicted += sensitivity * d;
+        }
+        *self = *before;
+        let gain = self.covariance.update(&h, r);
+        self.apply(&gain, voltage - predicted);
+    }
+
+    /// Noise variance of one voltage update: sensor, and errors too fast for the slow state.
+    fn voltage_noise(&self, instant_a: f32, slope: f32) -> f32 {
+        let t = &self.tuning;
+        let (drop, _) = self.circuit.instant_drop(instant_a);
+        let fast = t.drop_error * drop;
+        let mut white = t.voltage_noise_v * t.voltage_noise_v + fast * fast;
+        if !t.parts.correlated_error {
+            white += self.error_variance(slope);
+        }
+        let dt = self.pending.dt_s;
+        if dt > 0.0 && dt < t.white_interval_s { white * t.white_interval_s / dt } else { white }
+    }
+
+    fn apply(&mut self, gain: &[f32; N], innovation: f32) {
+        let step = |k: usize| finite_or(gain[k] * innovation, 0.0);
+        self.remaining.add_coulomb(bound(step(SOC), -1.0, 1.0) * self.capacity_ah * 3600.0);
+        self.limit_count(&mut Status::default());
+        self.v1 = bound(self.v1 + step(V1), -5.0, 5.0);
+        self.v2 = bound(self.v2 + step(V2), -5.0, 5.0);
+        self.error_v = bound(self.error_v + step(ERR), -1.0, 1.0);
+        if self.tuning.parts.hysteresis {
+            self.hysteresis = bound(self.hysteresis + step(HYS), -1.0, 1.0);
+        }
+        if self.tuning.parts.bias {
+            let limit = 5.0 * self.tuning.current_bias_std_c;
+            self.bias_c = bound(self.bias_c + step(BIAS), -limit, limit);
+        }
+    }
+
+    /// True once per rest, when the cell has rested long enough at a SOC that has not been anchored yet.
+    fn at_rest(&self, _slope: f32, estimate: &mut Estimate) -> bool {
+        let colder = bound((25.0 - self.temperature_c) / 15.0, 0.0, 4.0);
+        let needed = self.tuning.rest_time_s * libm::exp2f(colder);
+        if !self.tuning.parts.anchors || self.rest_s < needed {
+            return false;
+        }
+        estimate.status.set(Status::AT_REST);
+        self.rested_at.is_none_or(|soc| abs(soc - self.raw_soc()) > 0.03)
+    }
+
+    /// After a long rest the polarisation is gone and with it its share of the model error: a fresh, smaller error.
+    fn anchor_rest(&mut self) {
+        let std = self.tuning.rest_voltage_std_v;
+        self.covariance.propagate(&[1.0, 1.0, 1.0, 1.0, 1e-3, 1.0], &[0.0; N]);
+        self.covariance.add_noise(ERR, std * std);
+        self.error_v = 0.0;
+        self.rested_at = Some(self.raw_soc());
+    }
+
+    /// A charge that tapers off at the upper voltage limit ends at SOC = 1.
+    fn anchor_full(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
+        let t = self.tuning;
+        let at_limit = sample.voltage_v.valid().is_some_and(|v| v > self.model.tables().v_max - 0.015);
+        let tapered = instant_a < -1e-3 * self.capacity_ah && instant_a > -t.full_current_c * self.capacity_ah;
+        if !(t.parts.anchors && at_limit && tapered) {
+            self.full_s = 0.0;
+            return;
+        }
+        let before = self.full_s;
+        self.full_s += self.pending.dt_s;
+        let enough = 30.0;
+        if self.full_s >= enough {
+            estimate.status.set(Status::FULL);
+        }
+        if before < enough && self.full_s >= enough {
+            let mut h = [0.0; N];
+            h[SOC] = 1.0;
+            let cold = 1.0 + bound((25.0 - self.temperature_c) / 15.0, 0.0, 4.0);
+            let std = t.full_soc_std * cold;
+            let innovation = 1.0 - self.raw_soc();
+            let gain = self.covariance.update(&h, std * std);
+            self.apply(&gain, innovation);
+        }
+    }
+
+    fn report(&self, estimate: &mut Estimate) {
+        estimate.soc = Estimated {
+            value: bound(self.raw_soc(), 0.0, 1.0),
+            std: sqrt(self.covariance.variance(SOC)),
+        };
+        estimate.current_bias_a = Estimated {
+            value: self.bias_c * self.capacity_ah,
+            std: sqrt(self.covariance.variance(BIAS)) * self.capacity_ah,
+        };
+        estimate.model_error_v = self.error_v;
+        estimate.hysteresis = self.hysteresis;
+    }
+}

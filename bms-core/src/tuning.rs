@@ -1,0 +1,100 @@
+//! The filter's constants: one frozen set per chemistry, for all temperatures, ages, profiles and start errors.
+
+/// Constants of the estimator. Standard deviations describe the cell and the sensors, not the wishes of whoever tunes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tuning {
+    /// Standard deviation of the start SOC (fraction).
+    pub initial_soc_std: f32,
+    /// Standard deviation of the current sensor's offset, in multiples of the capacity per hour (C-rate).
+    pub current_bias_std_c: f32,
+    /// Random walk of that offset, C-rate per square root of an hour.
+    pub current_bias_walk_c: f32,
+    /// Gain error of the current sensor (and of the capacity), as a share of the charge that passes.
+    pub charge_gain_std: f32,
+    /// White noise of one voltage reading in V.
+    pub voltage_noise_v: f32,
+    /// Error of the instantaneous voltage drop, as a share of it.
+    pub drop_error: f32,
+    /// Readings closer together than this share their error (s).
+    pub white_interval_s: f32,
+    /// Factor on the identified slow model error of the cell file.
+    pub model_error_scale: f32,
+    /// Slow model error as a share of the polarisation.
+    pub polarisation_error: f32,
+    /// Slow model error as an error along the SOC axis (fraction): the table's own SOC is not exact.
+    pub axis_error_soc: f32,
+    /// Correlation time of the slow model error under load (s).
+    pub model_error_time_s: f32,
+    /// Correlation length of the slow model error in SOC (fraction).
+    pub model_error_length_soc: f32,
+    /// Process noise of the hysteresis state per unit of charge throughput (fraction of full).
+    pub hysteresis_noise: f32,
+    /// Innovation gate in standard deviations.
+    pub gate_sigma: f32,
+    /// Seconds of rejected innovations after which the filter widens and takes the voltage in again.
+    pub gate_recovery_s: f32,
+    /// Currents below this count as rest (C-rate, after the learnt offset).
+    pub rest_current_c: f32,
+    /// Rest at 25 degC after which the voltage counts as open-circuit voltage (s); doubles for every 15 K colder.
+    pub rest_time_s: f32,
+    /// Standard deviation of the open-circuit table after such a rest (V).
+    pub rest_voltage_std_v: f32,
+    /// Standard deviation of SOC = 1 at the end of a full charge (fraction).
+    pub full_soc_std: f32,
+    /// Charge current below which a charge at the upper voltage limit is full (C-rate).
+    pub full_current_c: f32,
+    /// Time between two voltage updates (s); samples in between are counted and predicted.
+    pub update_period_s: f32,
+    /// Which parts are switched on; all of them, except in ablations.
+    pub parts: Parts,
+}
+
+/// Parts of the estimator that an ablation can switch off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Hysteresis state.
+    pub hysteresis: bool,
+    /// Current-bias state.
+    pub bias: bool,
+    /// Correlated model error; without it the same variance counts as white noise.
+    pub correlated_error: bool,
+    /// Rest and full-charge anchors.
+    pub anchors: bool,
+}
+
+impl Parts {
+    /// Everything on.
+    pub const ALL: Self = Self { hysteresis: true, bias: true, correlated_error: true, anchors: true };
+}
+
+impl Tuning {
+    /// Layered oxides with a sloping open-circuit voltage (NMC, LCO).
+    pub const NMC: Self = Self {
+        initial_soc_std: 0.15,
+        current_bias_std_c: 0.03,
+        current_bias_walk_c: 0.002,
+        charge_gain_std: 0.01,
+        voltage_noise_v: 0.002,
+        drop_error: 0.1,
+        white_interval_s: 5.0,
+        model_error_scale: 1.0,
+        polarisation_error: 0.15,
+        axis_error_soc: 0.005,
+        model_error_time_s: 1800.0,
+        model_error_length_soc: 0.15,
+        hysteresis_noise: 0.5,
+        gate_sigma: 5.0,
+        gate_recovery_s: 30.0,
+        rest_current_c: 0.005,
+        rest_time_s: 1200.0,
+        rest_voltage_std_v: 0.004,
+        full_soc_std: 0.01,
+        full_current_c: 0.06,
+        update_period_s: 1.0,
+        parts: Parts::ALL,
+    };
+    /// Nickel cobalt aluminium oxide.
+    pub const NCA: Self = Self::NMC;
+    /// Lithium iron phosphate.
+    pub const LFP: Self = Self::NMC;
+}
