@@ -1,1 +1,21 @@
 //! Reading measured runs and data-set folders.
+//!
+//! [`read_run`] reads one test from a CSV (plain or gzip) or Parquet file in the Battery Data Format, [`read_segments`]
+//! a file that holds several tests one after another, and [`Dataset`] the `dataset.json` that describes a folder of
+//! them. All currents inside this program are positive on discharge; the files have them positive on charge, and
+//! [`bdf::discharge_positive_from_bdf`] is the one place where the sign changes.
+
+pub mod bdf;
+mod check;
+mod csv_source;
+pub mod error;
+pub mod manifest;
+mod parquet_source;
+mod read;
+pub mod run;
+mod table;
+
+pub use error::DataError;
+pub use manifest::{Dataset, DatasetFile};
+pub use read::{ReadOptions, read_run, read_run_with, read_segments, read_segments_with};
+pub use run::Run;

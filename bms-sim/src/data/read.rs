@@ -1,0 +1,215 @@
+//! From a file to its run or runs.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::ops::Range;
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+
+use super::bdf::{Quantity, discharge_positive_from_bdf};
+use super::error::DataError;
+use super::run::Run;
+use super::table::Table;
+use super::{check, csv_source, parquet_source};
+
+/// The counter has restarted where it falls back towards zero by more than this in one sample, in Ah.
+const COUNTER_RESTART_AH: f64 = 0.05;
+/// How much more charge than the current at both ends of an interval says may have flowed within it.
+const COUNTER_SLACK: f64 = 1.5;
+
+/// What a file may hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReadOptions {
+    /// Largest magnitude of a voltage in V; the default of 6 V suits one cell, a pack needs more.
+    pub max_voltage_v: f64,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { max_voltage_v: 6.0 }
+    }
+}
+
+/// Reads a file that holds one test.
+///
+/// Rows must be complete in time, voltage and current. An optional column without any value counts as absent, one with
+/// gaps is an error, except an ambient temperature with gaps beside a complete surface temperature, which is left out.
+///
+/// # Errors
+/// Names the file, and where it applies the row and the column; a clock that runs backwards is an error.
+pub fn read_run(path: &Path) -> Result<Run, DataError> {
+    read_run_with(path, &ReadOptions::default())
+}
+
+/// [`read_run`] with options.
+///
+/// # Errors
+/// As [`read_run`].
+pub fn read_run_with(path: &Path, options: &ReadOptions) -> Result<Run, DataError> {
+    let table = table(path)?;
+    check::required(&table, options)?;
+    check::clock(&table)?;
+    run(&table, 0..table.rows(), table.file.clone())
+}
+
+/// Reads a file that holds several tests one after another.
+///
+/// A new test begins where the clock runs backwards, or where the charge counter falls back towards zero by more than
+/// the current can explain. The time of each part starts at 0; its counter stays as it is. A single sample between two
+/// such places is no test and is left out. Optional columns are judged in each part as [`read_run`] does in the file.
+///
+/// # Errors
+/// As [`read_run`], but for a clock that runs backwards.
+pub fn read_segments(path: &Path) -> Result<Vec<Run>, DataError> {
+    read_segments_with(path, &ReadOptions::default())
+}
+
+/// [`read_segments`] with options.
+///
+/// # Errors
+/// As [`read_segments`].
+pub fn read_segments_with(path: &Path, options: &ReadOptions) -> Result<Vec<Run>, DataError> {
+    let table = table(path)?;
+    check::required(&table, options)?;
+    let parts = parts(&table);
+    let several = parts.len() > 1;
+    let mut runs = Vec::with_capacity(parts.len());
+    for (k, rows) in parts.into_iter().enumerate() {
+        let source = if several {
+            format!("{} (part {})", table.file, k + 1)
+        } else {
+            table.file.clone()
+        };
+        let mut run = run(&table, rows, source)?;
+        let start = run.time_s.first().copied().unwrap_or_default();
+        for time in &mut run.time_s {
+            *time -= start;
+        }
+        runs.push(run);
+    }
+    Ok(runs)
+}
+
+/// Reads the columns of a file by the format that its name tells.
+fn table(path: &Path) -> Result<Table, DataError> {
+    let name = path
+        .file_name()
+        .map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy());
+    let lower = name.to_lowercase();
+    let packed = lower.strip_suffix(".gz");
+    let is_text = |name: &str| name.ends_with(".csv") || name.ends_with(".bdf");
+    let is_parquet = lower.ends_with(".parquet");
+    if !is_parquet && !is_text(packed.unwrap_or(&lower)) {
+        return Err(DataError::UnknownFormat {
+            path: path.to_path_buf(),
+        });
+    }
+    let unreadable = |source| DataError::Unreadable {
+        path: path.to_path_buf(),
+        source,
+    };
+    let data = File::open(path).map_err(unreadable)?;
+    if data.metadata().map_err(unreadable)?.is_dir() {
+        return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+    }
+    if is_parquet {
+        return parquet_source::read(data, path, &name);
+    }
+    let data = BufReader::new(data);
+    let text: Box<dyn Read> = if packed.is_some() {
+        Box::new(MultiGzDecoder::new(data))
+    } else {
+        Box::new(data)
+    };
+    csv_source::read(text, path, &name)
+}
+
+/// The rows of each test in a file.
+fn parts(table: &Table) -> Vec<Range<usize>> {
+    let time = table.values(Quantity::Time);
+    let current = table.values(Quantity::Current);
+    let counter = table.values(Quantity::NetCharge);
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (k, pair) in time.windows(2).enumerate() {
+        let [before, now] = *pair else { continue };
+        let restart = match (counter.get(k..k + 2), current.get(k..k + 2)) {
+            (Some(&[from, to]), Some(&[i, j])) => {
+                let explained = i.abs().max(j.abs()) * (now - before).max(0.0) / 3600.0;
+                to.abs() < from.abs()
+                    && (to - from).abs() > COUNTER_RESTART_AH + COUNTER_SLACK * explained
+            }
+            _ => false,
+        };
+        if now < before || restart {
+            parts.push(start..k + 1);
+            start = k + 1;
+        }
+    }
+    parts.push(start..time.len());
+    parts.retain(|rows| rows.len() > 1);
+    parts
+}
+
+/// The run in some rows of a table.
+fn run(table: &Table, rows: Range<usize>, source: String) -> Result<Run, DataError> {
+    let part = |quantity| table.values(quantity).get(rows.clone()).unwrap_or_default();
+    let flipped = |values: &[f64]| {
+        values
+            .iter()
+            .map(|i| discharge_positive_from_bdf(*i))
+            .collect::<Vec<f64>>()
+    };
+
+    let surface = table.complete(Quantity::SurfaceTemperature, rows.clone())?;
+    let ambient = match table.complete(Quantity::AmbientTemperature, rows.clone()) {
+        Err(_) if surface.is_some() => None,
+        other => other?,
+    };
+    for (quantity, values) in [
+        (Quantity::SurfaceTemperature, &surface),
+        (Quantity::AmbientTemperature, &ambient),
+    ] {
+        if let Some(values) = values {
+            check::temperature(table, quantity, values, rows.start)?;
+        }
+    }
+    let mut soc_true = table.complete(Quantity::Soc, rows.clone())?;
+    if let Some(soc) = &mut soc_true
+        && soc.iter().any(|s| *s > 1.5)
+    {
+        soc.iter_mut().for_each(|s| *s /= 100.0);
+    }
+    let step_index = match table.complete(Quantity::StepIndex, rows.clone())? {
+        Some(values) => Some(whole_numbers(table, &values, rows.start)?),
+        None => None,
+    };
+    Ok(Run {
+        source,
+        time_s: part(Quantity::Time).to_vec(),
+        voltage_v: part(Quantity::Voltage).to_vec(),
+        current_a: flipped(part(Quantity::Current)),
+        mean_current_a: table
+            .complete(Quantity::MeanCurrent, rows.clone())?
+            .map(|i| flipped(&i)),
+        temperature_c: surface.or_else(|| ambient.clone()),
+        ambient_c: ambient,
+        net_charge_ah: table.complete(Quantity::NetCharge, rows)?,
+        soc_true,
+        step_index,
+    })
+}
+
+/// Step numbers; `first` is the row of the first one.
+fn whole_numbers(table: &Table, values: &[f64], first: usize) -> Result<Vec<i64>, DataError> {
+    let is_whole = |v: f64| v.fract() == 0.0 && v.abs() < 9.0e15;
+    if let (Some(k), Some(column)) = (
+        values.iter().position(|v| !is_whole(*v)),
+        table.column(Quantity::StepIndex),
+    ) {
+        let value = values.get(k).copied().unwrap_or_default();
+        return Err(table.bad_value(first + k, column, format!("{value} is not a whole number")));
+    }
+    Ok(values.iter().map(|v| *v as i64).collect())
+}
