@@ -1,0 +1,148 @@
+//! Which runs to identify a cell from.
+
+use std::path::{Path, PathBuf};
+
+use super::IdentifyError;
+use super::ocv::OcvTest;
+use crate::cell_file::Chemistry;
+use crate::data::{Dataset, DatasetFile, Run, read_segments};
+
+/// A pulse test or another run that excites the cell at one temperature.
+#[derive(Debug, Clone)]
+pub struct PulseTest {
+    /// Test temperature in degC.
+    pub temperature_c: f64,
+    /// The run; the first part where the file holds several.
+    pub run: Run,
+}
+
+/// Everything that `identify` works from.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Name of the cell.
+    pub name: String,
+    /// Data set or laboratory.
+    pub source: String,
+    /// Chemistry, if it is known rather than to be told from the open-circuit voltage.
+    pub chemistry: Option<Chemistry>,
+    /// Nominal capacity in Ah, if known.
+    pub nominal_capacity_ah: Option<f64>,
+    /// Cut-off voltages, if known.
+    pub voltage_limits_v: Option<[f64; 2]>,
+    /// Slow open-circuit tests.
+    pub ocv: Vec<OcvTest>,
+    /// Pulse tests.
+    pub pulses: Vec<PulseTest>,
+    /// File names with their use.
+    pub files: Vec<String>,
+    /// What was noticed on the way.
+    pub warnings: Vec<String>,
+}
+
+/// Which files of a data set to use.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Only files whose path contains this text.
+    pub only: Option<String>,
+    /// No file whose path contains one of these texts.
+    pub exclude: Vec<String>,
+}
+
+impl Selection {
+    /// Whether a path inside a data set is selected.
+    #[must_use]
+    pub fn takes(&self, file: &str) -> bool {
+        let lower = file.to_lowercase();
+        self.only.as_ref().is_none_or(|o| lower.contains(&o.to_lowercase()))
+            && !self.exclude.iter().any(|e| lower.contains(&e.to_lowercase()))
+    }
+}
+
+impl Plan {
+    /// A plan from a folder with a `dataset.json`.
+    ///
+    /// Open-circuit tests are files of kind `ocv` and `ocv_c20` (or slow `rate` files where there are none); pulse
+    /// tests are `hppc`, `gitt` and `pulse` (or `dynamic` runs where there are none). Drives are never used.
+    ///
+    /// # Errors
+    /// If the folder or one of its characterisation runs cannot be read.
+    pub fn from_dataset(dir: &Path, selection: &Selection) -> Result<Self, IdentifyError> {
+        let set = Dataset::open(dir)?;
+        let mut plan = Self {
+            name: set.cell.clone(),
+            source: set.name.clone(),
+            nominal_capacity_ah: set.nominal_capacity_ah,
+            voltage_limits_v: set.voltage_limits_v,
+            ..Self::default()
+        };
+        let text = format!("{} {}", set.cell, set.chemistry.as_deref().unwrap_or("")).to_uppercase();
+        plan.chemistry = text.contains("NCA").then_some(Chemistry::Nca);
+        let files: Vec<&DatasetFile> = set.files.iter().filter(|f| f.is_run() && selection.takes(&f.file)).collect();
+        let kind = |f: &&&DatasetFile, kinds: &[&str]| f.kind.as_deref().is_some_and(|k| kinds.contains(&k));
+        let mut ocv: Vec<_> = files.iter().filter(|f| kind(f, &["ocv", "ocv_c20"])).collect();
+        if ocv.is_empty() {
+            ocv = files.iter().filter(|f| kind(f, &["rate", "capacity_rate"]) && is_slow_by_name(f)).collect();
+        }
+        for f in ocv {
+            let t = temperature(f, &mut plan.warnings);
+            let runs = read_segments(&set.path(f))?;
+            plan.files.push(format!("{}: open-circuit test at {t} degC", f.file));
+            match plan.ocv.iter_mut().find(|o| (o.temperature_c - t).abs() < 0.5) {
+                Some(test) => test.runs.extend(runs),
+                None => plan.ocv.push(OcvTest { temperature_c: t, runs }),
+            }
+        }
+        let mut pulses: Vec<_> = files.iter().filter(|f| kind(f, &["hppc", "gitt", "pulse"])).collect();
+        if pulses.is_empty() {
+            pulses = files.iter().filter(|f| kind(f, &["dynamic"])).collect();
+            if !pulses.is_empty() {
+                plan.warnings.push("no pulse test: resistances are fitted to dynamic runs".into());
+            }
+        }
+        for f in pulses {
+            let t = temperature(f, &mut plan.warnings);
+            if let Some(run) = read_segments(&set.path(f))?.into_iter().next() {
+                plan.files.push(format!("{}: pulse test at {t} degC", f.file));
+                plan.pulses.push(PulseTest { temperature_c: t, run });
+            }
+        }
+        Ok(plan)
+    }
+
+    /// A plan from explicit files, each with its test temperature in degC.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn from_files(ocv: &[(PathBuf, f64)], hppc: &[(PathBuf, f64)]) -> Result<Self, IdentifyError> {
+        let mut plan = Self { source: "explicit files".into(), ..Self::default() };
+        for (path, t) in ocv {
+            plan.files.push(format!("{}: open-circuit test at {t} degC", path.display()));
+            let runs = read_segments(path)?;
+            match plan.ocv.iter_mut().find(|o| (o.temperature_c - t).abs() < 0.5) {
+                Some(test) => test.runs.extend(runs),
+                None => plan.ocv.push(OcvTest { temperature_c: *t, runs }),
+            }
+        }
+        for (path, t) in hppc {
+            plan.files.push(format!("{}: pulse test at {t} degC", path.display()));
+            if let Some(run) = read_segments(path)?.into_iter().next() {
+                plan.pulses.push(PulseTest { temperature_c: *t, run });
+            }
+        }
+        let first = ocv.first().or(hppc.first()).map(|(p, _)| p.clone()).unwrap_or_default();
+        plan.name = first.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(plan)
+    }
+}
+
+fn is_slow_by_name(f: &DatasetFile) -> bool {
+    let name = f.profile.clone().unwrap_or_default().to_lowercase();
+    ["co20", "c/20", "c20", "co10", "c/10", "c10", "co30", "c30"].iter().any(|s| name.contains(s))
+}
+
+fn temperature(f: &DatasetFile, warnings: &mut Vec<String>) -> f64 {
+    f.test_temperature_c.or(f.ambient_c).unwrap_or_else(|| {
+        warnings.push(format!("{}: no test temperature given, 25 degC assumed", f.file));
+        25.0
+    })
+}
