@@ -3,9 +3,12 @@
 //! One TOML format holds the parameter tables over temperature and SOC, their limits of validity, where they came from
 //! and how well they fitted. It lends itself to `bms_core::CellModel` without a copy of the tables by hand.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use bms_core::cell::{CellModel, CellTables, ParameterError};
+use bms_core::tuning::Tuning;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// The version of the format that this build writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -148,4 +151,175 @@ pub struct PulseResidual {
     pub rmse_v: f64,
     /// Largest residual within the pulse in V.
     pub max_v: f64,
+}
+
+/// Why a cell file cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CellFileError {
+    /// The file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The file is not a cell file.
+    #[error("{}: not a cell file: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What the parser found.
+        reason: String,
+    },
+    /// The file has another version.
+    #[error("{}: cell file format {found}, this program reads {FORMAT_VERSION}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Version found.
+        found: u32,
+    },
+    /// The tables are not usable.
+    #[error("cell `{cell}`: {source}")]
+    Parameters {
+        /// Name of the cell.
+        cell: String,
+        /// What is wrong.
+        source: ParameterError,
+    },
+}
+
+impl CellFile {
+    /// Reads and checks a cell file.
+    ///
+    /// # Errors
+    /// [`CellFileError`] names the file and what is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, CellFileError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| CellFileError::Io { path: path.into(), source })?;
+        let format = |reason: String| CellFileError::Format { path: path.into(), reason };
+        let bare: toml::Table = toml::from_str(&text).map_err(|e| format(e.to_string()))?;
+        match bare.get("format_version").and_then(toml::Value::as_integer) {
+            Some(v) if v == i64::from(FORMAT_VERSION) => {}
+            Some(v) => {
+                return Err(CellFileError::Version { path: path.into(), found: u32::try_from(v).unwrap_or(0) });
+            }
+            None => return Err(format("`format_version` is missing".into())),
+        }
+        let file: Self = toml::from_str(&text).map_err(|e| format(e.to_string()))?;
+        file.core_tables()?;
+        Ok(file)
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), CellFileError> {
+        let text = toml::to_string(self)
+            .map_err(|e| CellFileError::Format { path: path.into(), reason: e.to_string() })?;
+        std::fs::write(path, text).map_err(|source| CellFileError::Io { path: path.into(), source })
+    }
+
+    /// The tables in the core's single precision, checked.
+    ///
+    /// # Errors
+    /// If the core refuses them.
+    pub fn core_tables(&self) -> Result<OwnedTables, CellFileError> {
+        let flat = |rows: &[Vec<f64>]| rows.iter().flatten().map(|&x| x as f32).collect();
+        let list = |row: &[f64]| row.iter().map(|&x| x as f32).collect();
+        let t = &self.tables;
+        let owned = OwnedTables {
+            capacity_ah: self.cell.capacity_ah as f32,
+            coulombic_efficiency: self.cell.coulombic_efficiency as f32,
+            v_min: self.cell.v_min as f32,
+            v_max: self.cell.v_max as f32,
+            temperature_c: list(&t.temperature_c),
+            ocv_v: flat(&t.ocv_v),
+            hysteresis_v: flat(&t.hysteresis_v),
+            r0_ohm: flat(&t.r0_ohm),
+            rct_ohm: flat(&t.rct_ohm),
+            r1_ohm: flat(&t.r1_ohm),
+            tau1_s: flat(&t.tau1_s),
+            r2_ohm: flat(&t.r2_ohm),
+            tau2_s: flat(&t.tau2_s),
+            i_ct_a: list(&t.i_ct_a),
+            model_error_v: list(&t.model_error_v),
+            hysteresis_gamma: t.hysteresis_gamma as f32,
+        };
+        match CellModel::new(owned.borrow()) {
+            Ok(_) => Ok(owned),
+            Err(source) => Err(CellFileError::Parameters { cell: self.cell.name.clone(), source }),
+        }
+    }
+}
+
+impl Chemistry {
+    /// The estimator's frozen tuning for this chemistry.
+    #[must_use]
+    pub const fn tuning(self) -> Tuning {
+        match self {
+            Self::Nmc => Tuning::NMC,
+            Self::Nca => Tuning::NCA,
+            Self::Lfp => Tuning::LFP,
+        }
+    }
+
+    /// Its usual short name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nmc => "NMC",
+            Self::Nca => "NCA",
+            Self::Lfp => "LFP",
+        }
+    }
+}
+
+/// Core tables that own their numbers.
+#[derive(Debug, Clone)]
+pub struct OwnedTables {
+    capacity_ah: f32,
+    coulombic_efficiency: f32,
+    v_min: f32,
+    v_max: f32,
+    temperature_c: Vec<f32>,
+    ocv_v: Vec<f32>,
+    hysteresis_v: Vec<f32>,
+    r0_ohm: Vec<f32>,
+    rct_ohm: Vec<f32>,
+    r1_ohm: Vec<f32>,
+    tau1_s: Vec<f32>,
+    r2_ohm: Vec<f32>,
+    tau2_s: Vec<f32>,
+    i_ct_a: Vec<f32>,
+    model_error_v: Vec<f32>,
+    hysteresis_gamma: f32,
+}
+
+impl OwnedTables {
+    /// The tables as the core takes them.
+    #[must_use]
+    pub fn borrow(&self) -> CellTables<'_> {
+        CellTables {
+            capacity_ah: self.capacity_ah,
+            coulombic_efficiency: self.coulombic_efficiency,
+            v_min: self.v_min,
+            v_max: self.v_max,
+            temperature_c: &self.temperature_c,
+            ocv_v: &self.ocv_v,
+            hysteresis_v: &self.hysteresis_v,
+            r0_ohm: &self.r0_ohm,
+            rct_ohm: &self.rct_ohm,
+            r1_ohm: &self.r1_ohm,
+            tau1_s: &self.tau1_s,
+            r2_ohm: &self.r2_ohm,
+            tau2_s: &self.tau2_s,
+            i_ct_a: &self.i_ct_a,
+            model_error_v: &self.model_error_v,
+            hysteresis_gamma: self.hysteresis_gamma,
+        }
+    }
 }

@@ -1,6 +1,10 @@
 //! From lab data to a scored state of charge.
 
+pub mod baselines;
 pub mod cell_file;
 pub mod data;
 pub mod identify;
+pub mod metrics;
+pub mod replay;
 pub mod results;
+pub mod sensors;

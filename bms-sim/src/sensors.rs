@@ -1,0 +1,118 @@
+//! Sensor models: what stands between the cell and the core.
+//!
+//! Offsets and gains are drawn once per run, noise per sample, and the result is quantised as a real converter does.
+//! The corners are those of the acceptance protocol.
+
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, StandardNormal};
+use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
+
+use crate::data::Run;
+
+/// A sensor corner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum SensorCorner {
+    /// What the run recorded, as it is.
+    Ideal,
+    /// A good automotive front end: 1.2 mV, 0.1 % of reading + 20 mA, 0.5 degC.
+    Good,
+    /// The limits of GB/T 38661: 10 mV, 2 % of full scale, 2 degC.
+    Limit,
+}
+
+impl SensorCorner {
+    /// Its name as on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ideal => "ideal",
+            Self::Good => "good",
+            Self::Limit => "limit",
+        }
+    }
+}
+
+/// Limits of one corner; errors are drawn uniformly inside them.
+struct Limits {
+    voltage_v: f64,
+    voltage_noise_v: f64,
+    current_gain: f64,
+    current_offset_a: f64,
+    current_noise_a: f64,
+    temperature_c: f64,
+    voltage_step_v: f64,
+    current_step_a: f64,
+    temperature_step_c: f64,
+}
+
+/// Full scale of the current sensor in multiples of the capacity per hour.
+const FULL_SCALE_C: f64 = 5.0;
+
+/// A capacity that the corner's absolute currents (20 mA) are meant for; larger cells have larger sensors.
+const SMALL_CELL_AH: f64 = 5.0;
+
+/// Passes a run through the sensors of a corner and adds a fixed current offset (A, positive on discharge).
+///
+/// The cell's capacity scales what depends on the size of the sensor: full scale is 5C, and the 20 mA of the good
+/// corner hold for cells up to 5 Ah and grow in proportion beyond. The same seed gives the same errors.
+#[must_use]
+pub fn measure(run: &Run, corner: SensorCorner, capacity_ah: f64, current_offset_a: f64, seed: u64) -> Run {
+    let mut out = run.clone();
+    let size = (capacity_ah / SMALL_CELL_AH).max(1.0);
+    let limits = match corner {
+        SensorCorner::Ideal => None,
+        SensorCorner::Good => Some(Limits {
+            voltage_v: 0.0012,
+            voltage_noise_v: 0.0004,
+            current_gain: 0.001,
+            current_offset_a: 0.02 * size,
+            current_noise_a: 0.005 * size,
+            temperature_c: 0.5,
+            voltage_step_v: 0.0001,
+            current_step_a: 0.001 * size,
+            temperature_step_c: 0.1,
+        }),
+        SensorCorner::Limit => Some(Limits {
+            voltage_v: 0.010,
+            voltage_noise_v: 0.002,
+            current_gain: 0.0,
+            current_offset_a: 0.02 * FULL_SCALE_C * capacity_ah,
+            current_noise_a: 0.001 * FULL_SCALE_C * capacity_ah,
+            temperature_c: 2.0,
+            voltage_step_v: 0.001,
+            current_step_a: 0.01 * size,
+            temperature_step_c: 0.5,
+        }),
+    };
+    if let Some(l) = limits {
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let mut within = |x: f64| x * (2.0 * rng.random::<f64>() - 1.0);
+        let voltage_offset = within(l.voltage_v);
+        let current_gain = 1.0 + within(l.current_gain);
+        let current_offset = within(l.current_offset_a);
+        let temperature_offset = within(l.temperature_c);
+        let mut noise = |sigma: f64| -> f64 { sigma * Distribution::<f64>::sample(&StandardNormal, &mut rng) };
+        let quantise = |x: f64, step: f64| (x / step).round() * step;
+        for v in &mut out.voltage_v {
+            *v = quantise(*v + voltage_offset + noise(l.voltage_noise_v), l.voltage_step_v);
+        }
+        for i in &mut out.current_a {
+            *i = quantise(*i * current_gain + current_offset + noise(l.current_noise_a), l.current_step_a);
+        }
+        for i in out.mean_current_a.iter_mut().flatten() {
+            // The charge reading averages the noise and is not quantised to the grain of one sample.
+            *i = *i * current_gain + current_offset + noise(l.current_noise_a * 0.1);
+        }
+        for t in out.temperature_c.iter_mut().flatten() {
+            *t = quantise(*t + temperature_offset, l.temperature_step_c);
+        }
+    }
+    if current_offset_a != 0.0 {
+        for i in out.current_a.iter_mut().chain(out.mean_current_a.iter_mut().flatten()) {
+            *i += current_offset_a;
+        }
+    }
+    out
+}
