@@ -2,4 +2,5 @@
 
 pub mod cell_file;
 pub mod data;
+pub mod report;
 pub mod results;
