@@ -110,8 +110,8 @@ fn plot(group: &str, members: &[&Ablation]) -> String {
         left,
         40.0,
         &[
-            (Swatch::Dot("bms"), "mean RMSE"),
-            (Swatch::Dot("cc"), "worst maximum"),
+            (Swatch::Dot("mean"), "mean RMSE"),
+            (Swatch::Dot("worst"), "worst maximum"),
             (Swatch::Limit, "3 points"),
         ],
     );
@@ -131,7 +131,10 @@ fn plot(group: &str, members: &[&Ablation]) -> String {
         if rmse > 0.0 && worst > 0.0 && rmse.is_finite() && worst.is_finite() {
             svg.segment((panel.px(rmse), y), (panel.px(worst), y), "frame");
         }
-        for (value, class, what) in [(rmse, "bms", "mean RMSE"), (worst, "cc", "worst maximum")] {
+        for (value, class, what) in [
+            (rmse, "mean", "mean RMSE"),
+            (worst, "worst", "worst maximum"),
+        ] {
             if value > 0.0 && value.is_finite() {
                 svg.raw(&format!(
                     "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"5\" class=\"d solid {class}\"><title>{}: {what} {} points\

@@ -124,7 +124,8 @@ fn colour(value: f64) -> (String, bool) {
     }
     let distance = (value.max(0.0) / TARGET_POINTS).log2() / 3.0;
     // Never white: which side of the target a cell lies on must be seen at once.
-    let depth = (0.12 + 0.88 * distance.abs()).clamp(0.0, 1.0);
+    let nearest = if value <= TARGET_POINTS { 0.12 } else { 0.22 };
+    let depth = (nearest + (1.0 - nearest) * distance.abs()).clamp(0.0, 1.0);
     let end = if value <= TARGET_POINTS {
         [33.0, 102.0, 172.0]
     } else {
@@ -136,7 +137,7 @@ fn colour(value: f64) -> (String, bool) {
             "#{:02x}{:02x}{:02x}",
             mix[0] as u8, mix[1] as u8, mix[2] as u8
         ),
-        depth > 0.55,
+        depth > 0.66,
     )
 }
 

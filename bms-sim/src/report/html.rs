@@ -82,11 +82,6 @@ pub(super) fn maximum(value: f64) -> String {
     )
 }
 
-/// A maximum, or a dash.
-pub(super) fn opt_maximum(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".into(), maximum)
-}
-
 /// A number of things: `1 run`, `2 runs`.
 pub(super) fn count(n: usize, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
@@ -194,7 +189,7 @@ max-width:100ch}.grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax
 details{margin:10px 0}summary{cursor:pointer;font-weight:600;padding:4px 0}\
 input.filter{font:inherit;padding:5px 9px;width:min(100%,380px);border:1px solid var(--axis);border-radius:5px;\
 background:var(--bg);color:var(--fg)}\n\
-@media print{nav,input.filter{display:none}.tall{max-height:none}}\n";
+@media (max-width:760px){nav{position:static}}@media print{nav,input.filter{display:none}.tall{max-height:none}}\n";
 
 /// Sorts a table by a column and filters its rows; the page is complete without it.
 const SCRIPT: &str = "\

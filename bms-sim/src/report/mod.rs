@@ -105,7 +105,7 @@ fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> String {
         ),
         section(
             "distribution",
-            "Every run",
+            "Distribution of the maximum error",
             some(|d, r| strip::strip(&r.cases, &html::file_link(d, "runs.csv", "runs.csv"))),
         ),
         section("traces", "Runs over time", traces::traces(dir, cases)),

@@ -6,9 +6,7 @@ use super::aggregate::{
     Aggregate, Estimator, dataset_label, group_by, met, severity, temperature_key,
 };
 use super::condition::{Condition, condition};
-use super::html::{
-    count, esc, file_link, maximum, minutes, number, opt_maximum, opt_percent, percent, points,
-};
+use super::html::{count, esc, file_link, maximum, minutes, number, opt_percent, percent, points};
 use super::traces::chemistry_name;
 use crate::results::{Case, Results, TARGET_COVERAGE, TARGET_POINTS};
 
@@ -188,12 +186,12 @@ fn headline_row(rows: &mut String, label: &str, cases: &[&Case]) {
         figures.iter().filter_map(pick).min_by(f64::total_cmp)
     };
     let most = figures.iter().map(|a| a.met).max().unwrap_or(0);
-    let cell = |a: &Aggregate, pick: fn(&Aggregate) -> Option<f64>| {
+    let cell = |a: &Aggregate, pick: fn(&Aggregate) -> Option<f64>, show: fn(f64) -> String| {
         let best = pick(a).is_some() && pick(a) == lowest(pick);
+        let shown = pick(a).map_or_else(|| "–".into(), show);
         format!(
-            "<td class=\"n{}\">{}</td>",
-            if best { " best" } else { "" },
-            opt_maximum(pick(a))
+            "<td class=\"n{}\">{shown}</td>",
+            if best { " best" } else { "" }
         )
     };
     rows.push_str(&format!(
@@ -202,9 +200,9 @@ fn headline_row(rows: &mut String, label: &str, cases: &[&Case]) {
         cases.len()
     ));
     for (i, a) in figures.iter().enumerate() {
-        rows.push_str(&cell(a, |a| a.rmse));
-        rows.push_str(&cell(a, |a| a.mean_max));
-        rows.push_str(&cell(a, |a| a.worst_max));
+        rows.push_str(&cell(a, |a| a.rmse, points));
+        rows.push_str(&cell(a, |a| a.mean_max, points));
+        rows.push_str(&cell(a, |a| a.worst_max, maximum));
         let best = a.met == most && most > 0;
         rows.push_str(&format!(
             "<td class=\"n{}\">{}/{}</td>",

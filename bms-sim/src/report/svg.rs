@@ -16,7 +16,7 @@ pub(super) const STYLE: &str = "\
 .plot .limit{stroke:var(--bad);stroke-width:1.2;stroke-dasharray:6 3;fill:none}\
 .plot .truth{stroke:var(--fg)}.plot .bms{stroke:var(--bms)}.plot .cc{stroke:var(--cc)}.plot .ekf{stroke:var(--ekf)}\
 .plot .nmc{stroke:var(--nmc)}.plot .nca{stroke:var(--nca)}.plot .lfp{stroke:var(--lfp)}\
-.plot .d{stroke:none;opacity:.6}.plot .d.bms{fill:var(--bms)}.plot .d.cc{fill:var(--cc)}.plot .d.ekf{fill:var(--ekf)}\
+.plot .d{stroke:none;opacity:.6}.plot .d.bms{fill:var(--bms)}.plot .d.cc{fill:var(--cc)}.plot .d.ekf{fill:var(--ekf)}.plot .d.mean{fill:var(--dim)}.plot .d.worst{fill:var(--lfp)}\
 .plot .band{fill:var(--bms);opacity:.18;stroke:none}.plot .solid{opacity:1}";
 
 /// Colours of a drawing that stands in a file of its own.

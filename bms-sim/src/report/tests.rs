@@ -392,6 +392,42 @@ fn broken_series_and_scores_do_not_break_the_page() {
 }
 
 #[test]
+fn five_hundred_runs_and_many_cells_stay_a_small_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut results = synthetic_results();
+    let once = std::mem::take(&mut results.cases);
+    for k in 0..9 {
+        for case in &once {
+            let dataset = format!("{} {k}", case.dataset);
+            results.cases.push(Case {
+                dataset,
+                trace_file: None,
+                ..case.clone()
+            });
+        }
+    }
+    assert!(results.cases.len() > 500);
+    let cell = |i: usize| IdentifiedCell {
+        dataset: format!("data/synthetic_{i}"),
+        cell: synthetic_cell(),
+        cell_file: String::new(),
+    };
+    write_report(dir.path(), &results, &(0..15).map(cell).collect::<Vec<_>>()).unwrap();
+    let bytes = std::fs::metadata(dir.path().join("index.html"))
+        .unwrap()
+        .len();
+    assert!(bytes < 6_000_000, "{bytes} bytes");
+    println!("{bytes} bytes");
+    if let Some(kept) = std::env::var_os("BMS_SYNTHETIC_REPORT") {
+        std::fs::copy(
+            dir.path().join("index.html"),
+            Path::new(&kept).join("large.html"),
+        )
+        .unwrap();
+    }
+}
+
+#[test]
 fn a_trace_file_outside_the_report_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     for file in ["../x.csv", "/x.csv", ""] {
