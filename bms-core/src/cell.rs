@@ -235,7 +235,9 @@ impl<'a> CellModel<'a> {
             index += 1;
         }
         match (t.get(index), t.get(index + 1)) {
-            (Some(&lo), Some(&hi)) => Position { index, fraction: bound((temperature_c - lo) / (hi - lo), 0.0, 1.0) },
+            (Some(&lo), Some(&hi)) => {
+                Position { index, fraction: bound((temperature_c - lo) / (hi - lo), 0.0, 1.0) }
+            }
             _ => Position { index, fraction: 0.0 },
         }
     }
@@ -288,7 +290,8 @@ impl<'a> CellModel<'a> {
         if hi - lo < 1e-4 {
             return 0.0;
         }
-        let at = |z| Self::bilinear(self.tables.ocv_v, self.ocv_columns, row, Self::column(z, self.ocv_columns));
+        let at =
+            |z| Self::bilinear(self.tables.ocv_v, self.ocv_columns, row, Self::column(z, self.ocv_columns));
         (at(hi) - at(lo)) / (hi - lo)
     }
 

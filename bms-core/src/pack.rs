@@ -58,7 +58,9 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
     /// Takes in one sample of all cells; `dt_s` as for [`SocEstimator::step`].
     pub fn step(&mut self, sample: &PackMeasurement<N>, dt_s: f32) -> &[Estimate; N] {
         let readings = sample.cell_voltage_v.iter().zip(&sample.cell_temperature_c);
-        for ((cell, estimate), (voltage, temperature)) in self.cells.iter_mut().zip(&mut self.estimates).zip(readings) {
+        for ((cell, estimate), (voltage, temperature)) in
+            self.cells.iter_mut().zip(&mut self.estimates).zip(readings)
+        {
             let one = Measurement {
                 voltage_v: *voltage,
                 current_a: sample.current_a,

@@ -510,7 +510,8 @@ impl<'a> SocEstimator<'a> {
     fn anchor_full(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
         let t = self.tuning;
         let at_limit = sample.voltage_v.valid().is_some_and(|v| v > self.model.tables().v_max - 0.015);
-        let tapered = instant_a < -1e-3 * self.capacity_ah && instant_a > -t.full_current_c * self.capacity_ah;
+        let tapered =
+            instant_a < -1e-3 * self.capacity_ah && instant_a > -t.full_current_c * self.capacity_ah;
         if !(t.parts.anchors && at_limit && tapered) {
             self.full_s = 0.0;
             return;
@@ -533,10 +534,8 @@ impl<'a> SocEstimator<'a> {
     }
 
     fn report(&self, estimate: &mut Estimate) {
-        estimate.soc = Estimated {
-            value: bound(self.raw_soc(), 0.0, 1.0),
-            std: sqrt(self.covariance.variance(SOC)),
-        };
+        estimate.soc =
+            Estimated { value: bound(self.raw_soc(), 0.0, 1.0), std: sqrt(self.covariance.variance(SOC)) };
         estimate.current_bias_a = Estimated {
             value: self.bias_c * self.capacity_ah,
             std: sqrt(self.covariance.variance(BIAS)) * self.capacity_ah,

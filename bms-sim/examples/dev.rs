@@ -1,16 +1,25 @@
 //! scratch
-use bms_sim::*; use std::path::Path; use rayon::prelude::*;
+use bms_sim::*;
+use rayon::prelude::*;
+use std::path::Path;
 fn main() {
     let a: Vec<String> = std::env::args().collect();
     // cell set... : sets given as cell=dir pairs, filter
-    let mode = a[1].clone(); let filter = a[2].clone();
+    let mode = a[1].clone();
+    let filter = a[2].clone();
     let mut jobs = vec![];
     for pair in &a[3..] {
         let (c, d) = pair.split_once('=').unwrap();
         let cell = cell_file::CellFile::load(Path::new(c)).unwrap();
         let set = data::Dataset::open(d).unwrap();
-        for f in &set.files { if !matches!(f.kind.as_deref(), Some("drive")|Some("mixed_day")|Some("dynamic")) || !f.file.contains(&filter) { continue; }
-            jobs.push((cell.clone(), set.clone(), f.clone())); }
+        for f in &set.files {
+            if !matches!(f.kind.as_deref(), Some("drive") | Some("mixed_day") | Some("dynamic"))
+                || !f.file.contains(&filter)
+            {
+                continue;
+            }
+            jobs.push((cell.clone(), set.clone(), f.clone()));
+        }
     }
     let out: Vec<String> = jobs.par_iter().flat_map(|(cell, set, f)| {
         let run = data::read_run(&set.path(f)).unwrap();
@@ -31,7 +40,34 @@ fn main() {
             format!("{:14} {:34} {:6} bms max {:5.2} p99 {:5.2} rmse {:5.2} end {:5.2} cov {:4.2} conv {:>6} | cc {:5.2} {:5.2} | ekf {:5.2} {:5.2} | v {:.1} b {:.3}", set.name.split('/').skip(1).collect::<Vec<_>>().join("/"), f.file.replace(".bdf.parquet",""), n, b.max_points, b.p99_points, b.rmse_points, b.end_points, b.coverage.unwrap(), b.convergence_s.map_or("never".into(), |x| format!("{x:.0}")), c.max_points, c.rmse_points, t.max_points, t.rmse_points, vr, r.current_bias_a.last().unwrap())
         }).collect::<Vec<_>>()
     }).collect();
-    for l in &out { println!("{l}"); }
-    let get = |key: &str, n: usize| -> f64 { let v: Vec<f64> = out.iter().map(|l| { let p = l.find(key).unwrap()+key.len(); l[p..].split_whitespace().nth(n).unwrap().parse().unwrap() }).collect(); v.iter().sum::<f64>()/v.len() as f64 };
-    println!("MEAN bms max {:.2} rmse {:.2} | cc {:.2} {:.2} | ekf {:.2} {:.2}  cov {:.3} met {}/{}", get(" max",0), get("rmse",0), get("| cc",0), get("| cc",1), get("| ekf",0), get("| ekf",1), get("cov",0), out.iter().filter(|l| { let p=l.find(" max").unwrap()+4; l[p..].split_whitespace().next().unwrap().parse::<f64>().unwrap() <= 3.0 }).count(), out.len());
+    for l in &out {
+        println!("{l}");
+    }
+    let get = |key: &str, n: usize| -> f64 {
+        let v: Vec<f64> = out
+            .iter()
+            .map(|l| {
+                let p = l.find(key).unwrap() + key.len();
+                l[p..].split_whitespace().nth(n).unwrap().parse().unwrap()
+            })
+            .collect();
+        v.iter().sum::<f64>() / v.len() as f64
+    };
+    println!(
+        "MEAN bms max {:.2} rmse {:.2} | cc {:.2} {:.2} | ekf {:.2} {:.2}  cov {:.3} met {}/{}",
+        get(" max", 0),
+        get("rmse", 0),
+        get("| cc", 0),
+        get("| cc", 1),
+        get("| ekf", 0),
+        get("| ekf", 1),
+        get("cov", 0),
+        out.iter()
+            .filter(|l| {
+                let p = l.find(" max").unwrap() + 4;
+                l[p..].split_whitespace().next().unwrap().parse::<f64>().unwrap() <= 3.0
+            })
+            .count(),
+        out.len()
+    );
 }

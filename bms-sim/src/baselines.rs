@@ -51,7 +51,14 @@ impl<'a> TextbookEkf<'a> {
     }
 
     /// Takes in one sample; returns the SOC.
-    pub fn step(&mut self, voltage_v: f64, current_a: f64, mean_a: f64, temperature_c: f64, dt_s: f64) -> f64 {
+    pub fn step(
+        &mut self,
+        voltage_v: f64,
+        current_a: f64,
+        mean_a: f64,
+        temperature_c: f64,
+        dt_s: f64,
+    ) -> f64 {
         let c = self.model.circuit(temperature_c as f32, self.x[0] as f32);
         let (a1, a2) = ((-dt_s / f64::from(c.tau1_s)).exp(), (-dt_s / f64::from(c.tau2_s)).exp());
         let b = [
@@ -70,7 +77,10 @@ impl<'a> TextbookEkf<'a> {
         let soc = self.x[0] as f32;
         let h = [f64::from(self.model.ocv_slope(temperature_c as f32, soc, 0.005)), -1.0, -1.0];
         let (drop, _) = c.instant_drop(current_a as f32);
-        let predicted = f64::from(self.model.ocv(temperature_c as f32, soc).ocv_v) - f64::from(drop) - self.x[1] - self.x[2];
+        let predicted = f64::from(self.model.ocv(temperature_c as f32, soc).ocv_v)
+            - f64::from(drop)
+            - self.x[1]
+            - self.x[2];
         let ph: [f64; 3] = std::array::from_fn(|k| (0..3).map(|j| self.p[k][j] * h[j]).sum());
         let s = (0..3).map(|k| h[k] * ph[k]).sum::<f64>() + Self::VOLTAGE_STD_V.powi(2);
         for k in 0..3 {

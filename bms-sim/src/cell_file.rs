@@ -204,7 +204,10 @@ impl CellFile {
         match bare.get("format_version").and_then(toml::Value::as_integer) {
             Some(v) if v == i64::from(FORMAT_VERSION) => {}
             Some(v) => {
-                return Err(CellFileError::Version { path: path.into(), found: u32::try_from(v).unwrap_or(0) });
+                return Err(CellFileError::Version {
+                    path: path.into(),
+                    found: u32::try_from(v).unwrap_or(0),
+                });
             }
             None => return Err(format("`format_version` is missing".into())),
         }

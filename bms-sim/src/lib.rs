@@ -6,5 +6,6 @@ pub mod data;
 pub mod identify;
 pub mod metrics;
 pub mod replay;
+pub mod report;
 pub mod results;
 pub mod sensors;

@@ -8,7 +8,13 @@ use crate::results::{Score, TARGET_POINTS};
 /// `from_s` is the excluded start, measured from the first sample. Shares and squares are weighted by time, so that a
 /// dense part of a record does not count for more. Returns `None` if nothing is left to score.
 #[must_use]
-pub fn score(time_s: &[f64], estimate: &[f64], reference: &[f64], std: Option<&[f64]>, from_s: f64) -> Option<Score> {
+pub fn score(
+    time_s: &[f64],
+    estimate: &[f64],
+    reference: &[f64],
+    std: Option<&[f64]>,
+    from_s: f64,
+) -> Option<Score> {
     let start = *time_s.first()?;
     let mut weighted: Vec<(f64, f64)> = Vec::with_capacity(time_s.len());
     let (mut squares, mut total, mut inside, mut largest) = (0.0, 0.0, 0.0, 0.0f64);

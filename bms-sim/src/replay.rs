@@ -1,9 +1,9 @@
 //! Runs the core and the baselines over one measured run, causally, sample by sample.
 
+use bms_core::cell::CellModel;
 use bms_core::measurement::Measurement;
 use bms_core::soc::SocEstimator;
 use bms_core::tuning::{Parts, Tuning};
-use bms_core::cell::CellModel;
 
 use crate::baselines::{CoulombCounter, TextbookEkf};
 use crate::cell_file::{CellFile, CellFileError};
@@ -76,19 +76,30 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
     let parameters = |source| CellFileError::Parameters { cell: cell.cell.name.clone(), source };
     let model = CellModel::new(owned.borrow()).map_err(parameters)?;
     let capacity_ah = options.capacity_ah.unwrap_or(cell.cell.capacity_ah);
-    let measured = sensors::measure(run, options.sensors, capacity_ah, options.current_offset_a, options.seed);
+    let measured =
+        sensors::measure(run, options.sensors, capacity_ah, options.current_offset_a, options.seed);
     let temperature = |k: usize| measured.temperature_c.as_ref().map_or(25.0, |t| t[k]);
     let initial_soc = options.initial_soc.unwrap_or_else(|| {
         f64::from(model.soc_from_ocv(temperature(0) as f32, measured.voltage_v[0] as f32))
     });
     let tuning = Tuning { parts: options.parts, ..cell.cell.chemistry.tuning() };
-    let mut core = SocEstimator::new(owned.borrow(), tuning, capacity_ah as f32, initial_soc as f32).map_err(parameters)?;
+    let mut core = SocEstimator::new(owned.borrow(), tuning, capacity_ah as f32, initial_soc as f32)
+        .map_err(parameters)?;
     let mut counter = CoulombCounter::new(initial_soc, capacity_ah);
     let mut textbook = TextbookEkf::new(model, initial_soc, capacity_ah);
 
     let n = measured.len();
     let mut out = Replay { time_s: measured.time_s.clone(), ..Replay::default() };
-    for column in [&mut out.soc, &mut out.soc_std, &mut out.soc_coulomb_counter, &mut out.soc_textbook_ekf, &mut out.current_bias_a, &mut out.predicted_v, &mut out.model_error_v, &mut out.hysteresis] {
+    for column in [
+        &mut out.soc,
+        &mut out.soc_std,
+        &mut out.soc_coulomb_counter,
+        &mut out.soc_textbook_ekf,
+        &mut out.current_bias_a,
+        &mut out.predicted_v,
+        &mut out.model_error_v,
+        &mut out.hysteresis,
+    ] {
         column.reserve(n);
     }
     for k in 0..n {
@@ -98,7 +109,8 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
             Some(mean) => mean[k],
             None => 0.5 * (current + measured.current_a[k.saturating_sub(1)]),
         };
-        let mut sample = Measurement::new(measured.voltage_v[k] as f32, current as f32, temperature(k) as f32);
+        let mut sample =
+            Measurement::new(measured.voltage_v[k] as f32, current as f32, temperature(k) as f32);
         if measured.mean_current_a.is_some() {
             sample = sample.with_mean_current(mean as f32);
         }

@@ -93,7 +93,8 @@ pub fn measure(run: &Run, corner: SensorCorner, capacity_ah: f64, current_offset
         let current_gain = 1.0 + within(l.current_gain);
         let current_offset = within(l.current_offset_a);
         let temperature_offset = within(l.temperature_c);
-        let mut noise = |sigma: f64| -> f64 { sigma * Distribution::<f64>::sample(&StandardNormal, &mut rng) };
+        let mut noise =
+            |sigma: f64| -> f64 { sigma * Distribution::<f64>::sample(&StandardNormal, &mut rng) };
         let quantise = |x: f64, step: f64| (x / step).round() * step;
         for v in &mut out.voltage_v {
             *v = quantise(*v + voltage_offset + noise(l.voltage_noise_v), l.voltage_step_v);

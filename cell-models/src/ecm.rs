@@ -62,12 +62,8 @@ impl EcmParameters {
             coulombic_efficiency: 0.9995,
             voltage_limits_v: [2.5, 4.2],
             ocv_v: Table1 {
-                x: vec![
-                    0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0,
-                ],
-                y: vec![
-                    2.5, 2.98, 3.22, 3.38, 3.52, 3.6, 3.65, 3.71, 3.81, 3.91, 4.01, 4.08, 4.2,
-                ],
+                x: vec![0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+                y: vec![2.5, 2.98, 3.22, 3.38, 3.52, 3.6, 3.65, 3.71, 3.81, 3.91, 4.01, 4.08, 4.2],
             },
             entropic_v_per_k: Table1 {
                 x: vec![0.0, 0.2, 0.4, 0.6, 1.0],
@@ -85,10 +81,7 @@ impl EcmParameters {
                     tau_s: arrhenius(180.0, 5e3, [1.5, 1.2, 1.0, 1.0, 1.0]),
                 },
             ],
-            hysteresis_v: Table1 {
-                x: vec![0.0, 0.3, 1.0],
-                y: vec![0.008, 0.006, 0.002],
-            },
+            hysteresis_v: Table1 { x: vec![0.0, 0.3, 1.0], y: vec![0.008, 0.006, 0.002] },
             hysteresis_gamma: 20.0,
             thermal: Thermal {
                 core_j_per_k: 60.0,
@@ -107,13 +100,8 @@ impl EcmParameters {
             coulombic_efficiency: 0.9995,
             voltage_limits_v: [2.0, 3.6],
             ocv_v: Table1 {
-                x: vec![
-                    0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.65, 0.7, 0.9, 0.97, 0.99, 1.0,
-                ],
-                y: vec![
-                    2.0, 2.75, 3.05, 3.19, 3.24, 3.275, 3.285, 3.292, 3.31, 3.328, 3.332, 3.34,
-                    3.4, 3.6,
-                ],
+                x: vec![0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.65, 0.7, 0.9, 0.97, 0.99, 1.0],
+                y: vec![2.0, 2.75, 3.05, 3.19, 3.24, 3.275, 3.285, 3.292, 3.31, 3.328, 3.332, 3.34, 3.4, 3.6],
             },
             entropic_v_per_k: Table1 {
                 x: vec![0.0, 0.2, 0.4, 0.6, 1.0],
@@ -152,34 +140,19 @@ impl EcmParameters {
     pub fn validate(&self) -> Result<(), ParameterError> {
         let [low, high] = self.voltage_limits_v;
         check_positive("capacity in Ah", self.capacity_ah)?;
-        check(
-            "coulombic efficiency",
-            self.coulombic_efficiency,
-            "above 0 and at most 1",
-            |v| v > 0.0 && v <= 1.0,
-        )?;
+        check("coulombic efficiency", self.coulombic_efficiency, "above 0 and at most 1", |v| {
+            v > 0.0 && v <= 1.0
+        })?;
         check("lower voltage limit", low, "finite", |_| true)?;
-        check(
-            "upper voltage limit",
-            high,
-            "finite and above the lower limit",
-            |v| v > low,
-        )?;
+        check("upper voltage limit", high, "finite and above the lower limit", |v| v > low)?;
         if let Some(i) = self.ocv_v.values().windows(2).position(|w| w[1] < w[0]) {
-            return Err(ParameterError::NotAscending {
-                name: "open-circuit voltage over SOC",
-                index: i + 1,
-            });
+            return Err(ParameterError::NotAscending { name: "open-circuit voltage over SOC", index: i + 1 });
         }
         if self.rc.len() > MAX_RC_PAIRS {
             return Err(ParameterError::TooManyRcPairs(self.rc.len()));
         }
-        let positive = |name, table: &Table2| {
-            table
-                .values()
-                .iter()
-                .try_for_each(|&v| check_positive(name, v))
-        };
+        let positive =
+            |name, table: &Table2| table.values().iter().try_for_each(|&v| check_positive(name, v));
         positive("R0 on discharge", &self.r0_discharge_ohm)?;
         positive("R0 on charge", &self.r0_charge_ohm)?;
         for pair in &self.rc {
@@ -203,10 +176,7 @@ fn arrhenius(at_25c: f64, activation_j_per_mol: f64, shape: [f64; 5]) -> Table2 
         let inverse = 1.0 / (t + KELVIN) - 1.0 / (REFERENCE_TEMPERATURE_C + KELVIN);
         at_25c * (activation_j_per_mol / GAS_J_PER_MOL_K * inverse).exp()
     };
-    let values = rows
-        .iter()
-        .flat_map(|&t| shape.map(|s| s * factor(t)))
-        .collect();
+    let values = rows.iter().flat_map(|&t| shape.map(|s| s * factor(t))).collect();
     Table2 { rows, cols, values }
 }
 
@@ -231,19 +201,11 @@ impl EcmCell {
     ///
     /// # Errors
     /// When a parameter, the SOC or the temperature is out of range; the message names it.
-    pub fn new(
-        parameters: EcmParameters,
-        soc: f64,
-        temperature_c: f64,
-    ) -> Result<Self, ParameterError> {
+    pub fn new(parameters: EcmParameters, soc: f64, temperature_c: f64) -> Result<Self, ParameterError> {
         parameters.validate()?;
-        check("start SOC", soc, "between 0 and 1", |v| {
-            (0.0..=1.0).contains(&v)
-        })?;
+        check("start SOC", soc, "between 0 and 1", |v| (0.0..=1.0).contains(&v))?;
         let allowed = "between -273.15 and 1000 degC";
-        check("start temperature", temperature_c, allowed, |v| {
-            check_temperature(v).is_ok()
-        })?;
+        check("start temperature", temperature_c, allowed, |v| check_temperature(v).is_ok())?;
         Ok(Self {
             parameters: Arc::new(parameters),
             ambient_c: temperature_c,
@@ -261,9 +223,7 @@ impl EcmCell {
     /// # Errors
     /// When the state is not between -1 and 1.
     pub fn with_hysteresis(mut self, state: f64) -> Result<Self, ParameterError> {
-        check("hysteresis state", state, "between -1 and 1", |v| {
-            v.abs() <= 1.0
-        })?;
+        check("hysteresis state", state, "between -1 and 1", |v| v.abs() <= 1.0)?;
         self.hysteresis = state;
         Ok(self)
     }
@@ -293,11 +253,7 @@ impl EcmCell {
     /// `U - V`: what the terminal voltage lacks against the open-circuit voltage, in V.
     fn drop_v(&self) -> f64 {
         let p = &self.parameters;
-        let r0 = if self.current_a < 0.0 {
-            &p.r0_charge_ohm
-        } else {
-            &p.r0_discharge_ohm
-        };
+        let r0 = if self.current_a < 0.0 { &p.r0_charge_ohm } else { &p.r0_discharge_ohm };
         let ohmic = self.current_a * r0.at(self.temperature_c[0], self.soc);
         ohmic + self.rc_v.iter().sum::<f64>() - p.hysteresis_v.at(self.soc) * self.hysteresis
     }
@@ -348,31 +304,17 @@ impl Plant for EcmCell {
             return Ok(());
         }
         let p = &self.parameters;
-        let stored = if self.current_a < 0.0 {
-            p.coulombic_efficiency
-        } else {
-            1.0
-        };
+        let stored = if self.current_a < 0.0 { p.coulombic_efficiency } else { 1.0 };
         let soc_change = -stored * self.current_a * dt_s / (3600.0 * p.capacity_ah);
-        let pieces = (dt_s / MAX_PIECE_S)
-            .max(soc_change.abs() / MAX_PIECE_SOC)
-            .ceil()
-            .clamp(1.0, MAX_PIECES);
+        let pieces = (dt_s / MAX_PIECE_S).max(soc_change.abs() / MAX_PIECE_SOC).ceil().clamp(1.0, MAX_PIECES);
         let mut next = self.clone();
         for _ in 0..pieces as u32 {
             next.advance_piece(dt_s / pieces, soc_change / pieces);
         }
-        if !(next.soc
-            + next.voltage_v()
-            + next.heat_w()
-            + next.temperature_c[0]
-            + next.temperature_c[1])
+        if !(next.soc + next.voltage_v() + next.heat_w() + next.temperature_c[0] + next.temperature_c[1])
             .is_finite()
         {
-            return Err(PlantError::Diverged {
-                current_a: self.current_a,
-                dt_s,
-            });
+            return Err(PlantError::Diverged { current_a: self.current_a, dt_s });
         }
         *self = next;
         Ok(())
@@ -419,18 +361,13 @@ mod tests {
 
     #[test]
     fn example_cells_are_valid_down_to_their_tables() {
-        for p in [
-            EcmParameters::generic_nmc_5ah(),
-            EcmParameters::generic_lfp_2ah3(),
-        ] {
+        for p in [EcmParameters::generic_nmc_5ah(), EcmParameters::generic_lfp_2ah3()] {
             p.validate().unwrap();
             for t in [&p.ocv_v, &p.entropic_v_per_k, &p.hysteresis_v] {
                 Table1::new(t.x.clone(), t.y.clone()).unwrap();
             }
             for t in
-                p.rc.iter()
-                    .flat_map(|r| [&r.r_ohm, &r.tau_s])
-                    .chain([&p.r0_discharge_ohm, &p.r0_charge_ohm])
+                p.rc.iter().flat_map(|r| [&r.r_ohm, &r.tau_s]).chain([&p.r0_discharge_ohm, &p.r0_charge_ohm])
             {
                 Table2::new(t.rows.clone(), t.cols.clone(), t.values.clone()).unwrap();
             }
@@ -452,20 +389,13 @@ mod tests {
         assert!(message(|p| p.r0_charge_ohm.values[0] = -0.01).contains("R0 on charge = -0.01"));
         assert!(message(|p| p.rc[0].tau_s.values[3] = 0.0).contains("time constant"));
         assert!(message(|p| p.rc = vec![p.rc[0].clone(); 4]).contains("4 RC pairs"));
-        assert!(
-            message(|p| p.ocv_v.y[3] = 1.0).contains("open-circuit voltage over SOC must ascend")
-        );
+        assert!(message(|p| p.ocv_v.y[3] = 1.0).contains("open-circuit voltage over SOC must ascend"));
         assert!(message(|p| p.hysteresis_v.y[0] = -1.0).contains("hysteresis voltage"));
         assert!(message(|p| p.hysteresis_gamma = f64::NAN).contains("gamma"));
         assert!(message(|p| p.thermal.core_j_per_k = 0.0).contains("core heat capacity"));
         let p = EcmParameters::generic_nmc_5ah;
         assert!(EcmCell::new(p(), 1.1, 25.0).is_err() && EcmCell::new(p(), 0.5, f64::NAN).is_err());
-        assert!(
-            EcmCell::new(p(), 0.5, 25.0)
-                .unwrap()
-                .with_hysteresis(-1.5)
-                .is_err()
-        );
+        assert!(EcmCell::new(p(), 0.5, 25.0).unwrap().with_hysteresis(-1.5).is_err());
     }
 
     #[test]
@@ -475,21 +405,13 @@ mod tests {
         cell.advance(10.0).unwrap();
         let before = format!("{cell:?}");
         for i in [f64::NAN, f64::INFINITY, -2e6] {
-            assert!(
-                cell.set_current(i)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("refused")
-            );
+            assert!(cell.set_current(i).unwrap_err().to_string().contains("refused"));
         }
         for dt in [f64::NAN, f64::INFINITY, -1e-9] {
             assert!(matches!(cell.advance(dt), Err(PlantError::TimeStep(_))));
         }
         for t in [f64::NAN, -300.0, 1e4] {
-            assert!(matches!(
-                cell.set_ambient_c(t),
-                Err(PlantError::Temperature(_))
-            ));
+            assert!(matches!(cell.set_ambient_c(t), Err(PlantError::Temperature(_))));
         }
         cell.advance(0.0).unwrap();
         assert_eq!(before, format!("{cell:?}"));
@@ -499,10 +421,7 @@ mod tests {
         let mut cell = EcmCell::new(p, 0.5, 25.0).unwrap();
         cell.set_current(1e3).unwrap();
         let before = format!("{cell:?}");
-        assert!(matches!(
-            cell.advance(1e5),
-            Err(PlantError::Diverged { .. })
-        ));
+        assert!(matches!(cell.advance(1e5), Err(PlantError::Diverged { .. })));
         assert_eq!(before, format!("{cell:?}"));
     }
 

@@ -77,11 +77,7 @@ pub(crate) fn check(
     if value.is_finite() && ok(value) {
         Ok(())
     } else {
-        Err(ParameterError::OutOfRange {
-            name,
-            value,
-            allowed,
-        })
+        Err(ParameterError::OutOfRange { name, value, allowed })
     }
 }
 

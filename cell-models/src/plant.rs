@@ -53,27 +53,15 @@ pub trait Plant: Clone {
 /// The check that every plant's `set_current` makes.
 pub(crate) fn check_current(current_a: f64) -> Result<(), PlantError> {
     // Written so that a NaN is refused, too.
-    if current_a.abs() <= MAX_CURRENT_A {
-        Ok(())
-    } else {
-        Err(PlantError::Current(current_a))
-    }
+    if current_a.abs() <= MAX_CURRENT_A { Ok(()) } else { Err(PlantError::Current(current_a)) }
 }
 
 /// The check that every plant's `set_ambient_c` makes.
 pub(crate) fn check_temperature(celsius: f64) -> Result<(), PlantError> {
-    if (-273.15..=1000.0).contains(&celsius) {
-        Ok(())
-    } else {
-        Err(PlantError::Temperature(celsius))
-    }
+    if (-273.15..=1000.0).contains(&celsius) { Ok(()) } else { Err(PlantError::Temperature(celsius)) }
 }
 
 /// The check that every plant's `advance` makes.
 pub(crate) fn check_time_step(dt_s: f64) -> Result<(), PlantError> {
-    if dt_s.is_finite() && dt_s >= 0.0 {
-        Ok(())
-    } else {
-        Err(PlantError::TimeStep(dt_s))
-    }
+    if dt_s.is_finite() && dt_s >= 0.0 { Ok(()) } else { Err(PlantError::TimeStep(dt_s)) }
 }

@@ -51,30 +51,13 @@ pub struct Step {
 
 /// `duration_s` of constant current in steps of `dt_s` (the last one may be shorter). A duration or step that is not
 /// above 0 gives no steps.
-pub fn hold(
-    label: Label,
-    current_a: f64,
-    duration_s: f64,
-    dt_s: f64,
-) -> impl Iterator<Item = Step> + Clone {
+pub fn hold(label: Label, current_a: f64, duration_s: f64, dt_s: f64) -> impl Iterator<Item = Step> + Clone {
     // A remainder of a billionth of a step is rounding, not a step.
     let valid = duration_s > 0.0 && dt_s > 0.0 && duration_s.is_finite();
-    let count = if valid {
-        (duration_s / dt_s - 1e-9).ceil().max(1.0) as u64
-    } else {
-        0
-    };
+    let count = if valid { (duration_s / dt_s - 1e-9).ceil().max(1.0) as u64 } else { 0 };
     (0..count).map(move |i| {
-        let dt_s = if i + 1 == count {
-            duration_s - i as f64 * dt_s
-        } else {
-            dt_s
-        };
-        Step {
-            dt_s,
-            current_a,
-            label,
-        }
+        let dt_s = if i + 1 == count { duration_s - i as f64 * dt_s } else { dt_s };
+        Step { dt_s, current_a, label }
     })
 }
 
@@ -142,33 +125,21 @@ impl Hppc {
         ] {
             check_positive(name, value)?;
         }
-        let pulses = (s.discharge_pulse_c * s.discharge_pulse_s
-            - s.charge_pulse_c * s.charge_pulse_s)
-            / 3600.0;
+        let pulses =
+            (s.discharge_pulse_c * s.discharge_pulse_s - s.charge_pulse_c * s.charge_pulse_s) / 3600.0;
         let allowed = "at least 0.001, at most 1 and more than the pulses move";
-        check("SOC step", s.soc_step, allowed, |v| {
-            (0.001..=1.0).contains(&v) && v > pulses
-        })?;
+        check("SOC step", s.soc_step, allowed, |v| (0.001..=1.0).contains(&v) && v > pulses)?;
         let step_s = (s.soc_step - pulses) / s.soc_step_c * 3600.0;
         let levels = (1.0 / s.soc_step + 1e-9).floor() as usize;
-        let hold_c = move |label, c_rate: f64, duration_s| {
-            hold(label, c_rate * s.capacity_ah, duration_s, s.dt_s)
-        };
+        let hold_c =
+            move |label, c_rate: f64, duration_s| hold(label, c_rate * s.capacity_ah, duration_s, s.dt_s);
         let level = move |_| {
-            hold_c(
-                Label::DischargePulse,
-                s.discharge_pulse_c,
-                s.discharge_pulse_s,
-            )
-            .chain(hold_c(Label::Rest, 0.0, s.pulse_rest_s))
-            .chain(hold_c(
-                Label::ChargePulse,
-                -s.charge_pulse_c,
-                s.charge_pulse_s,
-            ))
-            .chain(hold_c(Label::Rest, 0.0, s.pulse_rest_s))
-            .chain(hold_c(Label::SocStep, s.soc_step_c, step_s))
-            .chain(hold_c(Label::Rest, 0.0, s.rest_s))
+            hold_c(Label::DischargePulse, s.discharge_pulse_c, s.discharge_pulse_s)
+                .chain(hold_c(Label::Rest, 0.0, s.pulse_rest_s))
+                .chain(hold_c(Label::ChargePulse, -s.charge_pulse_c, s.charge_pulse_s))
+                .chain(hold_c(Label::Rest, 0.0, s.pulse_rest_s))
+                .chain(hold_c(Label::SocStep, s.soc_step_c, step_s))
+                .chain(hold_c(Label::Rest, 0.0, s.rest_s))
         };
         Ok(hold_c(Label::Rest, 0.0, s.rest_s).chain((0..levels).flat_map(level)))
     }
@@ -186,12 +157,9 @@ pub fn slow_cycle(
     rest_s: f64,
     dt_s: f64,
 ) -> Result<impl Iterator<Item = Step> + Clone, ParameterError> {
-    for (name, value) in [
-        ("capacity in Ah", capacity_ah),
-        ("hours", hours),
-        ("rest", rest_s),
-        ("time step", dt_s),
-    ] {
+    for (name, value) in
+        [("capacity in Ah", capacity_ah), ("hours", hours), ("rest", rest_s), ("time step", dt_s)]
+    {
         check_positive(name, value)?;
     }
     let (current_a, longest_s) = (capacity_ah / hours, 1.5 * 3600.0 * hours);
@@ -220,9 +188,7 @@ impl Drive {
     /// # Errors
     /// When a setting is not finite and above 0, or the peak is above 1e6 A.
     pub fn new(seed: u64, peak_a: f64, duration_s: f64, dt_s: f64) -> Result<Self, ParameterError> {
-        check("peak current", peak_a, "above 0 and at most 1e6 A", |v| {
-            v > 0.0 && v <= MAX_CURRENT_A
-        })?;
+        check("peak current", peak_a, "above 0 and at most 1e6 A", |v| v > 0.0 && v <= MAX_CURRENT_A)?;
         check_positive("duration", duration_s)?;
         check_positive("time step", dt_s)?;
         Ok(Self {
@@ -262,11 +228,7 @@ impl Iterator for Drive {
         let approach = self.dt_s / (1.0 + self.dt_s);
         self.current_a += approach * (self.target_a + ripple - self.current_a);
         self.current_a = self.current_a.clamp(-self.peak_a, self.peak_a);
-        Some(Step {
-            dt_s: self.dt_s,
-            current_a: self.current_a,
-            label: Label::Drive,
-        })
+        Some(Step { dt_s: self.dt_s, current_a: self.current_a, label: Label::Drive })
     }
 }
 
@@ -398,36 +360,17 @@ mod tests {
         assert_eq!(dts, [1.0, 1.0, 0.5]);
         assert_eq!(hold(Label::Rest, 0.0, 0.3, 0.1).count(), 3);
         assert_eq!(
-            hold(Label::Rest, 0.0, f64::NAN, 1.0).count()
-                + hold(Label::Rest, 0.0, 1.0, -1.0).count(),
+            hold(Label::Rest, 0.0, f64::NAN, 1.0).count() + hold(Label::Rest, 0.0, 1.0, -1.0).count(),
             0
         );
     }
 
     #[test]
     fn hppc_moves_the_whole_capacity_once() {
-        let ah: f64 = Hppc::new(5.0)
-            .steps()
-            .unwrap()
-            .map(|s| s.current_a * s.dt_s / 3600.0)
-            .sum();
+        let ah: f64 = Hppc::new(5.0).steps().unwrap().map(|s| s.current_a * s.dt_s / 3600.0).sum();
         assert!((ah - 5.0).abs() < 1e-9, "{ah}");
-        assert!(
-            Hppc {
-                soc_step: 0.001,
-                ..Hppc::new(5.0)
-            }
-            .steps()
-            .is_err()
-        );
-        assert!(
-            Hppc {
-                dt_s: 0.0,
-                ..Hppc::new(5.0)
-            }
-            .steps()
-            .is_err()
-        );
+        assert!(Hppc { soc_step: 0.001, ..Hppc::new(5.0) }.steps().is_err());
+        assert!(Hppc { dt_s: 0.0, ..Hppc::new(5.0) }.steps().is_err());
         assert!(Hppc::new(f64::NAN).steps().is_err());
     }
 
@@ -435,9 +378,7 @@ mod tests {
     fn drive_depends_on_its_seed_alone_and_keeps_to_its_peak() {
         let drive = |seed| Drive::new(seed, 15.0, 3600.0, 1.0).unwrap();
         assert!(drive(7).eq(drive(7)) && !drive(7).eq(drive(8)) && drive(0).count() == 3600);
-        assert!(
-            drive(1).all(|s| s.current_a.abs() <= 15.0) && drive(1).any(|s| s.current_a < -1.0)
-        );
+        assert!(drive(1).all(|s| s.current_a.abs() <= 15.0) && drive(1).any(|s| s.current_a < -1.0));
         let mean = drive(3).map(|s| s.current_a).sum::<f64>() / 3600.0;
         assert!((1.5..4.0).contains(&mean), "{mean}");
         // Pinned, so that a drive named by its seed in an old report stays that drive.
@@ -446,17 +387,12 @@ mod tests {
             first.iter().map(|i| (i * 1e6).round()).collect::<Vec<_>>(),
             [5527675.0, 8227012.0, 9736450.0]
         );
-        assert!(
-            Drive::new(1, 2e6, 1.0, 1.0).is_err() && Drive::new(1, 1.0, f64::NAN, 1.0).is_err()
-        );
+        assert!(Drive::new(1, 2e6, 1.0, 1.0).is_err() && Drive::new(1, 1.0, f64::NAN, 1.0).is_err());
     }
 
     #[test]
     fn every_profile_keeps_every_cell_within_its_limits() {
-        for p in [
-            EcmParameters::generic_nmc_5ah(),
-            EcmParameters::generic_lfp_2ah3(),
-        ] {
+        for p in [EcmParameters::generic_nmc_5ah(), EcmParameters::generic_lfp_2ah3()] {
             let q = p.capacity_ah;
             for start_c in [-10.0, 25.0] {
                 let full = EcmCell::new(p.clone(), 1.0, start_c).unwrap();
@@ -469,27 +405,13 @@ mod tests {
                 };
                 let hppc = simulate(&mut full.clone(), Hppc::new(q).steps().unwrap()).unwrap();
                 assert!(within(&hppc) && hppc.label.contains(&Label::ChargePulse));
-                let slow = simulate(
-                    &mut full.clone(),
-                    slow_cycle(q, 20.0, 3600.0, 30.0).unwrap(),
-                )
-                .unwrap();
+                let slow = simulate(&mut full.clone(), slow_cycle(q, 20.0, 3600.0, 30.0).unwrap()).unwrap();
                 let lowest = slow.soc_true.iter().copied().fold(1.0, f64::min);
-                assert!(
-                    within(&slow) && lowest < 0.05 && slow.soc_true.last().unwrap() > &0.95,
-                    "{lowest}"
-                );
+                assert!(within(&slow) && lowest < 0.05 && slow.soc_true.last().unwrap() > &0.95, "{lowest}");
                 // Starts full, so regeneration is refused at first; ends when the cell is empty, not after 24 h.
-                let drive = simulate(
-                    &mut full.clone(),
-                    Drive::new(1, 3.0 * q, 86400.0, 1.0).unwrap(),
-                )
-                .unwrap();
-                assert!(
-                    within(&drive) && drive.len() < 40_000 && drive.len() > 100,
-                    "{}",
-                    drive.len()
-                );
+                let drive =
+                    simulate(&mut full.clone(), Drive::new(1, 3.0 * q, 86400.0, 1.0).unwrap()).unwrap();
+                assert!(within(&drive) && drive.len() < 40_000 && drive.len() > 100, "{}", drive.len());
             }
         }
     }
@@ -497,11 +419,7 @@ mod tests {
     #[test]
     fn a_refused_step_is_an_error_and_names_the_current() {
         let mut cell = EcmCell::new(EcmParameters::generic_nmc_5ah(), 0.5, 25.0).unwrap();
-        let bad = Step {
-            dt_s: 1.0,
-            current_a: f64::NAN,
-            label: Label::Discharge,
-        };
+        let bad = Step { dt_s: 1.0, current_a: f64::NAN, label: Label::Discharge };
         let message = simulate(&mut cell, [bad]).unwrap_err().to_string();
         assert!(message.starts_with("current of NaN A refused"), "{message}");
     }

@@ -83,11 +83,7 @@ impl Table2 {
         let (i0, i1, fi) = locate(&self.rows, row);
         let (j0, j1, fj) = locate(&self.cols, col);
         let v = |i: usize, j: usize| self.values[i * self.cols.len() + j];
-        lerp(
-            lerp(v(i0, j0), v(i0, j1), fj),
-            lerp(v(i1, j0), v(i1, j1), fj),
-            fi,
-        )
+        lerp(lerp(v(i0, j0), v(i0, j1), fj), lerp(v(i1, j0), v(i1, j1), fj), fi)
     }
 
     /// All values, row after row.
@@ -129,15 +125,9 @@ fn check_grid(name: &'static str, grid: &[f64]) -> Result<(), ParameterError> {
 
 fn check_values(rows: usize, cols: usize, values: &[f64]) -> Result<(), ParameterError> {
     if values.len() != rows * cols {
-        return Err(ParameterError::Shape {
-            rows,
-            cols,
-            len: values.len(),
-        });
+        return Err(ParameterError::Shape { rows, cols, len: values.len() });
     }
-    values
-        .iter()
-        .try_for_each(|&v| check("table value", v, "finite", |_| true))
+    values.iter().try_for_each(|&v| check("table value", v, "finite", |_| true))
 }
 
 #[cfg(test)]
@@ -153,40 +143,18 @@ mod tests {
         assert_eq!(t.at(-99.0, 9.0), 2.0);
         assert_eq!(t.at(f64::INFINITY, f64::NEG_INFINITY), 3.0);
         assert_eq!(t.at(f64::NAN, f64::NAN), 1.0);
-        assert_eq!(
-            Table1::new(vec![-f64::MAX, f64::MAX], vec![0.0, 1.0])
-                .unwrap()
-                .at(0.0),
-            0.5
-        );
+        assert_eq!(Table1::new(vec![-f64::MAX, f64::MAX], vec![0.0, 1.0]).unwrap().at(0.0), 0.5);
     }
 
     #[test]
     fn refuses_bad_tables() {
         use ParameterError as E;
         assert!(matches!(Table1::new(vec![], vec![]), Err(E::Empty(_))));
-        assert!(matches!(
-            Table1::new(vec![0.0, 0.0], vec![1.0, 2.0]),
-            Err(E::NotAscending { index: 1, .. })
-        ));
-        assert!(matches!(
-            Table1::new(vec![0.0], vec![1.0, 2.0]),
-            Err(E::Shape { len: 2, .. })
-        ));
-        assert!(matches!(
-            Table1::constant(f64::NAN),
-            Err(E::OutOfRange { .. })
-        ));
-        assert!(matches!(
-            Table2::new(vec![f64::NAN], vec![0.0], vec![1.0]),
-            Err(E::OutOfRange { .. })
-        ));
-        let message = Table2::new(vec![0.0], vec![0.0, 1.0], vec![1.0])
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            message,
-            "a table of 1 rows and 2 columns needs 2 values, but got 1"
-        );
+        assert!(matches!(Table1::new(vec![0.0, 0.0], vec![1.0, 2.0]), Err(E::NotAscending { index: 1, .. })));
+        assert!(matches!(Table1::new(vec![0.0], vec![1.0, 2.0]), Err(E::Shape { len: 2, .. })));
+        assert!(matches!(Table1::constant(f64::NAN), Err(E::OutOfRange { .. })));
+        assert!(matches!(Table2::new(vec![f64::NAN], vec![0.0], vec![1.0]), Err(E::OutOfRange { .. })));
+        let message = Table2::new(vec![0.0], vec![0.0, 1.0], vec![1.0]).unwrap_err().to_string();
+        assert_eq!(message, "a table of 1 rows and 2 columns needs 2 values, but got 1");
     }
 }

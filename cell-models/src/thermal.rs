@@ -40,11 +40,7 @@ impl Thermal {
         let l2 = (k / c_c) * (k_a / c_s) / l1; // determinant over l1: no cancellation
         let growth = |l: f64| (l * dt_s).exp();
         let integral = |l: f64| {
-            if l == 0.0 {
-                dt_s
-            } else {
-                (l * dt_s).exp_m1() / l
-            }
+            if l == 0.0 { dt_s } else { (l * dt_s).exp_m1() / l }
         };
         // f(A) applied to a vector.
         let apply = |f1: f64, f2: f64, x: [f64; 2]| {

@@ -13,13 +13,7 @@ fn flat(rc: &[(f64, f64)]) -> EcmParameters {
         entropic_v_per_k: Table1::constant(0.0).unwrap(),
         r0_discharge_ohm: everywhere(0.03),
         r0_charge_ohm: everywhere(0.04),
-        rc: rc
-            .iter()
-            .map(|&(r, tau)| RcPair {
-                r_ohm: everywhere(r),
-                tau_s: everywhere(tau),
-            })
-            .collect(),
+        rc: rc.iter().map(|&(r, tau)| RcPair { r_ohm: everywhere(r), tau_s: everywhere(tau) }).collect(),
         hysteresis_v: Table1::constant(0.0).unwrap(),
         hysteresis_gamma: 0.0,
         thermal: Thermal {
@@ -45,11 +39,7 @@ fn run(cell: &mut EcmCell, steps: &[(f64, f64)]) {
 
 #[track_caller]
 fn close(a: f64, b: f64, tolerance: f64) {
-    assert!(
-        (a - b).abs() <= tolerance,
-        "{a} and {b} differ by {:e}, more than {tolerance:e}",
-        (a - b).abs()
-    );
+    assert!((a - b).abs() <= tolerance, "{a} and {b} differ by {:e}, more than {tolerance:e}", (a - b).abs());
 }
 
 /// Reference: step response `R (1 - exp(-t/tau))` of a first-order circuit (Plett 2015, chapter 2).
@@ -58,11 +48,7 @@ fn rc_step_response() {
     for t in [0.01, 1.0, 7.3, 100.0, 5000.0] {
         let mut c = cell(flat(&[(0.02, 12.0)]));
         run(&mut c, &[(t, 3.0)]);
-        close(
-            c.voltage_v(),
-            3.5 - 3.0 * (0.03 + 0.02 * (1.0 - (-t / 12.0_f64).exp())),
-            1e-13,
-        );
+        close(c.voltage_v(), 3.5 - 3.0 * (0.03 + 0.02 * (1.0 - (-t / 12.0_f64).exp())), 1e-13);
     }
 }
 
@@ -70,13 +56,7 @@ fn rc_step_response() {
 #[test]
 fn rc_superposition() {
     let pairs = [(0.02, 3.0), (0.01, 40.0), (0.015, 600.0)];
-    let steps = [
-        (17.0, 4.0),
-        (100.0, 0.0),
-        (5.0, -2.5),
-        (33.0, 1.0),
-        (250.0, -1.0),
-    ];
+    let steps = [(17.0, 4.0), (100.0, 0.0), (5.0, -2.5), (33.0, 1.0), (250.0, -1.0)];
     let mut c = cell(flat(&pairs));
     run(&mut c, &steps);
     let end: f64 = steps.iter().map(|s| s.0).sum();
@@ -102,11 +82,7 @@ fn hysteresis_approach() {
     run(&mut c, &[(1e6, 0.0)]);
     close(c.voltage_v(), 3.5 + 0.02 * h, 1e-13); // stays at rest
     run(&mut c, &[(180.0, -2.0)]); // 0.1 Ah in
-    close(
-        c.hysteresis_state(),
-        1.0 + (h - 1.0) * (-30.0 * 0.1 / 2.0_f64).exp(),
-        1e-13,
-    );
+    close(c.hysteresis_state(), 1.0 + (h - 1.0) * (-30.0 * 0.1 / 2.0_f64).exp(), 1e-13);
     run(&mut c, &[(7200.0, 2.0)]);
     close(c.hysteresis_state(), -1.0, 1e-12);
 }
@@ -175,11 +151,7 @@ fn charge_is_conserved_over_1000_h() {
         c.set_current(milliampere as f64 / 1000.0).unwrap();
         c.advance(1.0).unwrap();
     }
-    close(
-        c.soc(),
-        0.5 - milliampere_seconds as f64 / 1000.0 / 7200.0,
-        1e-14,
-    );
+    close(c.soc(), 0.5 - milliampere_seconds as f64 / 1000.0 / 7200.0, 1e-14);
 }
 
 /// Reference: charge in over charge out equals the coulombic efficiency.
@@ -198,17 +170,11 @@ fn coulombic_efficiency_acts_on_charge_alone() {
 fn splitting_a_step_changes_nothing() {
     let mut p = flat(&[(0.02, 12.0), (0.01, 300.0)]);
     (p.hysteresis_gamma, p.hysteresis_v) = (30.0, Table1::constant(0.02).unwrap());
-    let (nmc, lfp) = (
-        EcmParameters::generic_nmc_5ah(),
-        EcmParameters::generic_lfp_2ah3(),
-    );
+    let (nmc, lfp) = (EcmParameters::generic_nmc_5ah(), EcmParameters::generic_lfp_2ah3());
     for (parameters, volt) in [(p, 1e-12), (nmc, 5e-6), (lfp, 5e-6)] {
         let current = parameters.capacity_ah;
-        let [mut whole, mut tenths, mut fine] = [
-            cell(parameters.clone()),
-            cell(parameters.clone()),
-            cell(parameters),
-        ];
+        let [mut whole, mut tenths, mut fine] =
+            [cell(parameters.clone()), cell(parameters.clone()), cell(parameters)];
         run(&mut whole, &[(600.0, current)]);
         (0..10).for_each(|_| run(&mut tenths, &[(31.0, current), (29.0, current)]));
         (0..6000).for_each(|_| run(&mut fine, &[(0.1, current)]));
@@ -230,20 +196,13 @@ fn energy_balance_closes() {
     let thermal = p.thermal;
     let mut c = cell(p.clone());
     c.set_ambient_c(15.0).unwrap();
-    let (mut heat, mut given, mut chemical, mut terminal, mut reversible) =
-        (0.0, 0.0, 0.0, 0.0, 0.0);
+    let (mut heat, mut given, mut chemical, mut terminal, mut reversible) = (0.0, 0.0, 0.0, 0.0, 0.0);
     let powers = |c: &EcmCell| {
         let current = c.current_a();
         let entropic = p.entropic_v_per_k.at(c.soc()) * (c.core_temperature_c() + 273.15);
         let to_ambient = thermal.surface_ambient_w_per_k * (c.surface_temperature_c() - 15.0);
         let [u, v] = [c.open_circuit_voltage_v(), c.voltage_v()];
-        [
-            c.heat_w(),
-            to_ambient,
-            current * u,
-            current * v,
-            -current * entropic,
-        ]
+        [c.heat_w(), to_ambient, current * u, current * v, -current * entropic]
     };
     for current in [10.0, 0.0, -5.0, 15.0, -2.0] {
         c.set_current(current).unwrap();
@@ -251,15 +210,8 @@ fn energy_balance_closes() {
             let before = powers(&c);
             c.advance(0.1).unwrap();
             let after = powers(&c);
-            for (k, sum) in [
-                &mut heat,
-                &mut given,
-                &mut chemical,
-                &mut terminal,
-                &mut reversible,
-            ]
-            .into_iter()
-            .enumerate()
+            for (k, sum) in
+                [&mut heat, &mut given, &mut chemical, &mut terminal, &mut reversible].into_iter().enumerate()
             {
                 *sum += 0.05 * (before[k] + after[k]);
             }
@@ -269,9 +221,5 @@ fn energy_balance_closes() {
         + thermal.surface_j_per_k * (c.surface_temperature_c() - 25.0);
     assert!(heat > 1000.0, "the run should warm the cell, gave {heat} J");
     close(stored + given, heat, 1e-7 * heat);
-    close(
-        chemical,
-        terminal + heat - reversible,
-        1e-9 * chemical.abs(),
-    );
+    close(chemical, terminal + heat - reversible, 1e-9 * chemical.abs());
 }

@@ -4,32 +4,15 @@ use cell_models::{EcmCell, EcmParameters, Plant};
 use proptest::prelude::*;
 
 fn any_cell() -> impl Strategy<Value = EcmCell> {
-    (any::<bool>(), 0.0..=1.0, -40.0..80.0, -1.0..=1.0).prop_map(
-        |(nmc, soc, temperature_c, hysteresis)| {
-            let p = if nmc {
-                EcmParameters::generic_nmc_5ah()
-            } else {
-                EcmParameters::generic_lfp_2ah3()
-            };
-            EcmCell::new(p, soc, temperature_c)
-                .unwrap()
-                .with_hysteresis(hysteresis)
-                .unwrap()
-        },
-    )
+    (any::<bool>(), 0.0..=1.0, -40.0..80.0, -1.0..=1.0).prop_map(|(nmc, soc, temperature_c, hysteresis)| {
+        let p = if nmc { EcmParameters::generic_nmc_5ah() } else { EcmParameters::generic_lfp_2ah3() };
+        EcmCell::new(p, soc, temperature_c).unwrap().with_hysteresis(hysteresis).unwrap()
+    })
 }
 
 fn readings(c: &EcmCell) -> [f64; 7] {
     let [core, surface] = [c.core_temperature_c(), c.surface_temperature_c()];
-    [
-        c.current_a(),
-        c.voltage_v(),
-        core,
-        surface,
-        c.soc(),
-        c.heat_w(),
-        c.hysteresis_state(),
-    ]
+    [c.current_a(), c.voltage_v(), core, surface, c.soc(), c.heat_w(), c.hysteresis_state()]
 }
 
 proptest! {

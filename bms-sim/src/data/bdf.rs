@@ -58,17 +58,10 @@ impl Quantity {
                 "Temperature T1 / degC",
                 "temperature_t1_celsius",
             ],
-            Self::AmbientTemperature => {
-                &["Ambient Temperature / degC", "ambient_temperature_celsius"]
-            }
+            Self::AmbientTemperature => &["Ambient Temperature / degC", "ambient_temperature_celsius"],
             Self::NetCharge => &["Net Capacity / Ah", "net_capacity_ah"],
             Self::Soc => &["soc_true", "soc_src"],
-            Self::StepIndex => &[
-                "Step Index / 1",
-                "step_index",
-                "Step Count / 1",
-                "step_count",
-            ],
+            Self::StepIndex => &["Step Index / 1", "step_index", "Step Count / 1", "step_count"],
         }
     }
 
@@ -108,19 +101,12 @@ pub(super) fn choose(headers: &[String], file: &str) -> Result<Vec<Choice>, Data
     let mut choices = Vec::new();
     for quantity in Quantity::ALL {
         let found = quantity.names().iter().find_map(|name| {
-            let mut at = headers
-                .iter()
-                .enumerate()
-                .filter(|(_, h)| h.as_str() == *name);
-            at.next()
-                .map(|(position, _)| (name, position, at.next().is_some()))
+            let mut at = headers.iter().enumerate().filter(|(_, h)| h.as_str() == *name);
+            at.next().map(|(position, _)| (name, position, at.next().is_some()))
         });
         match found {
             Some((name, _, true)) => {
-                return Err(DataError::DuplicateColumn {
-                    column: (*name).to_owned(),
-                    file: file.to_owned(),
-                });
+                return Err(DataError::DuplicateColumn { column: (*name).to_owned(), file: file.to_owned() });
             }
             Some((_, position, false)) => choices.push(Choice { quantity, position }),
             None if quantity.is_required() => {
@@ -143,11 +129,7 @@ fn listed(headers: &[String]) -> String {
     if headers.iter().all(|h| h.is_empty()) {
         return "none".to_owned();
     }
-    let mut names: Vec<String> = headers
-        .iter()
-        .take(MOST)
-        .map(|h| format!("`{}`", shortened(h)))
-        .collect();
+    let mut names: Vec<String> = headers.iter().take(MOST).map(|h| format!("`{}`", shortened(h))).collect();
     if headers.len() > MOST {
         names.push(format!("and {} more", headers.len() - MOST));
     }
@@ -157,11 +139,8 @@ fn listed(headers: &[String]) -> String {
 /// A text from a file, cut to a length fit for a message, without control characters.
 pub(super) fn shortened(text: &str) -> String {
     const LONGEST: usize = 40;
-    let mut short: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let mut short: String =
+        text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(LONGEST).is_some() {
         short.push('…');
     }
@@ -173,9 +152,7 @@ fn hint(quantity: Quantity, headers: &[String]) -> String {
     if let [only] = headers {
         for (separator, name) in [(';', "semicolons"), ('\t', "tabs")] {
             if only.contains(separator) {
-                return format!(
-                    "; the header seems to be separated by {name}, where commas are expected"
-                );
+                return format!("; the header seems to be separated by {name}, where commas are expected");
             }
         }
     }
@@ -189,10 +166,7 @@ fn hint(quantity: Quantity, headers: &[String]) -> String {
         return String::new();
     }
     let verb = if near.len() == 1 { "comes" } else { "come" };
-    format!(
-        "; {} {verb} near: rename the column and convert its unit",
-        near.join(" and ")
-    )
+    format!("; {} {verb} near: rename the column and convert its unit", near.join(" and "))
 }
 
 #[cfg(test)]
@@ -210,22 +184,14 @@ mod tests {
     #[test]
     fn a_discharge_current_of_the_format_becomes_positive() {
         assert_eq!(discharge_positive_from_bdf(-2.5), 2.5);
-        assert_eq!(
-            bdf_from_discharge_positive(discharge_positive_from_bdf(-2.5)),
-            -2.5
-        );
+        assert_eq!(bdf_from_discharge_positive(discharge_positive_from_bdf(-2.5)), -2.5);
         assert!(discharge_positive_from_bdf(0.0).is_sign_positive());
     }
 
     #[test]
     fn preferred_labels_win_over_machine_names() {
-        let names = [
-            "voltage_volt",
-            "Voltage / V",
-            "Test Time / s",
-            "current_ampere",
-            "Temperature T1 / degC",
-        ];
+        let names =
+            ["voltage_volt", "Voltage / V", "Test Time / s", "current_ampere", "Temperature T1 / degC"];
         let choices = choose(&headers(&names), "x.csv").expect("all there");
         let at = |q| choices.iter().find(|c| c.quantity == q).map(|c| c.position);
         assert_eq!(at(Quantity::Voltage), Some(1));
@@ -241,9 +207,7 @@ mod tests {
             "column `Voltage / V` missing in hppc.csv (found: `Test Time / s`, `Voltage / mV`, `Current / A`); \
              `Voltage / mV` comes near: rename the column and convert its unit"
         );
-        assert!(
-            message(&["Test Time / s", "voltage", "Current / A"]).contains("`voltage` comes near")
-        );
+        assert!(message(&["Test Time / s", "voltage", "Current / A"]).contains("`voltage` comes near"));
         assert!(message(&["Test Time / s", "x", "Current / A"]).ends_with("`Current / A`)"));
         assert!(message(&["Test Time / s;Voltage / V;Current / A"]).contains("semicolons"));
         assert!(message(&[""]).contains("(found: none)"));
@@ -252,9 +216,6 @@ mod tests {
     #[test]
     fn the_same_column_twice_is_refused() {
         let text = message(&["Test Time / s", "Voltage / V", "Voltage / V", "Current / A"]);
-        assert_eq!(
-            text,
-            "column `Voltage / V` appears more than once in hppc.csv"
-        );
+        assert_eq!(text, "column `Voltage / V` appears more than once in hppc.csv");
     }
 }

@@ -13,10 +13,7 @@ const TEMPERATURES_C: std::ops::RangeInclusive<f64> = -60.0..=120.0;
 /// Checks the columns that every run needs.
 pub(super) fn required(table: &Table, options: &ReadOptions) -> Result<(), DataError> {
     if table.rows() < 2 {
-        return Err(DataError::TooShort {
-            file: table.file.clone(),
-            rows: table.rows(),
-        });
+        return Err(DataError::TooShort { file: table.file.clone(), rows: table.rows() });
     }
     for column in table.columns.iter().filter(|c| c.quantity.is_required()) {
         if let Some(k) = column.values.iter().position(|v| !v.is_finite()) {
@@ -60,45 +57,26 @@ pub(super) fn temperature(
     let Some(column) = table.column(quantity) else {
         return Ok(());
     };
-    let Some((k, value)) = values
-        .iter()
-        .enumerate()
-        .find(|(_, v)| !TEMPERATURES_C.contains(*v))
-    else {
+    let Some((k, value)) = values.iter().enumerate().find(|(_, v)| !TEMPERATURES_C.contains(*v)) else {
         return Ok(());
     };
-    let hint = if (213.0..=393.0).contains(value) {
-        "; it looks like kelvin"
-    } else {
-        ""
-    };
-    Err(table.bad_value(
-        first + k,
-        column,
-        format!("{value} degC cannot be the temperature of a cell{hint}"),
-    ))
+    let hint = if (213.0..=393.0).contains(value) { "; it looks like kelvin" } else { "" };
+    Err(table.bad_value(first + k, column, format!("{value} degC cannot be the temperature of a cell{hint}")))
 }
 
 fn voltage(table: &Table, column: &Column, options: &ReadOptions) -> Result<(), DataError> {
-    let unit = |reason: String| DataError::Unit {
-        file: table.file.clone(),
-        column: column.label.clone(),
-        reason,
-    };
+    let unit =
+        |reason: String| DataError::Unit { file: table.file.clone(), column: column.label.clone(), reason };
     let most = options.max_voltage_v;
     if column.values.iter().all(|v| *v == 0.0) {
         return Err(unit("every voltage is zero".to_owned()));
     }
     let median = median_magnitude(&column.values);
     if median > MILLIVOLTS {
-        return Err(unit(format!(
-            "the median is {median}: it looks like millivolts"
-        )));
+        return Err(unit(format!("the median is {median}: it looks like millivolts")));
     }
     if median > most {
-        return Err(unit(format!(
-            "the median is {median} V: more than one cell? up to {most} V are taken"
-        )));
+        return Err(unit(format!("the median is {median} V: more than one cell? up to {most} V are taken")));
     }
     match column.values.iter().position(|v| v.abs() > most) {
         Some(k) => {

@@ -11,10 +11,7 @@ use super::table::{Column, Table};
 
 /// Reads a table from text; `path` serves the error of a file that cannot be read, `file` all other messages.
 pub(super) fn read(text: impl Read, path: &Path, file: &str) -> Result<Table, DataError> {
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .trim(Trim::All)
-        .from_reader(text);
+    let mut reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_reader(text);
     let mut record = ByteRecord::new();
     let wrong = |error: csv::Error| explained(error, path, file);
 
@@ -24,11 +21,7 @@ pub(super) fn read(text: impl Read, path: &Path, file: &str) -> Result<Table, Da
     let mut columns: Vec<Column> = Vec::with_capacity(choices.len());
     for choice in &choices {
         let label = headers.get(choice.position).cloned().unwrap_or_default();
-        columns.push(Column {
-            quantity: choice.quantity,
-            label,
-            values: Vec::new(),
-        });
+        columns.push(Column { quantity: choice.quantity, label, values: Vec::new() });
     }
 
     let mut lines = Vec::new();
@@ -45,72 +38,41 @@ pub(super) fn read(text: impl Read, path: &Path, file: &str) -> Result<Table, Da
             };
             let value = value.map_err(|reason| DataError::BadValue {
                 file: file.to_owned(),
-                place: Place {
-                    row: lines.len(),
-                    line: Some(line),
-                },
+                place: Place { row: lines.len(), line: Some(line) },
                 column: column.label.clone(),
-                reason: format!(
-                    "`{}` is {reason}",
-                    shortened(&String::from_utf8_lossy(field))
-                ),
+                reason: format!("`{}` is {reason}", shortened(&String::from_utf8_lossy(field))),
             })?;
             column.values.push(value);
         }
     }
-    Ok(Table {
-        file: file.to_owned(),
-        columns,
-        lines: Some(lines),
-    })
+    Ok(Table { file: file.to_owned(), columns, lines: Some(lines) })
 }
 
 /// A header without byte order mark and blanks.
 fn header(field: &[u8]) -> String {
-    String::from_utf8_lossy(field)
-        .trim_start_matches('\u{feff}')
-        .trim()
-        .to_owned()
+    String::from_utf8_lossy(field).trim_start_matches('\u{feff}').trim().to_owned()
 }
 
 /// A number; an empty field is NaN.
 fn number(field: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(field).ok()?.trim();
-    if text.is_empty() {
-        Some(f64::NAN)
-    } else {
-        text.parse().ok()
-    }
+    if text.is_empty() { Some(f64::NAN) } else { text.parse().ok() }
 }
 
 /// What the CSV reader stumbled over, in terms of the file.
 fn explained(error: csv::Error, path: &Path, file: &str) -> DataError {
-    let damaged = |reason: String| DataError::Damaged {
-        file: file.to_owned(),
-        reason,
-    };
+    let damaged = |reason: String| DataError::Damaged { file: file.to_owned(), reason };
     match error.into_kind() {
         ErrorKind::Io(source) => match source.kind() {
-            std::io::ErrorKind::UnexpectedEof => {
-                damaged("the compressed data are cut short".to_owned())
-            }
+            std::io::ErrorKind::UnexpectedEof => damaged("the compressed data are cut short".to_owned()),
             std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => {
                 damaged(format!("the compressed data cannot be unpacked ({source})"))
             }
-            _ => DataError::Unreadable {
-                path: path.to_path_buf(),
-                source,
-            },
+            _ => DataError::Unreadable { path: path.to_path_buf(), source },
         },
-        ErrorKind::UnequalLengths {
-            pos,
-            expected_len,
-            len,
-        } => {
+        ErrorKind::UnequalLengths { pos, expected_len, len } => {
             let line = pos.map_or(0, |p| p.line());
-            damaged(format!(
-                "line {line} has {len} field(s) where the header has {expected_len}"
-            ))
+            damaged(format!("line {line} has {len} field(s) where the header has {expected_len}"))
         }
         other => damaged(format!("{other:?}")),
     }

@@ -86,17 +86,9 @@ impl Dataset {
         let dir = dir.as_ref();
         let path = dir.join("dataset.json");
         let text = std::fs::read(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound if dir.is_dir() => DataError::NoManifest {
-                dir: dir.to_path_buf(),
-            },
-            std::io::ErrorKind::NotFound => DataError::Unreadable {
-                path: dir.to_path_buf(),
-                source,
-            },
-            _ => DataError::Unreadable {
-                path: path.clone(),
-                source,
-            },
+            std::io::ErrorKind::NotFound if dir.is_dir() => DataError::NoManifest { dir: dir.to_path_buf() },
+            std::io::ErrorKind::NotFound => DataError::Unreadable { path: dir.to_path_buf(), source },
+            _ => DataError::Unreadable { path: path.clone(), source },
         })?;
         Self::parsed(dir, &text).map_err(|reason| DataError::BadManifest { path, reason })
     }
@@ -109,29 +101,22 @@ impl Dataset {
 
     /// The files of one kind, in the order of the description.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a DatasetFile> + 'a {
-        self.files
-            .iter()
-            .filter(move |f| f.kind.as_deref() == Some(kind))
+        self.files.iter().filter(move |f| f.kind.as_deref() == Some(kind))
     }
 
     fn parsed(dir: &Path, text: &[u8]) -> Result<Self, String> {
-        let raw: Value =
-            serde_json::from_slice(text).map_err(|e| format!("not valid JSON: {e}"))?;
+        let raw: Value = serde_json::from_slice(text).map_err(|e| format!("not valid JSON: {e}"))?;
         let set: RawSet = serde_json::from_slice(text).map_err(|e| e.to_string())?;
         let mut files = Vec::with_capacity(set.files.len());
         for (k, raw) in set.files.into_iter().enumerate() {
-            let entry: RawFile = Deserialize::deserialize(&raw)
-                .map_err(|e| format!("entry {} of files: {e}", k + 1))?;
+            let entry: RawFile =
+                Deserialize::deserialize(&raw).map_err(|e| format!("entry {} of files: {e}", k + 1))?;
             files.push(DatasetFile {
                 file: entry.file,
                 kind: entry.kind,
                 profile: entry.profile_name.or(entry.profile),
                 cell: entry.cell.or(entry.battery),
-                ambient_c: if raw.get("ambient_C").is_some() {
-                    entry.ambient_c
-                } else {
-                    set.ambient_c
-                },
+                ambient_c: if raw.get("ambient_C").is_some() { entry.ambient_c } else { set.ambient_c },
                 test_temperature_c: entry.test_temperature_c,
                 start: entry.start,
                 start_soc_pct: entry.start_soc_pct,
@@ -151,10 +136,7 @@ impl Dataset {
             truth_r10s_ohm.push((degrees, mohm / 1000.0));
         }
         truth_r10s_ohm.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let folder = || {
-            dir.file_name()
-                .map_or_else(String::new, |n| n.to_string_lossy().into_owned())
-        };
+        let folder = || dir.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         Ok(Self {
             dir: dir.to_path_buf(),
             name: set.dataset.unwrap_or_else(folder),
@@ -218,11 +200,7 @@ struct RawFile {
     battery: Option<String>,
     #[serde(rename = "ambient_C", default, deserialize_with = "number_if_any")]
     ambient_c: Option<f64>,
-    #[serde(
-        rename = "test_temperature_C",
-        default,
-        deserialize_with = "number_if_any"
-    )]
+    #[serde(rename = "test_temperature_C", default, deserialize_with = "number_if_any")]
     test_temperature_c: Option<f64>,
     start: Option<String>,
     start_soc_pct: Option<f64>,

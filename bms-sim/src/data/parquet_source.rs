@@ -20,22 +20,15 @@ const BATCH: usize = 8192;
 
 /// Reads a table from a Parquet file; `path` serves the error of a file that cannot be read, `file` all other messages.
 pub(super) fn read(mut data: File, path: &Path, file: &str) -> Result<Table, DataError> {
-    let damaged = |reason: String| DataError::Damaged {
-        file: file.to_owned(),
-        reason,
-    };
+    let damaged = |reason: String| DataError::Damaged { file: file.to_owned(), reason };
     let wrong = |error: ParquetError| damaged(format!("{error}"));
 
-    let ends = magic(&mut data).map_err(|source| DataError::Unreadable {
-        path: path.to_path_buf(),
-        source,
-    })?;
+    let ends =
+        magic(&mut data).map_err(|source| DataError::Unreadable { path: path.to_path_buf(), source })?;
     match ends {
         (true, true) => {}
         (true, false) => {
-            return Err(damaged(
-                "the end of the Parquet file is missing; was it cut short?".to_owned(),
-            ));
+            return Err(damaged("the end of the Parquet file is missing; was it cut short?".to_owned()));
         }
         (false, _) => return Err(damaged("it is not a Parquet file".to_owned())),
     }
@@ -59,19 +52,11 @@ pub(super) fn read(mut data: File, path: &Path, file: &str) -> Result<Table, Dat
         for group in 0..reader.num_row_groups() {
             let group = reader.get_row_group(group).map_err(wrong)?;
             match group.get_column_reader(choice.position).map_err(wrong)? {
-                ColumnReader::FloatColumnReader(r) => {
-                    drain(r, optional, |v| f64::from(*v), &mut values)
-                }
+                ColumnReader::FloatColumnReader(r) => drain(r, optional, |v| f64::from(*v), &mut values),
                 ColumnReader::DoubleColumnReader(r) => drain(r, optional, |v| *v, &mut values),
-                ColumnReader::Int32ColumnReader(r) => {
-                    drain(r, optional, |v| f64::from(*v), &mut values)
-                }
-                ColumnReader::Int64ColumnReader(r) => {
-                    drain(r, optional, |v| *v as f64, &mut values)
-                }
-                _ => Err(ParquetError::General(
-                    "a column changes its type within the file".to_owned(),
-                )),
+                ColumnReader::Int32ColumnReader(r) => drain(r, optional, |v| f64::from(*v), &mut values),
+                ColumnReader::Int64ColumnReader(r) => drain(r, optional, |v| *v as f64, &mut values),
+                _ => Err(ParquetError::General("a column changes its type within the file".to_owned())),
             }
             .map_err(wrong)?;
         }
@@ -80,33 +65,19 @@ pub(super) fn read(mut data: File, path: &Path, file: &str) -> Result<Table, Dat
         {
             return Err(DataError::BadValue {
                 file: file.to_owned(),
-                place: Place {
-                    row: k + 1,
-                    line: None,
-                },
+                place: Place { row: k + 1, line: None },
                 column: label,
                 reason: "no value (null or NaN)".to_owned(),
             });
         }
-        columns.push(Column {
-            quantity: choice.quantity,
-            label,
-            values,
-        });
+        columns.push(Column { quantity: choice.quantity, label, values });
     }
     let rows = columns.first().map_or(0, |c: &Column| c.values.len());
     if let Some(other) = columns.iter().find(|c| c.values.len() != rows) {
         let found = other.values.len();
-        return Err(damaged(format!(
-            "column `{}` has {found} rows where others have {rows}",
-            other.label
-        )));
+        return Err(damaged(format!("column `{}` has {found} rows where others have {rows}", other.label)));
     }
-    Ok(Table {
-        file: file.to_owned(),
-        columns,
-        lines: None,
-    })
+    Ok(Table { file: file.to_owned(), columns, lines: None })
 }
 
 /// Whether the file begins and ends as Parquet files do.
@@ -129,24 +100,20 @@ fn not_numbers(column: &ColumnDescriptor) -> Option<&'static str> {
     if column.max_rep_level() > 0 || column.max_def_level() > 1 {
         return Some("lists or nested records, not numbers");
     }
-    let whole = matches!(
-        column.logical_type_ref(),
-        None | Some(LogicalType::Integer(_))
-    ) && !matches!(
-        column.converted_type(),
-        ConvertedType::DECIMAL
-            | ConvertedType::DATE
-            | ConvertedType::TIME_MILLIS
-            | ConvertedType::TIME_MICROS
-            | ConvertedType::TIMESTAMP_MILLIS
-            | ConvertedType::TIMESTAMP_MICROS
-    );
+    let whole = matches!(column.logical_type_ref(), None | Some(LogicalType::Integer(_)))
+        && !matches!(
+            column.converted_type(),
+            ConvertedType::DECIMAL
+                | ConvertedType::DATE
+                | ConvertedType::TIME_MILLIS
+                | ConvertedType::TIME_MICROS
+                | ConvertedType::TIMESTAMP_MILLIS
+                | ConvertedType::TIMESTAMP_MICROS
+        );
     match column.physical_type() {
         Type::FLOAT | Type::DOUBLE => None,
         Type::INT32 | Type::INT64 if whole => None,
-        Type::INT32 | Type::INT64 | Type::INT96 => {
-            Some("dates, times or decimals, not plain numbers")
-        }
+        Type::INT32 | Type::INT64 | Type::INT96 => Some("dates, times or decimals, not plain numbers"),
         Type::BOOLEAN => Some("true/false, not numbers"),
         Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY => Some("text or bytes, not numbers"),
     }

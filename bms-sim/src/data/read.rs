@@ -76,11 +76,7 @@ pub fn read_segments_with(path: &Path, options: &ReadOptions) -> Result<Vec<Run>
     let several = parts.len() > 1;
     let mut runs = Vec::with_capacity(parts.len());
     for (k, rows) in parts.into_iter().enumerate() {
-        let source = if several {
-            format!("{} (part {})", table.file, k + 1)
-        } else {
-            table.file.clone()
-        };
+        let source = if several { format!("{} (part {})", table.file, k + 1) } else { table.file.clone() };
         let mut run = run(&table, rows, source)?;
         let start = run.time_s.first().copied().unwrap_or_default();
         for time in &mut run.time_s {
@@ -93,22 +89,15 @@ pub fn read_segments_with(path: &Path, options: &ReadOptions) -> Result<Vec<Run>
 
 /// Reads the columns of a file by the format that its name tells.
 fn table(path: &Path) -> Result<Table, DataError> {
-    let name = path
-        .file_name()
-        .map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy());
+    let name = path.file_name().map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy());
     let lower = name.to_lowercase();
     let packed = lower.strip_suffix(".gz");
     let is_text = |name: &str| name.ends_with(".csv") || name.ends_with(".bdf");
     let is_parquet = lower.ends_with(".parquet");
     if !is_parquet && !is_text(packed.unwrap_or(&lower)) {
-        return Err(DataError::UnknownFormat {
-            path: path.to_path_buf(),
-        });
+        return Err(DataError::UnknownFormat { path: path.to_path_buf() });
     }
-    let unreadable = |source| DataError::Unreadable {
-        path: path.to_path_buf(),
-        source,
-    };
+    let unreadable = |source| DataError::Unreadable { path: path.to_path_buf(), source };
     let data = File::open(path).map_err(unreadable)?;
     if data.metadata().map_err(unreadable)?.is_dir() {
         return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
@@ -117,11 +106,8 @@ fn table(path: &Path) -> Result<Table, DataError> {
         return parquet_source::read(data, path, &name);
     }
     let data = BufReader::new(data);
-    let text: Box<dyn Read> = if packed.is_some() {
-        Box::new(MultiGzDecoder::new(data))
-    } else {
-        Box::new(data)
-    };
+    let text: Box<dyn Read> =
+        if packed.is_some() { Box::new(MultiGzDecoder::new(data)) } else { Box::new(data) };
     csv_source::read(text, path, &name)
 }
 
@@ -137,8 +123,7 @@ fn parts(table: &Table) -> Vec<Range<usize>> {
         let restart = match (counter.get(k..k + 2), current.get(k..k + 2)) {
             (Some(&[from, to]), Some(&[i, j])) => {
                 let explained = i.abs().max(j.abs()) * (now - before).max(0.0) / 3600.0;
-                to.abs() < from.abs()
-                    && (to - from).abs() > COUNTER_RESTART_AH + COUNTER_SLACK * explained
+                to.abs() < from.abs() && (to - from).abs() > COUNTER_RESTART_AH + COUNTER_SLACK * explained
             }
             _ => false,
         };
@@ -155,22 +140,17 @@ fn parts(table: &Table) -> Vec<Range<usize>> {
 /// The run in some rows of a table.
 fn run(table: &Table, rows: Range<usize>, source: String) -> Result<Run, DataError> {
     let part = |quantity| table.values(quantity).get(rows.clone()).unwrap_or_default();
-    let flipped = |values: &[f64]| {
-        values
-            .iter()
-            .map(|i| discharge_positive_from_bdf(*i))
-            .collect::<Vec<f64>>()
-    };
+    let flipped =
+        |values: &[f64]| values.iter().map(|i| discharge_positive_from_bdf(*i)).collect::<Vec<f64>>();
 
     let surface = table.complete(Quantity::SurfaceTemperature, rows.clone())?;
     let ambient = match table.complete(Quantity::AmbientTemperature, rows.clone()) {
         Err(_) if surface.is_some() => None,
         other => other?,
     };
-    for (quantity, values) in [
-        (Quantity::SurfaceTemperature, &surface),
-        (Quantity::AmbientTemperature, &ambient),
-    ] {
+    for (quantity, values) in
+        [(Quantity::SurfaceTemperature, &surface), (Quantity::AmbientTemperature, &ambient)]
+    {
         if let Some(values) = values {
             check::temperature(table, quantity, values, rows.start)?;
         }
@@ -190,9 +170,7 @@ fn run(table: &Table, rows: Range<usize>, source: String) -> Result<Run, DataErr
         time_s: part(Quantity::Time).to_vec(),
         voltage_v: part(Quantity::Voltage).to_vec(),
         current_a: flipped(part(Quantity::Current)),
-        mean_current_a: table
-            .complete(Quantity::MeanCurrent, rows.clone())?
-            .map(|i| flipped(&i)),
+        mean_current_a: table.complete(Quantity::MeanCurrent, rows.clone())?.map(|i| flipped(&i)),
         temperature_c: surface.or_else(|| ambient.clone()),
         ambient_c: ambient,
         net_charge_ah: table.complete(Quantity::NetCharge, rows)?,
@@ -204,10 +182,9 @@ fn run(table: &Table, rows: Range<usize>, source: String) -> Result<Run, DataErr
 /// Step numbers; `first` is the row of the first one.
 fn whole_numbers(table: &Table, values: &[f64], first: usize) -> Result<Vec<i64>, DataError> {
     let is_whole = |v: f64| v.fract() == 0.0 && v.abs() < 9.0e15;
-    if let (Some(k), Some(column)) = (
-        values.iter().position(|v| !is_whole(*v)),
-        table.column(Quantity::StepIndex),
-    ) {
+    if let (Some(k), Some(column)) =
+        (values.iter().position(|v| !is_whole(*v)), table.column(Quantity::StepIndex))
+    {
         let value = values.get(k).copied().unwrap_or_default();
         return Err(table.bad_value(first + k, column, format!("{value} is not a whole number")));
     }

@@ -54,10 +54,7 @@ impl Run {
     /// Seconds between a sample and the one before it; 0 for the first.
     #[must_use]
     pub fn dt_s(&self, index: usize) -> f64 {
-        match (
-            index.checked_sub(1).and_then(|k| self.time_s.get(k)),
-            self.time_s.get(index),
-        ) {
+        match (index.checked_sub(1).and_then(|k| self.time_s.get(k)), self.time_s.get(index)) {
             (Some(before), Some(now)) => now - before,
             _ => 0.0,
         }
@@ -81,8 +78,7 @@ impl Run {
             .map(|(k, (&time, &current))| {
                 if let Some((time_before, current_before)) = before {
                     let over_interval = mean.and_then(|m| m.get(k)).copied();
-                    total += over_interval.unwrap_or((current + current_before) / 2.0)
-                        * (time - time_before)
+                    total += over_interval.unwrap_or((current + current_before) / 2.0) * (time - time_before)
                         / 3600.0;
                 }
                 before = Some((time, current));
@@ -107,10 +103,7 @@ impl Run {
             ambient_c: self.ambient_c.as_ref().map(part),
             net_charge_ah: self.net_charge_ah.as_ref().map(part),
             soc_true: self.soc_true.as_ref().map(part),
-            step_index: self
-                .step_index
-                .as_ref()
-                .map(|v| v.get(range.clone()).unwrap_or_default().to_vec()),
+            step_index: self.step_index.as_ref().map(|v| v.get(range.clone()).unwrap_or_default().to_vec()),
         }
     }
 }

@@ -42,19 +42,11 @@ impl Table {
 
     /// Where the row with this index is in the file.
     pub(super) fn place(&self, index: usize) -> Place {
-        Place {
-            row: index + 1,
-            line: self.lines.as_ref().and_then(|l| l.get(index).copied()),
-        }
+        Place { row: index + 1, line: self.lines.as_ref().and_then(|l| l.get(index).copied()) }
     }
 
     /// An error about one value.
-    pub(super) fn bad_value(
-        &self,
-        index: usize,
-        column: &Column,
-        reason: impl Into<String>,
-    ) -> DataError {
+    pub(super) fn bad_value(&self, index: usize, column: &Column, reason: impl Into<String>) -> DataError {
         DataError::BadValue {
             file: self.file.clone(),
             place: self.place(index),
@@ -80,9 +72,7 @@ impl Table {
             return Ok(None);
         }
         match values.iter().position(|v| !v.is_finite()) {
-            Some(k) => {
-                Err(self.bad_value(rows.start + k, column, not_finite(values.get(k).copied())))
-            }
+            Some(k) => Err(self.bad_value(rows.start + k, column, not_finite(values.get(k).copied()))),
             None => Ok(Some(values.to_vec())),
         }
     }

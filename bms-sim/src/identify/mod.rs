@@ -28,7 +28,9 @@ pub enum IdentifyError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// Nothing to take the open-circuit voltage from.
-    #[error("no open-circuit test: a discharge from full to empty at C/20 or slower is needed (kind `ocv` or `ocv_c20`, or --ocv FILE@T)")]
+    #[error(
+        "no open-circuit test: a discharge from full to empty at C/20 or slower is needed (kind `ocv` or `ocv_c20`, or --ocv FILE@T)"
+    )]
     NoOcvTest,
     /// The open-circuit test holds no slow discharge.
     #[error("no slow discharge (C/7 or slower) of at least half the nominal capacity in {files}")]
@@ -37,7 +39,9 @@ pub enum IdentifyError {
         files: String,
     },
     /// Nothing to take resistances from.
-    #[error("no pulse test: resistances cannot be identified (kind `hppc`, `gitt` or `pulse`, or --hppc FILE@T)")]
+    #[error(
+        "no pulse test: resistances cannot be identified (kind `hppc`, `gitt` or `pulse`, or --hppc FILE@T)"
+    )]
     NoPulseTest,
     /// The pulses at a temperature determine nothing.
     #[error("{file}: resistances at {temperature_c} degC cannot be identified: {reason}")]
@@ -90,10 +94,16 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
         });
     }
     if (reference.temperature_c - 25.0).abs() > 5.0 {
-        warnings.push(format!("no open-circuit test near 25 degC: capacity is that at {} degC", reference.temperature_c));
+        warnings.push(format!(
+            "no open-circuit test near 25 degC: capacity is that at {} degC",
+            reference.temperature_c
+        ));
     }
     if !reference_curves.both_directions {
-        warnings.push("slow test in one direction only: hysteresis set to zero, its mean branch corrected by the fit".into());
+        warnings.push(
+            "slow test in one direction only: hysteresis set to zero, its mean branch corrected by the fit"
+                .into(),
+        );
     }
     let base = base_curves(plan, nominal_ah, capacity_ah, &reference_curves, &mut warnings);
     let voltage_limits = plan.voltage_limits_v.unwrap_or_else(|| voltage_range(&reference.runs));
@@ -110,12 +120,7 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     let mut hysteresis: Vec<Vec<f64>> =
         base.iter().map(|b| b.half_gap_v.iter().map(|g| g * guess).collect()).collect();
     let temperatures = distinct_temperatures(&plan.pulses);
-    let smoothing = Smoothing {
-        typical_a: capacity_ah,
-        resistance: 2e-3,
-        delta: 0.3,
-        delta_ridge: 3e-3,
-    };
+    let smoothing = Smoothing { typical_a: capacity_ah, resistance: 2e-3, delta: 0.3, delta_ridge: 3e-3 };
     let runs = |hysteresis: &[Vec<f64>]| -> Vec<FitRun> {
         plan.pulses.iter().map(|p| prepare(p, &base, hysteresis, capacity_ah, voltage_limits)).collect()
     };
@@ -168,7 +173,8 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     let socs = prepared.iter().flat_map(|r| r.soc.iter().copied());
     let (soc_lo, soc_hi) = socs.fold((1.0f64, 0.0f64), |(lo, hi), z| (lo.min(z), hi.max(z)));
     if soc_lo > 0.25 {
-        warnings.push(format!("no pulse below {:.0} % SOC: resistances there are extrapolated", 100.0 * soc_lo));
+        warnings
+            .push(format!("no pulse below {:.0} % SOC: resistances there are extrapolated", 100.0 * soc_lo));
     }
     Ok(CellFile {
         format_version: FORMAT_VERSION,
@@ -276,7 +282,8 @@ fn prepare(
     let base_t: Vec<f64> = base.iter().map(|b| b.temperature_c).collect();
     let removed = run.discharged_ah();
     let start = start_soc(run, base, capacity_ah);
-    let mut out = FitRun { source: run.source.clone(), temperature_c: test.temperature_c, ..FitRun::default() };
+    let mut out =
+        FitRun { source: run.source.clone(), temperature_c: test.temperature_c, ..FitRun::default() };
     let mut h = 1.0;
     for k in 0..n {
         let dt = run.dt_s(k);
@@ -284,7 +291,11 @@ fn prepare(
         let moved = removed[k] - removed[before];
         let trapezoid = 0.5 * (run.current_a[k] + run.current_a[before]) * dt / 3600.0;
         let gap = (moved - trapezoid).abs() > 0.003 * capacity_ah;
-        let mean = if gap && dt > 0.0 { moved * 3600.0 / dt } else { 0.5 * (run.current_a[k] + run.current_a[before]) };
+        let mean = if gap && dt > 0.0 {
+            moved * 3600.0 / dt
+        } else {
+            0.5 * (run.current_a[k] + run.current_a[before])
+        };
         let soc = start - removed[k] / capacity_ah;
         let throughput = mean.abs() * dt / (3600.0 * capacity_ah);
         let a = (-throughput * HYSTERESIS_GAMMA).exp();
@@ -358,7 +369,11 @@ fn total_resistance(nodes: &Nodes, tables: &circuit::Tables, temperature_c: f64)
     (0..CIRCUIT_COLUMNS)
         .map(|s| {
             let z = s as f64 / (CIRCUIT_COLUMNS - 1) as f64;
-            tables.r_ohm.iter().map(|r| over_temperature(|k| &r[k], &nodes.temperature_c, temperature_c, z)).sum()
+            tables
+                .r_ohm
+                .iter()
+                .map(|r| over_temperature(|k| &r[k], &nodes.temperature_c, temperature_c, z))
+                .sum()
         })
         .collect()
 }
@@ -403,7 +418,8 @@ fn pulse_residuals(run: &FitRun, residual: &[f64]) -> Vec<PulseResidual> {
     let mut found = Vec::new();
     let mut start = 0;
     for k in 1..=n {
-        if k < n && (run.current_a[k] - run.current_a[k - 1]).abs() < 0.03 * run.current_a[k].abs().max(0.05) {
+        if k < n && (run.current_a[k] - run.current_a[k - 1]).abs() < 0.03 * run.current_a[k].abs().max(0.05)
+        {
             continue;
         }
         let duration: f64 = run.dt_s[start + 1..k].iter().sum();
@@ -456,9 +472,8 @@ fn assemble(
         let f = (1.0 / (t + 273.15) - 1.0 / a) / (1.0 / b - 1.0 / a);
         (k, k + 1, f.clamp(0.0, 1.0))
     };
-    let arrhenius = |x: f64, y: f64, f: f64, floor: f64| {
-        (x.max(floor).ln() * (1.0 - f) + y.max(floor).ln() * f).exp()
-    };
+    let arrhenius =
+        |x: f64, y: f64, f: f64, floor: f64| (x.max(floor).ln() * (1.0 - f) + y.max(floor).ln() * f).exp();
     let resistance = |kind: usize| -> Vec<Vec<f64>> {
         temperature_c
             .iter()
@@ -467,7 +482,11 @@ fn assemble(
                 let (ra, rb) = (&tables.r_ohm[kind][a], &tables.r_ohm[kind][b]);
                 ra.iter()
                     .zip(rb)
-                    .map(|(&x, &y)| if x <= 0.0 && y <= 0.0 { 0.0 } else { round(arrhenius(x, y, f, 1e-5), 1e-7) })
+                    .map(
+                        |(&x, &y)| {
+                            if x <= 0.0 && y <= 0.0 { 0.0 } else { round(arrhenius(x, y, f, 1e-5), 1e-7) }
+                        },
+                    )
                     .collect()
             })
             .collect()
@@ -477,7 +496,10 @@ fn assemble(
             .iter()
             .map(|&t| {
                 let (a, b, f) = bracket(t);
-                vec![round(arrhenius(pick(&nodes.shape[a]), pick(&nodes.shape[b]), f, 1e-3), 1e-3); CIRCUIT_COLUMNS]
+                vec![
+                    round(arrhenius(pick(&nodes.shape[a]), pick(&nodes.shape[b]), f, 1e-3), 1e-3);
+                    CIRCUIT_COLUMNS
+                ]
             })
             .collect()
     };
@@ -514,8 +536,14 @@ fn assemble(
         tau1_s: tau(|s| s.tau1_s),
         r2_ohm: resistance(3),
         tau2_s: tau(|s| s.tau2_s),
-        i_ct_a: per_temperature(&|k| nodes.shape[k].i_ct_a.unwrap_or(any_scale)).iter().map(|x| round(*x, 1e-4)).collect(),
-        model_error_v: per_temperature(&|k| fit[k].voltage_rmse_v.clamp(0.002, 0.2)).iter().map(|x| round(*x, 1e-5)).collect(),
+        i_ct_a: per_temperature(&|k| nodes.shape[k].i_ct_a.unwrap_or(any_scale))
+            .iter()
+            .map(|x| round(*x, 1e-4))
+            .collect(),
+        model_error_v: per_temperature(&|k| fit[k].voltage_rmse_v.clamp(0.002, 0.2))
+            .iter()
+            .map(|x| round(*x, 1e-5))
+            .collect(),
         hysteresis_gamma: HYSTERESIS_GAMMA,
         temperature_c: temperature_c.iter().map(|t| round(*t, 1e-3)).collect(),
         ocv_v,

@@ -50,7 +50,11 @@ struct Branch {
 ///
 /// # Errors
 /// If no slow discharge of at least half the nominal capacity is in it.
-pub fn curves(test: &OcvTest, nominal_ah: f64, reference_ah: Option<f64>) -> Result<OcvCurves, IdentifyError> {
+pub fn curves(
+    test: &OcvTest,
+    nominal_ah: f64,
+    reference_ah: Option<f64>,
+) -> Result<OcvCurves, IdentifyError> {
     let names = || test.runs.iter().map(|r| r.source.as_str()).collect::<Vec<_>>().join(", ");
     // Charge removed since the first sample, counted on through all runs.
     let mut offset = 0.0;
@@ -65,7 +69,9 @@ pub fn curves(test: &OcvTest, nominal_ah: f64, reference_ah: Option<f64>) -> Res
         }
         deepest = removed.iter().copied().fold(deepest, f64::max);
         for (sign, block) in blocks(run, nominal_ah) {
-            let (Some(&first), Some(&last)) = (removed.get(block.start), removed.get(block.end - 1)) else { continue };
+            let (Some(&first), Some(&last)) = (removed.get(block.start), removed.get(block.end - 1)) else {
+                continue;
+            };
             let amount = (last - first).abs();
             let mut currents: Vec<f64> = run.current_a[block.clone()].iter().map(|i| i.abs()).collect();
             currents.sort_by(f64::total_cmp);

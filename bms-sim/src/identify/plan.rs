@@ -77,11 +77,13 @@ impl Plan {
         };
         let text = format!("{} {}", set.cell, set.chemistry.as_deref().unwrap_or("")).to_uppercase();
         plan.chemistry = text.contains("NCA").then_some(Chemistry::Nca);
-        let files: Vec<&DatasetFile> = set.files.iter().filter(|f| f.is_run() && selection.takes(&f.file)).collect();
+        let files: Vec<&DatasetFile> =
+            set.files.iter().filter(|f| f.is_run() && selection.takes(&f.file)).collect();
         let kind = |f: &&&DatasetFile, kinds: &[&str]| f.kind.as_deref().is_some_and(|k| kinds.contains(&k));
         let mut ocv: Vec<_> = files.iter().filter(|f| kind(f, &["ocv", "ocv_c20"])).collect();
         if ocv.is_empty() {
-            ocv = files.iter().filter(|f| kind(f, &["rate", "capacity_rate"]) && is_slow_by_name(f)).collect();
+            ocv =
+                files.iter().filter(|f| kind(f, &["rate", "capacity_rate"]) && is_slow_by_name(f)).collect();
         }
         for f in ocv {
             let t = temperature(f, &mut plan.warnings);

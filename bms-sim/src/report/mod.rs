@@ -1,0 +1,127 @@
+//! The report of `bms verify`: one self-contained page, the CSV files behind it, and a table for the terminal.
+
+use std::path::{Path, PathBuf};
+
+use crate::results::{IdentifiedCell, Results};
+
+mod ablation;
+mod aggregate;
+mod condition;
+mod convergence;
+mod files;
+mod heat_map;
+mod html;
+pub mod identification;
+mod sections;
+mod strip;
+mod svg;
+pub mod table;
+#[cfg(test)]
+mod tests;
+mod traces;
+
+pub use condition::{Condition, condition};
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A file or folder could not be written.
+    #[error("cannot write {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A case names a trace file outside of the report folder.
+    #[error("trace file {0:?} must be a relative path inside the report folder")]
+    OutsideReport(String),
+}
+
+impl ReportError {
+    fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.into(), source }
+    }
+}
+
+/// Writes `index.html`, `runs.csv`, `ablation.csv` and, for each case that has both a trace and a trace file, that CSV
+/// into `dir`. Folders are made as needed.
+///
+/// `results.json` and the cell files are linked when they already exist, so write them first.
+///
+/// # Errors
+///
+/// When a file cannot be written or a case's trace file would lie outside of `dir`.
+pub fn write_report(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> Result<(), ReportError> {
+    for case in &results.cases {
+        if let (Some(trace), Some(file)) = (&case.trace, &case.trace_file) {
+            files::write_trace(&files::trace_path(dir, file)?, trace)?;
+        }
+    }
+    files::write_runs(&dir.join("runs.csv"), &results.cases)?;
+    files::write_ablations(&dir.join("ablation.csv"), &results.ablations)?;
+    write_file(&dir.join("index.html"), page(dir, results, cells).as_bytes())
+}
+
+/// The page as one string.
+fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> String {
+    let link = |file: &str| html::file_link(dir, file, file);
+    let cases = &results.cases;
+    let some = |body: fn(&Path, &Results) -> String| {
+        if cases.is_empty() {
+            "<p class=\"dim\">Nothing was scored.</p>".to_string()
+        } else {
+            body(dir, results)
+        }
+    };
+    let section = |id, title, body| html::Section { id, title, body };
+    let sections = [
+        section("verdict", "Verdict", sections::verdict(results)),
+        section("headline", "Headline figures", some(|_, r| sections::headline(&r.cases))),
+        section("bounds", "Recorded bounds", sections::bounds(results)),
+        section(
+            "heat",
+            "Maximum error by data set and temperature",
+            format!(
+                "<p>Maximum |error| of the BMS in points: the worst run of each cell, one map per condition. Blue meets the \
+                 target of 3 points, red misses it (numbers in bold). Numbers: {}.</p>\n{}",
+                link("runs.csv"),
+                some(|_, r| heat_map::heat_maps(&r.cases))
+            ),
+        ),
+        section(
+            "distribution",
+            "Distribution of the maximum error",
+            some(|d, r| strip::strip(&r.cases, &html::file_link(d, "runs.csv", "runs.csv"))),
+        ),
+        section("traces", "Runs over time", traces::traces(dir, cases)),
+        section(
+            "convergence",
+            "Convergence from a wrong start",
+            convergence::convergence(cases, &link("runs.csv")),
+        ),
+        section(
+            "ablation",
+            "What each part is worth",
+            ablation::ablation(&results.ablations, &link("ablation.csv")),
+        ),
+        section(
+            "runs",
+            "Run by run",
+            html::details(&html::count(cases.len(), "run"), true, &sections::runs(dir, cases)),
+        ),
+        section("misses", "Where the target is not met", sections::misses(cases)),
+        section("identification", "Identified cells", identification::identification(dir, cells)),
+        section("notes", "Notes", sections::notes(results)),
+    ];
+    let intro = sections::intro(results, &link("results.json"), &link("runs.csv"));
+    html::page("State of charge: verification report", &intro, &sections)
+}
+
+/// Writes a file and the folders above it.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|e| ReportError::io(parent, e))?;
+    }
+    std::fs::write(path, bytes).map_err(|e| ReportError::io(path, e))
+}
