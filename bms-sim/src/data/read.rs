@@ -15,6 +15,8 @@ use super::{check, csv_source, parquet_source};
 
 /// The counter has restarted where it falls back towards zero by more than this in one sample, in Ah.
 const COUNTER_RESTART_AH: f64 = 0.05;
+/// The same where the counter falls to exactly zero, as it does after a full cycle.
+const COUNTER_RESET_AH: f64 = 0.002;
 /// How much more charge than the current at both ends of an interval says may have flowed within it.
 const COUNTER_SLACK: f64 = 1.5;
 
@@ -145,8 +147,12 @@ fn parts(table: &Table) -> Vec<Range<usize>> {
         let restart = match (counter.get(k..k + 2), current.get(k..k + 2)) {
             (Some(&[from, to]), Some(&[i, j])) => {
                 let explained = i.abs().max(j.abs()) * (now - before).max(0.0) / 3600.0;
-                to.abs() < from.abs()
-                    && (to - from).abs() > COUNTER_RESTART_AH + COUNTER_SLACK * explained
+                let least = if to == 0.0 {
+                    COUNTER_RESET_AH
+                } else {
+                    COUNTER_RESTART_AH
+                };
+                to.abs() < from.abs() && (to - from).abs() > least + COUNTER_SLACK * explained
             }
             _ => false,
         };

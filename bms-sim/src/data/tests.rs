@@ -282,6 +282,10 @@ fn several_tests_in_a_file_become_several_runs() {
         runs.last().map(|r| r.source.as_str()),
         Some("many.csv (part 3)")
     );
+    // After a full cycle little is left to fall, but it falls to zero.
+    let text =
+        format!("{HEADER},Net Capacity / Ah\n0,3.7,0,0\n1,3.7,0,-0.01\n2,3.7,0,0\n3,3.7,0,0\n");
+    assert_eq!(csv_segments(&text).len(), 2);
     // A counter that falls as fast as the current says has not restarted.
     let text = format!("{HEADER},Net Capacity / Ah\n0,3.7,-2,1\n3600,3.7,-2,-0.9\n");
     assert_eq!(csv_segments(&text).len(), 1);
@@ -549,6 +553,56 @@ fn every_kind_of_file_in_the_shared_sets_reads() {
                     file.file,
                     runs.len()
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_default_data_are_whole_and_their_charge_agrees_with_their_truth() {
+    let mut dirs = Vec::new();
+    described(
+        &PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../data"),
+        &mut dirs,
+    );
+    assert!(dirs.len() >= 4, "{dirs:?}");
+    for dir in dirs {
+        let set = Dataset::open(&dir).unwrap_or_else(|e| panic!("{e}"));
+        let capacity = set.truth_capacity_ah.expect("a simulated cell");
+        for file in &set.files {
+            let runs =
+                read_segments(&set.path(file)).unwrap_or_else(|e| panic!("{}: {e}", set.name));
+            assert_eq!(
+                runs.iter().map(Run::len).sum::<usize>() as u64,
+                file.rows.unwrap_or_default(),
+                "{}",
+                file.file
+            );
+            assert_eq!(
+                runs.len(),
+                if file.kind.as_deref() == Some("capacity_rate") {
+                    2
+                } else {
+                    1
+                },
+                "{}",
+                file.file
+            );
+            for mut run in runs {
+                if file.kind.as_deref() == Some("drive") {
+                    // Only the mean currents are left to count with.
+                    assert!(run.mean_current_a.is_some());
+                    run.net_charge_ah = None;
+                }
+                let soc = run.soc_true.clone().expect("a truth");
+                let first = soc.first().copied().unwrap_or_default();
+                for (soc, ah) in soc.iter().zip(run.discharged_ah()) {
+                    assert!(
+                        (first - soc - ah / capacity).abs() < 1e-4,
+                        "{}: {soc} {ah}",
+                        file.file
+                    );
+                }
             }
         }
     }
