@@ -14,6 +14,8 @@ mod parquet_source;
 mod read;
 pub mod run;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use error::DataError;
 pub use manifest::{Dataset, DatasetFile};

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
@@ -19,7 +21,15 @@ use super::table::{Column, Table};
 const BATCH: usize = 8192;
 
 /// Reads a table from a Parquet file; `path` serves the error of a file that cannot be read, `file` all other messages.
-pub(super) fn read(mut data: File, path: &Path, file: &str) -> Result<Table, DataError> {
+///
+/// The decoder asserts on some damaged files; that, too, becomes an error.
+pub(super) fn read(data: File, path: &Path, file: &str) -> Result<Table, DataError> {
+    catch_unwind(AssertUnwindSafe(|| decoded(data, path, file))).unwrap_or_else(|_| {
+        Err(DataError::Damaged { file: file.to_owned(), reason: "its content contradicts itself".to_owned() })
+    })
+}
+
+fn decoded(mut data: File, path: &Path, file: &str) -> Result<Table, DataError> {
     let damaged = |reason: String| DataError::Damaged { file: file.to_owned(), reason };
     let wrong = |error: ParquetError| damaged(format!("{error}"));
 
@@ -33,6 +43,9 @@ pub(super) fn read(mut data: File, path: &Path, file: &str) -> Result<Table, Dat
         (false, _) => return Err(damaged("it is not a Parquet file".to_owned())),
     }
     let reader = SerializedFileReader::new(data).map_err(wrong)?;
+    if !chunks_are_plausible(reader.metadata()) {
+        return Err(damaged("a column lies outside of the file".to_owned()));
+    }
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
     let headers: Vec<String> = schema.columns().iter().map(|c| c.path().string()).collect();
 
@@ -93,6 +106,13 @@ fn magic(data: &mut File) -> std::io::Result<(bool, bool)> {
     data.read_exact(&mut four)?;
     data.rewind()?;
     Ok((begins, &four == MAGIC))
+}
+
+/// Whether every chunk of a column has a place and a size that a file can have.
+fn chunks_are_plausible(metadata: &ParquetMetaData) -> bool {
+    metadata.row_groups().iter().flat_map(|g| g.columns()).all(|c| {
+        c.data_page_offset() >= 0 && c.dictionary_page_offset().unwrap_or(0) >= 0 && c.compressed_size() >= 0
+    })
 }
 
 /// What a column holds if it does not hold plain numbers.

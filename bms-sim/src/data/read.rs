@@ -15,19 +15,26 @@ use super::{check, csv_source, parquet_source};
 
 /// The counter has restarted where it falls back towards zero by more than this in one sample, in Ah.
 const COUNTER_RESTART_AH: f64 = 0.05;
+/// The same where the counter falls to exactly zero, as it does after a full cycle.
+const COUNTER_RESET_AH: f64 = 0.002;
 /// How much more charge than the current at both ends of an interval says may have flowed within it.
 const COUNTER_SLACK: f64 = 1.5;
+
+/// A state of charge above this anywhere in the file means that the column is in percent.
+const PERCENT_ABOVE: f64 = 1.5;
 
 /// What a file may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReadOptions {
     /// Largest magnitude of a voltage in V; the default of 6 V suits one cell, a pack needs more.
     pub max_voltage_v: f64,
+    /// Whether an optional column with gaps counts as absent instead of being refused (the default).
+    pub drop_incomplete: bool,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { max_voltage_v: 6.0 }
+        Self { max_voltage_v: 6.0, drop_incomplete: false }
     }
 }
 
@@ -50,7 +57,7 @@ pub fn read_run_with(path: &Path, options: &ReadOptions) -> Result<Run, DataErro
     let table = table(path)?;
     check::required(&table, options)?;
     check::clock(&table)?;
-    run(&table, 0..table.rows(), table.file.clone())
+    run(&table, options, 0..table.rows(), table.file.clone())
 }
 
 /// Reads a file that holds several tests one after another.
@@ -77,7 +84,7 @@ pub fn read_segments_with(path: &Path, options: &ReadOptions) -> Result<Vec<Run>
     let mut runs = Vec::with_capacity(parts.len());
     for (k, rows) in parts.into_iter().enumerate() {
         let source = if several { format!("{} (part {})", table.file, k + 1) } else { table.file.clone() };
-        let mut run = run(&table, rows, source)?;
+        let mut run = run(&table, options, rows, source)?;
         let start = run.time_s.first().copied().unwrap_or_default();
         for time in &mut run.time_s {
             *time -= start;
@@ -123,7 +130,8 @@ fn parts(table: &Table) -> Vec<Range<usize>> {
         let restart = match (counter.get(k..k + 2), current.get(k..k + 2)) {
             (Some(&[from, to]), Some(&[i, j])) => {
                 let explained = i.abs().max(j.abs()) * (now - before).max(0.0) / 3600.0;
-                to.abs() < from.abs() && (to - from).abs() > COUNTER_RESTART_AH + COUNTER_SLACK * explained
+                let least = if to == 0.0 { COUNTER_RESET_AH } else { COUNTER_RESTART_AH };
+                to.abs() < from.abs() && (to - from).abs() > least + COUNTER_SLACK * explained
             }
             _ => false,
         };
@@ -138,13 +146,18 @@ fn parts(table: &Table) -> Vec<Range<usize>> {
 }
 
 /// The run in some rows of a table.
-fn run(table: &Table, rows: Range<usize>, source: String) -> Result<Run, DataError> {
+fn run(table: &Table, options: &ReadOptions, rows: Range<usize>, source: String) -> Result<Run, DataError> {
     let part = |quantity| table.values(quantity).get(rows.clone()).unwrap_or_default();
     let flipped =
         |values: &[f64]| values.iter().map(|i| discharge_positive_from_bdf(*i)).collect::<Vec<f64>>();
 
-    let surface = table.complete(Quantity::SurfaceTemperature, rows.clone())?;
-    let ambient = match table.complete(Quantity::AmbientTemperature, rows.clone()) {
+    let complete = |quantity| match table.complete(quantity, rows.clone()) {
+        Err(_) if options.drop_incomplete => Ok(None),
+        other => other,
+    };
+
+    let surface = complete(Quantity::SurfaceTemperature)?;
+    let ambient = match complete(Quantity::AmbientTemperature) {
         Err(_) if surface.is_some() => None,
         other => other?,
     };
@@ -155,13 +168,13 @@ fn run(table: &Table, rows: Range<usize>, source: String) -> Result<Run, DataErr
             check::temperature(table, quantity, values, rows.start)?;
         }
     }
-    let mut soc_true = table.complete(Quantity::Soc, rows.clone())?;
+    let mut soc_true = complete(Quantity::Soc)?;
     if let Some(soc) = &mut soc_true
-        && soc.iter().any(|s| *s > 1.5)
+        && table.values(Quantity::Soc).iter().any(|s| *s > PERCENT_ABOVE)
     {
         soc.iter_mut().for_each(|s| *s /= 100.0);
     }
-    let step_index = match table.complete(Quantity::StepIndex, rows.clone())? {
+    let step_index = match complete(Quantity::StepIndex)? {
         Some(values) => Some(whole_numbers(table, &values, rows.start)?),
         None => None,
     };
@@ -170,10 +183,10 @@ fn run(table: &Table, rows: Range<usize>, source: String) -> Result<Run, DataErr
         time_s: part(Quantity::Time).to_vec(),
         voltage_v: part(Quantity::Voltage).to_vec(),
         current_a: flipped(part(Quantity::Current)),
-        mean_current_a: table.complete(Quantity::MeanCurrent, rows.clone())?.map(|i| flipped(&i)),
+        mean_current_a: complete(Quantity::MeanCurrent)?.map(|i| flipped(&i)),
         temperature_c: surface.or_else(|| ambient.clone()),
         ambient_c: ambient,
-        net_charge_ah: table.complete(Quantity::NetCharge, rows)?,
+        net_charge_ah: complete(Quantity::NetCharge)?,
         soc_true,
         step_index,
     })
