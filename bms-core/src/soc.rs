@@ -32,7 +32,8 @@ const V1: usize = 1;
 const V2: usize = 2;
 const HYS: usize = 3;
 const ERR: usize = 4;
-const BIAS: usize = 5;
+const RES: usize = 5;
+const BIAS: usize = 6;
 
 /// A value with its standard deviation, in the same unit.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -99,6 +100,8 @@ pub struct Estimate {
     pub innovation_v: f32,
     /// Slow model error in V.
     pub model_error_v: f32,
+    /// Resistance over the tables' resistance.
+    pub resistance_scale: f32,
     /// Hysteresis state, -1..=1.
     pub hysteresis: f32,
     /// Flags.
@@ -118,14 +121,15 @@ pub struct SocEstimator<'a> {
     v2: f32,
     hysteresis: f32,
     error_v: f32,
+    resistance_excess: f32,
     bias_c: f32,
+    overpotential_v: f32,
     covariance: UdCovariance,
     circuit: CircuitPoint,
     looked_up: Option<(f32, f32)>,
     temperature_c: f32,
     current_a: f32,
     current_lost_s: f32,
-    mean_abs_current_a: f32,
     pending: Pending,
     started: bool,
     rest_s: f32,
@@ -175,6 +179,7 @@ impl<'a> SocEstimator<'a> {
             square(0.005),
             square(hysteresis_std),
             square(circuit.model_error_v * tuning.model_error_scale),
+            square(if tuning.parts.resistance { tuning.resistance_std } else { 1e-4 }),
             square(bias_std),
         ]);
         Ok(Self {
@@ -186,14 +191,15 @@ impl<'a> SocEstimator<'a> {
             v2: 0.0,
             hysteresis: 0.0,
             error_v: 0.0,
+            resistance_excess: 0.0,
             bias_c: 0.0,
+            overpotential_v: 0.0,
             covariance,
             circuit,
             looked_up: None,
             temperature_c: 25.0,
             current_a: 0.0,
             current_lost_s: 0.0,
-            mean_abs_current_a: 0.0,
             pending: Pending::default(),
             started: false,
             rest_s: 0.0,
@@ -320,8 +326,6 @@ impl<'a> SocEstimator<'a> {
             let target = if mean_a > 0.0 { -1.0 } else { 1.0 };
             self.hysteresis = ah * self.hysteresis + (1.0 - ah) * target;
         }
-        let smoothing = 1.0 - decay(dt_s / 300.0);
-        self.mean_abs_current_a += smoothing * (abs(mean_a) - self.mean_abs_current_a);
         self.pending.dt_s += dt_s;
         self.pending.soc_throughput += throughput;
     }
@@ -339,8 +343,7 @@ impl<'a> SocEstimator<'a> {
         let t = &self.tuning;
         let c = &self.circuit;
         let base = c.model_error_v * t.model_error_scale;
-        let polarisation = abs(self.v1 + self.v2) + c.r0_ohm * self.mean_abs_current_a;
-        let loaded = t.polarisation_error * polarisation;
+        let loaded = t.polarisation_error * self.overpotential_v;
         let axis = t.axis_error_soc * slope;
         base * base + loaded * loaded + axis * axis
     }
@@ -357,19 +360,25 @@ impl<'a> SocEstimator<'a> {
 
         // An offset of one C-rate that is too small removes too much charge and too much polarisation.
         let q = self.capacity_ah;
-        let coupling = [dt / 3600.0, -(1.0 - a1) * c.r1_ohm * q, -(1.0 - a2) * c.r2_ohm * q, 0.0, 0.0, 0.0];
-        self.covariance.propagate(&[1.0, a1, a2, ah, ae, 1.0], &coupling);
+        let coupling =
+            [dt / 3600.0, -(1.0 - a1) * c.r1_ohm * q, -(1.0 - a2) * c.r2_ohm * q, 0.0, 0.0, 0.0, 0.0];
+        let ar = if t.parts.resistance { decay(dt / t.resistance_time_s) } else { 1.0 };
+        self.resistance_excess *= ar;
+        self.covariance.propagate(&[1.0, a1, a2, ah, ae, ar, 1.0], &coupling);
 
-        let i = self.mean_abs_current_a;
         let lost = self.pending.lost_charge_soc;
         let gain = t.charge_gain_std * t.charge_gain_std * dz * 0.3;
         self.covariance.add_noise(SOC, gain + lost * lost + 3e-10 * dt);
-        let share = |r: f32, a: f32| {
-            let v = t.drop_error * r * i;
+        let share = |part: f32, a: f32| {
+            let v = part * self.overpotential_v;
             v * v * (1.0 - a * a)
         };
-        self.covariance.add_noise(V1, share(c.r1_ohm, a1));
-        self.covariance.add_noise(V2, share(c.r2_ohm, a2));
+        let (q1, q2) = (share(t.fast_error, a1), share(t.slow_error, a2));
+        self.covariance.add_noise(V1, q1);
+        self.covariance.add_noise(V2, q2);
+        if t.parts.resistance {
+            self.covariance.add_noise(RES, t.resistance_std * t.resistance_std * (1.0 - ar * ar));
+        }
         if t.parts.hysteresis {
             self.covariance.add_noise(HYS, t.hysteresis_noise * dz);
         }
@@ -396,8 +405,20 @@ impl<'a> SocEstimator<'a> {
         let point = self.model.ocv(self.temperature_c, soc);
         let m = if self.tuning.parts.hysteresis { point.hysteresis_v } else { 0.0 };
         let (drop, resistance) = self.circuit.instant_drop(instant_a);
-        let v = point.ocv_v + m * self.hysteresis + self.error_v - drop - self.v1 - self.v2;
-        (v, [self.slope(), -1.0, -1.0, m, 1.0, resistance * self.capacity_ah])
+        let polarisation = drop + self.v1 + self.v2;
+        let scale = 1.0 + self.resistance_excess;
+        let v = point.ocv_v + m * self.hysteresis + self.error_v - scale * polarisation;
+        let sensed = if self.tuning.parts.resistance { -polarisation } else { 0.0 };
+        (v, [self.slope(), -scale, -scale, m, 1.0, sensed, scale * resistance * self.capacity_ah])
+    }
+
+    /// Follows how far the terminal voltage is from the open-circuit voltage, whatever the circuit says about it.
+    fn watch_overpotential(&mut self, voltage: f32) {
+        let point = self.model.ocv(self.temperature_c, self.raw_soc());
+        let distance = abs(voltage - point.ocv_v - point.hysteresis_v * self.hysteresis);
+        let smoothing = 1.0 - decay(self.pending.dt_s / 60.0);
+        self.overpotential_v =
+            bound(self.overpotential_v + smoothing * (distance - self.overpotential_v), 0.0, 2.0);
     }
 
     fn correct(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
@@ -409,6 +430,7 @@ impl<'a> SocEstimator<'a> {
         };
         let innovation = voltage - predicted;
         estimate.innovation_v = innovation;
+        self.watch_overpotential(voltage);
         if self.at_rest(h[SOC], estimate) {
             self.anchor_rest();
         }
@@ -447,6 +469,7 @@ impl<'a> SocEstimator<'a> {
             before.v2 - at.v2,
             before.hysteresis - at.hysteresis,
             before.error_v - at.error_v,
+            before.resistance_excess - at.resistance_excess,
             before.bias_c - at.bias_c,
         ];
         for (sensitivity, d) in h.iter().zip(difference) {
@@ -461,7 +484,7 @@ impl<'a> SocEstimator<'a> {
     fn voltage_noise(&self, instant_a: f32, slope: f32) -> f32 {
         let t = &self.tuning;
         let (drop, _) = self.circuit.instant_drop(instant_a);
-        let fast = t.drop_error * drop;
+        let fast = t.drop_error * drop * (1.0 + self.resistance_excess);
         let mut white = t.voltage_noise_v * t.voltage_noise_v + fast * fast;
         if !t.parts.correlated_error {
             white += self.error_variance(slope);
@@ -479,6 +502,9 @@ impl<'a> SocEstimator<'a> {
         self.error_v = bound(self.error_v + step(ERR), -1.0, 1.0);
         if self.tuning.parts.hysteresis {
             self.hysteresis = bound(self.hysteresis + step(HYS), -1.0, 1.0);
+        }
+        if self.tuning.parts.resistance {
+            self.resistance_excess = bound(self.resistance_excess + step(RES), -0.6, 4.0);
         }
         if self.tuning.parts.bias {
             let limit = 5.0 * self.tuning.current_bias_std_c;
@@ -500,7 +526,7 @@ impl<'a> SocEstimator<'a> {
     /// After a long rest the polarisation is gone and with it its share of the model error: a fresh, smaller error.
     fn anchor_rest(&mut self) {
         let std = self.tuning.rest_voltage_std_v;
-        self.covariance.propagate(&[1.0, 1.0, 1.0, 1.0, 1e-3, 1.0], &[0.0; N]);
+        self.covariance.propagate(&[1.0, 1.0, 1.0, 1.0, 1e-3, 1.0, 1.0], &[0.0; N]);
         self.covariance.add_noise(ERR, std * std);
         self.error_v = 0.0;
         self.rested_at = Some(self.raw_soc());
@@ -541,6 +567,7 @@ impl<'a> SocEstimator<'a> {
             std: sqrt(self.covariance.variance(BIAS)) * self.capacity_ah,
         };
         estimate.model_error_v = self.error_v;
+        estimate.resistance_scale = 1.0 + self.resistance_excess;
         estimate.hysteresis = self.hysteresis;
     }
 }

@@ -19,7 +19,15 @@ pub struct Tuning {
     pub white_interval_s: f32,
     /// Factor on the identified slow model error of the cell file.
     pub model_error_scale: f32,
-    /// Slow model error as a share of the polarisation.
+    /// Error of the fast RC pair as a share of the overpotential.
+    pub fast_error: f32,
+    /// Error of the slow RC pair as a share of the overpotential.
+    pub slow_error: f32,
+    /// Standard deviation of the resistance against the tables (ratio).
+    pub resistance_std: f32,
+    /// Correlation time of the resistance's deviation (s).
+    pub resistance_time_s: f32,
+    /// Slow model error as a share of the overpotential.
     pub polarisation_error: f32,
     /// Slow model error as an error along the SOC axis (fraction): the table's own SOC is not exact.
     pub axis_error_soc: f32,
@@ -60,11 +68,14 @@ pub struct Parts {
     pub correlated_error: bool,
     /// Rest and full-charge anchors.
     pub anchors: bool,
+    /// Resistance tracking.
+    pub resistance: bool,
 }
 
 impl Parts {
     /// Everything on.
-    pub const ALL: Self = Self { hysteresis: true, bias: true, correlated_error: true, anchors: true };
+    pub const ALL: Self =
+        Self { hysteresis: true, bias: true, correlated_error: true, anchors: true, resistance: true };
 }
 
 impl Tuning {
@@ -78,6 +89,10 @@ impl Tuning {
         drop_error: 0.1,
         white_interval_s: 5.0,
         model_error_scale: 1.0,
+        fast_error: 0.1,
+        slow_error: 0.2,
+        resistance_std: 0.2,
+        resistance_time_s: 3600.0,
         polarisation_error: 0.15,
         axis_error_soc: 0.005,
         model_error_time_s: 1800.0,

@@ -9,7 +9,7 @@
 use crate::math::{abs, bound, finite_or};
 
 /// Number of states.
-pub const N: usize = 6;
+pub const N: usize = 7;
 
 /// Smallest factor, small beside every real variance here (states are scaled to order one).
 const D_MIN: f32 = 1e-12;
@@ -178,11 +178,14 @@ mod tests {
     }
 
     fn some_covariance(seed: &[f32]) -> UdCovariance {
-        let mut p = UdCovariance::diagonal([0.02, 1e-4, 3e-4, 0.4, 2e-4, 1e-3]);
+        let mut p = UdCovariance::diagonal([0.02, 1e-4, 3e-4, 0.4, 2e-4, 0.05, 1e-3]);
         for (k, s) in seed.iter().enumerate() {
-            p.propagate(&[1.0, 0.9, 0.99, 0.98, 0.995, 1.0], &[s * 0.1, 0.01, 0.02, 0.0, 0.0, 0.0]);
+            p.propagate(
+                &[1.0, 0.9, 0.99, 0.98, 0.995, 0.999, 1.0],
+                &[s * 0.1, 0.01, 0.02, 0.0, 0.0, 0.0, 0.0],
+            );
             p.add_noise(k % N, 1e-5);
-            p.update(&[0.5 + s, -1.0, -1.0, 0.02, 1.0, 0.1], 1e-3);
+            p.update(&[0.5 + s, -1.0, -1.0, 0.02, 1.0, s * 0.2, 0.1], 1e-3);
         }
         p
     }
@@ -192,8 +195,8 @@ mod tests {
         #[test]
         fn agrees_with_the_dense_filter(seed in prop::collection::vec(-1.0f32..1.0, 1..20), r in 1e-5f32..1e-1, q in 0.0f32..1e-3, i in 0usize..N) {
             let mut p = some_covariance(&seed);
-            let decay = [1.0f32, 0.7, 0.95, 0.9, 0.99, 1.0];
-            let coupling = [3e-4f32, 0.02, 0.01, 1e-3, 0.0, 0.0];
+            let decay = [1.0f32, 0.7, 0.95, 0.9, 0.99, 0.999, 1.0];
+            let coupling = [3e-4f32, 0.02, 0.01, 1e-3, 0.0, 0.0, 0.0];
             let mut f = [[0.0f64; N]; N];
             for k in 0..N { f[k][k] = f64::from(decay[k]); if k < N - 1 { f[k][N - 1] = f64::from(coupling[k]); } }
             let before = dense(&p);
@@ -206,7 +209,7 @@ mod tests {
             p.add_noise(i, q);
             prop_assert!(close(&dense(&p), &expected));
 
-            let h = [0.8f32, -1.0, -1.0, 0.03, 1.0, 0.05];
+            let h = [0.8f32, -1.0, -1.0, 0.03, 1.0, -0.1, 0.05];
             let ph: Vec<f64> = (0..N).map(|a| (0..N).map(|b| expected[a][b] * f64::from(h[b])).sum()).collect();
             let s: f64 = (0..N).map(|a| f64::from(h[a]) * ph[a]).sum::<f64>() + f64::from(r);
             let gain = p.update(&h, r);
@@ -222,11 +225,11 @@ mod tests {
         /// Positive definite for anything that comes in.
         #[test]
         fn stays_positive_definite(steps in prop::collection::vec((-1e3f32..1e3, 1e-9f32..1e3, 0.0f32..10.0), 1..200)) {
-            let mut p = UdCovariance::diagonal([0.02, 1e-4, 3e-4, 0.4, 2e-4, 1e-3]);
+            let mut p = UdCovariance::diagonal([0.02, 1e-4, 3e-4, 0.4, 2e-4, 0.05, 1e-3]);
             for (h, r, q) in steps {
-                p.propagate(&[1.0, 0.001, 0.99, 0.5, 0.995, 1.0], &[h * 1e-3, 0.01, 0.02, 0.0, 0.0, 0.0]);
+                p.propagate(&[1.0, 0.001, 0.99, 0.5, 0.995, 0.999, 1.0], &[h * 1e-3, 0.01, 0.02, 0.0, 0.0, 0.0, 0.0]);
                 p.add_noise(3, q);
-                p.update(&[h, -1.0, -1.0, 0.02, 1.0, h], r);
+                p.update(&[h, -1.0, -1.0, 0.02, 1.0, h, h], r);
                 p.sanitise();
                 prop_assert!(p.factors().iter().all(|&d| d > 0.0 && d.is_finite()));
                 prop_assert!((0..N).all(|i| p.variance(i) > 0.0 && p.variance(i).is_finite()));

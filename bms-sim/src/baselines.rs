@@ -92,7 +92,7 @@ impl<'a> TextbookEkf<'a> {
                 *value = 0.5 * (p[k][j] + p[j][k]) - ph[k] * ph[j] / s;
             }
         }
-        self.x[0] = self.x[0].clamp(0.0, 1.0);
-        self.x[0]
+        // Clamping the state itself would break its correlation with v1 and v2.
+        self.x[0].clamp(0.0, 1.0)
     }
 }

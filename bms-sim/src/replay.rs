@@ -3,7 +3,7 @@
 use bms_core::cell::CellModel;
 use bms_core::measurement::Measurement;
 use bms_core::soc::SocEstimator;
-use bms_core::tuning::{Parts, Tuning};
+use bms_core::tuning::Tuning;
 
 use crate::baselines::{CoulombCounter, TextbookEkf};
 use crate::cell_file::{CellFile, CellFileError};
@@ -23,8 +23,10 @@ pub struct ReplayOptions {
     pub current_offset_a: f64,
     /// Present capacity in Ah; `None` takes the cell file's.
     pub capacity_ah: Option<f64>,
-    /// Parts of the estimator that are on.
-    pub parts: Parts,
+    /// Tuning of the core; `None` takes the frozen one of the cell's chemistry.
+    pub tuning: Option<Tuning>,
+    /// Whether the baselines run too; without them their columns stay empty.
+    pub baselines: bool,
 }
 
 impl Default for ReplayOptions {
@@ -35,7 +37,8 @@ impl Default for ReplayOptions {
             seed: 1,
             current_offset_a: 0.0,
             capacity_ah: None,
-            parts: Parts::ALL,
+            tuning: None,
+            baselines: true,
         }
     }
 }
@@ -61,6 +64,8 @@ pub struct Replay {
     pub model_error_v: Vec<f64>,
     /// Hysteresis state.
     pub hysteresis: Vec<f64>,
+    /// Resistance over the tables' resistance.
+    pub resistance_scale: Vec<f64>,
     /// Status flags of the core.
     pub status: Vec<u16>,
     /// The run as the sensors showed it.
@@ -82,7 +87,7 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
     let initial_soc = options.initial_soc.unwrap_or_else(|| {
         f64::from(model.soc_from_ocv(temperature(0) as f32, measured.voltage_v[0] as f32))
     });
-    let tuning = Tuning { parts: options.parts, ..cell.cell.chemistry.tuning() };
+    let tuning = options.tuning.unwrap_or(cell.cell.chemistry.tuning());
     let mut core = SocEstimator::new(owned.borrow(), tuning, capacity_ah as f32, initial_soc as f32)
         .map_err(parameters)?;
     let mut counter = CoulombCounter::new(initial_soc, capacity_ah);
@@ -120,8 +125,12 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
         out.current_bias_a.push(f64::from(estimate.current_bias_a.value));
         out.predicted_v.push(f64::from(estimate.predicted_v));
         out.model_error_v.push(f64::from(estimate.model_error_v));
+        out.resistance_scale.push(f64::from(estimate.resistance_scale));
         out.hysteresis.push(f64::from(estimate.hysteresis));
         out.status.push(estimate.status.bits());
+        if !options.baselines {
+            continue;
+        }
         out.soc_coulomb_counter.push(counter.step(mean, dt));
         out.soc_textbook_ekf.push(textbook.step(measured.voltage_v[k], current, mean, temperature(k), dt));
     }
