@@ -409,13 +409,15 @@ impl<'a> SocEstimator<'a> {
         let scale = 1.0 + self.resistance_excess;
         let v = point.ocv_v + m * self.hysteresis + self.error_v - scale * polarisation;
         let sensed = if self.tuning.parts.resistance { -polarisation } else { 0.0 };
-        (v, [self.slope(), -scale, -scale, m, 1.0, sensed, scale * resistance * self.capacity_ah])
+        (v, [self.slope(), -scale, -scale, m, 1.0, sensed, self.tuning.bias_voltage_share * scale * resistance * self.capacity_ah])
     }
 
     /// Follows how far the terminal voltage is from the open-circuit voltage, whatever the circuit says about it.
     fn watch_overpotential(&mut self, voltage: f32) {
         let point = self.model.ocv(self.temperature_c, self.raw_soc());
-        let distance = abs(voltage - point.ocv_v - point.hysteresis_v * self.hysteresis);
+        let (drop, _) = self.circuit.instant_drop(self.current_a);
+        let explained = (1.0 + self.resistance_excess) * abs(drop + self.v1 + self.v2);
+        let distance = bound(abs(voltage - point.ocv_v - point.hysteresis_v * self.hysteresis), 0.0, self.tuning.overpotential_cap * explained + 0.02);
         let smoothing = 1.0 - decay(self.pending.dt_s / 60.0);
         self.overpotential_v =
             bound(self.overpotential_v + smoothing * (distance - self.overpotential_v), 0.0, 2.0);

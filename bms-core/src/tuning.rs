@@ -19,6 +19,10 @@ pub struct Tuning {
     pub white_interval_s: f32,
     /// Factor on the identified slow model error of the cell file.
     pub model_error_scale: f32,
+    /// Share of the offset's voltage drop that the filter takes as evidence of it (0..=1).
+    pub bias_voltage_share: f32,
+    /// The overpotential that counts, in multiples of the one that the circuit explains.
+    pub overpotential_cap: f32,
     /// Error of the fast RC pair as a share of the overpotential.
     pub fast_error: f32,
     /// Error of the slow RC pair as a share of the overpotential.
@@ -89,6 +93,8 @@ impl Tuning {
         drop_error: 0.1,
         white_interval_s: 5.0,
         model_error_scale: 1.0,
+        bias_voltage_share: 1.0,
+        overpotential_cap: 3.0,
         fast_error: 0.1,
         slow_error: 0.2,
         resistance_std: 0.2,
