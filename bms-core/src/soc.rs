@@ -82,6 +82,9 @@ impl Status {
         self.0
     }
 
+    /// The cell is at the end of what it can deliver at this load and temperature; its voltage does not tell the SOC.
+    pub const TRANSPORT_LIMITED: Self = Self(1 << 10);
+
     fn set(&mut self, other: Self) {
         self.0 |= other.0;
     }
@@ -136,6 +139,7 @@ pub struct SocEstimator<'a> {
     rested_at: Option<f32>,
     full_s: f32,
     rejected_s: f32,
+    blind_s: f32,
 }
 
 /// What has happened since the covariance was last brought up to date.
@@ -206,6 +210,7 @@ impl<'a> SocEstimator<'a> {
             rested_at: None,
             full_s: 0.0,
             rejected_s: 0.0,
+            blind_s: 0.0,
         })
     }
 
@@ -409,16 +414,34 @@ impl<'a> SocEstimator<'a> {
         let scale = 1.0 + self.resistance_excess;
         let v = point.ocv_v + m * self.hysteresis + self.error_v - scale * polarisation;
         let sensed = if self.tuning.parts.resistance { -polarisation } else { 0.0 };
-        (v, [self.slope(), -scale, -scale, m, 1.0, sensed, scale * resistance * self.capacity_ah])
+        (v, [self.slope(), -scale, -scale, m, 1.0, sensed, self.tuning.bias_voltage_share * scale * resistance * self.capacity_ah])
     }
 
     /// Follows how far the terminal voltage is from the open-circuit voltage, whatever the circuit says about it.
     fn watch_overpotential(&mut self, voltage: f32) {
         let point = self.model.ocv(self.temperature_c, self.raw_soc());
-        let distance = abs(voltage - point.ocv_v - point.hysteresis_v * self.hysteresis);
+        let (drop, _) = self.circuit.instant_drop(self.current_a);
+        let explained = (1.0 + self.resistance_excess) * abs(drop + self.v1 + self.v2);
+        let distance = bound(abs(voltage - point.ocv_v - point.hysteresis_v * self.hysteresis), 0.0, self.tuning.overpotential_cap * explained + 0.02);
         let smoothing = 1.0 - decay(self.pending.dt_s / 60.0);
         self.overpotential_v =
             bound(self.overpotential_v + smoothing * (distance - self.overpotential_v), 0.0, 2.0);
+    }
+
+    /// True while, and for some minutes after, the voltage under discharge is close to the cut-off.
+    ///
+    /// There the particles' surface or the electrolyte runs empty, which no equivalent circuit describes: the voltage
+    /// collapses by up to a volt at a SOC that a cold cell shares with a full one.
+    fn transport_limited(&mut self, voltage: f32, instant_a: f32) -> bool {
+        let v_min = self.model.tables().v_min;
+        let open = self.model.ocv(self.temperature_c, self.raw_soc()).ocv_v;
+        let loaded = instant_a > 0.05 * self.capacity_ah;
+        self.blind_s = if loaded && voltage < v_min + self.tuning.collapse_share * (open - v_min) {
+            self.tuning.collapse_hold_s
+        } else {
+            (self.blind_s - self.pending.dt_s).max(0.0)
+        };
+        self.blind_s > 0.0
     }
 
     fn correct(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
@@ -431,6 +454,10 @@ impl<'a> SocEstimator<'a> {
         let innovation = voltage - predicted;
         estimate.innovation_v = innovation;
         self.watch_overpotential(voltage);
+        if self.transport_limited(voltage, instant_a) {
+            estimate.status.set(Status::TRANSPORT_LIMITED);
+            return;
+        }
         if self.at_rest(h[SOC], estimate) {
             self.anchor_rest();
         }

@@ -19,6 +19,10 @@ pub struct Tuning {
     pub white_interval_s: f32,
     /// Factor on the identified slow model error of the cell file.
     pub model_error_scale: f32,
+    /// Share of the offset's voltage drop that the filter takes as evidence of it (0..=1).
+    pub bias_voltage_share: f32,
+    /// The overpotential that counts, in multiples of the one that the circuit explains.
+    pub overpotential_cap: f32,
     /// Error of the fast RC pair as a share of the overpotential.
     pub fast_error: f32,
     /// Error of the slow RC pair as a share of the overpotential.
@@ -37,6 +41,10 @@ pub struct Tuning {
     pub model_error_length_soc: f32,
     /// Process noise of the hysteresis state per unit of charge throughput (fraction of full).
     pub hysteresis_noise: f32,
+    /// Part of the way from the lower cut-off to the open-circuit voltage below which a loaded cell's voltage is not used.
+    pub collapse_share: f32,
+    /// How long after such a voltage none is used (s).
+    pub collapse_hold_s: f32,
     /// Innovation gate in standard deviations.
     pub gate_sigma: f32,
     /// Seconds of rejected innovations after which the filter widens and takes the voltage in again.
@@ -89,6 +97,8 @@ impl Tuning {
         drop_error: 0.1,
         white_interval_s: 5.0,
         model_error_scale: 1.0,
+        bias_voltage_share: 1.0,
+        overpotential_cap: 3.0,
         fast_error: 0.1,
         slow_error: 0.2,
         resistance_std: 0.2,
@@ -98,6 +108,8 @@ impl Tuning {
         model_error_time_s: 1800.0,
         model_error_length_soc: 0.15,
         hysteresis_noise: 0.5,
+        collapse_share: 0.3,
+        collapse_hold_s: 300.0,
         gate_sigma: 5.0,
         gate_recovery_s: 30.0,
         rest_current_c: 0.005,
