@@ -349,7 +349,11 @@ impl<'a> SocEstimator<'a> {
         let c = &self.circuit;
         let base = c.model_error_v * t.model_error_scale;
         let loaded = t.polarisation_error * self.overpotential_v;
-        let axis = t.axis_error_soc * slope;
+        let fade = bound(1.0 - self.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
+        // Full and empty define SOC at every age; in between the curve slides.
+        let soc = bound(self.raw_soc(), 0.0, 1.0);
+        let slid = t.ageing_axis_error * fade * 4.0 * soc * (1.0 - soc);
+        let axis = (t.axis_error_soc + slid) * slope;
         base * base + loaded * loaded + axis * axis
     }
 
