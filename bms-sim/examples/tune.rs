@@ -21,7 +21,8 @@ fn eval(jobs: &[Job], tuning: &Tuning, verbose: bool) -> f64 {
         let r = replay::replay(&job.cell, &job.run, &replay::ReplayOptions { initial_soc: Some(start), current_offset_a: off * job.cell.cell.nominal_capacity_ah / 15.0, sensors: s, capacity_ah: Some(job.q), tuning: Some(*tuning), baselines: false, seed: 7 + j as u64, ..Default::default() }).ok()?;
         let b = metrics::score(&r.time_s, &r.soc, &job.truth, Some(&r.soc_std), if de != 0.0 { 900.0 } else { 600.0 })?;
         let cov = b.coverage.unwrap();
-        let cost = b.max_points.min(25.0) + b.rmse_points.min(15.0) + 8.0 * (0.99 - cov).max(0.0);
+        let lfp_wrong = de != 0.0 && job.cell.cell.chemistry == cell_file::Chemistry::Lfp;
+        let cost = if lfp_wrong { 0.3 * b.rmse_points.min(20.0) + 10.0 * (0.99 - cov).max(0.0) } else { 0.0 } + if lfp_wrong { 0.0 } else { 1.0 } * (b.max_points.min(25.0) + b.rmse_points.min(15.0) + 8.0 * (0.99 - cov).max(0.0));
         Some((j, c, cost, b.max_points, b.rmse_points, cov))
     }).collect();
     if verbose {
