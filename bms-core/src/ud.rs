@@ -36,7 +36,10 @@ impl UdCovariance {
     /// Variance of state `i` (zero for an index that does not exist).
     #[must_use]
     pub fn variance(&self, i: usize) -> f32 {
-        let mut sum = self.d.get(i).copied().unwrap_or(0.0);
+        if i >= N {
+            return 0.0;
+        }
+        let mut sum = self.d[i];
         for j in (i + 1)..N {
             sum += self.u[j][i] * self.u[j][i] * self.d[j];
         }
