@@ -182,7 +182,7 @@ impl<'a> SocEstimator<'a> {
             square(0.002),
             square(0.005),
             square(hysteresis_std),
-            square(circuit.model_error_v * tuning.model_error_scale),
+            1e-6,
             square(if tuning.parts.resistance { tuning.resistance_std } else { 1e-4 }),
             square(bias_std),
         ]);
@@ -253,7 +253,11 @@ impl<'a> SocEstimator<'a> {
 
         let mut estimate = Estimate { status, ..Estimate::default() };
         let first = !self.started;
-        self.started = true;
+        if first {
+            self.started = true;
+            // Only now the temperature is known, and with it how far the model can be wrong.
+            self.covariance.add_noise(ERR, self.error_variance(self.slope()));
+        }
         if first || self.pending.dt_s >= self.tuning.update_period_s * 0.999 {
             self.propagate_covariance();
             self.correct(sample, instant_a, &mut estimate);
@@ -349,7 +353,11 @@ impl<'a> SocEstimator<'a> {
         let c = &self.circuit;
         let base = c.model_error_v * t.model_error_scale;
         let loaded = t.polarisation_error * self.overpotential_v;
-        let axis = t.axis_error_soc * slope;
+        let fade = bound(1.0 - self.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
+        // Full and empty define SOC at every age; in between the curve slides.
+        let soc = bound(self.raw_soc(), 0.0, 1.0);
+        let slid = t.ageing_axis_error * fade * 4.0 * soc * (1.0 - soc);
+        let axis = (t.axis_error_soc + slid) * slope;
         base * base + loaded * loaded + axis * axis
     }
 

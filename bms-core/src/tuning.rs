@@ -35,6 +35,8 @@ pub struct Tuning {
     pub polarisation_error: f32,
     /// Slow model error as an error along the SOC axis (fraction): the table's own SOC is not exact.
     pub axis_error_soc: f32,
+    /// Growth of that error per unit of lost capacity: ageing slides the electrodes against each other.
+    pub ageing_axis_error: f32,
     /// Correlation time of the slow model error under load (s).
     pub model_error_time_s: f32,
     /// Correlation length of the slow model error in SOC (fraction).
@@ -97,7 +99,7 @@ impl Tuning {
         drop_error: 0.1,
         white_interval_s: 5.0,
         model_error_scale: 1.0,
-        bias_voltage_share: 1.0,
+        bias_voltage_share: 0.15,
         overpotential_cap: 3.0,
         fast_error: 0.1,
         slow_error: 0.2,
@@ -105,6 +107,7 @@ impl Tuning {
         resistance_time_s: 3600.0,
         polarisation_error: 0.15,
         axis_error_soc: 0.005,
+        ageing_axis_error: 0.3,
         model_error_time_s: 1800.0,
         model_error_length_soc: 0.15,
         hysteresis_noise: 0.5,
@@ -123,5 +126,5 @@ impl Tuning {
     /// Nickel cobalt aluminium oxide.
     pub const NCA: Self = Self::NMC;
     /// Lithium iron phosphate.
-    pub const LFP: Self = Self::NMC;
+    pub const LFP: Self = Self { bias_voltage_share: 0.8, ..Self::NMC };
 }

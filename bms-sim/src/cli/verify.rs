@@ -1,0 +1,159 @@
+//! `bms verify`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use bms_sim::report::condition;
+use bms_sim::report::table::summary_table;
+use bms_sim::results::{Case, TARGET_POINTS};
+use bms_sim::verify::bounds::{self, Bounds};
+use bms_sim::verify::{DataKind, Options, ResultsFile, sets, verify};
+
+use super::args::VerifyArgs;
+use super::progress::Bar;
+use super::{Verdict, print_json};
+
+/// Folder of the data that are kept in the repository.
+const DEFAULT_DATA: &str = "data";
+/// File of the recorded bounds in the repository.
+const BOUNDS: &str = "bounds.toml";
+/// Misses of the target that are listed one by one.
+const LISTED: usize = 15;
+
+pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
+    let root = repository();
+    let data = match (&args.data, &root) {
+        (Some(data), _) => data.clone(),
+        (None, Some(root)) => root.join(DEFAULT_DATA),
+        (None, None) => {
+            bail!("no default data here: run from the root of the repository, or say --data DIR")
+        }
+    };
+    if !data.is_dir() {
+        bail!("--data {}: no such folder", data.display());
+    }
+    let kind = kind(&data, root.as_deref());
+    let options = Options { data, kind, quick: args.quick, filter: args.filter.clone(), seed: args.seed };
+    if args.update_bounds && !options.whole() {
+        bail!("--update-bounds needs the whole of the repository's data or of the shared folder");
+    }
+    let bounds_path = args.bounds.clone().or_else(|| root.map(|r| r.join(BOUNDS)));
+    let mut recorded = load_bounds(bounds_path.as_deref(), args.bounds.is_some() && !args.update_bounds)?;
+    std::fs::create_dir_all(&args.report)
+        .with_context(|| format!("cannot make the folder {}", args.report.display()))?;
+
+    let bar = Bar::new(quiet);
+    let verified = verify(&options, recorded.as_ref(), &bar);
+    bar.finish();
+    let mut verified = verified?;
+    if args.update_bounds {
+        let path = bounds_path.context("no place for the bounds file: say --bounds FILE")?;
+        let new = recorded.get_or_insert_default();
+        let (results, summary) = (&mut verified.file.results, &verified.file.summary);
+        new.record(kind.section(), &results.cases, &summary.weighted);
+        new.save(&path)?;
+        results.bounds = new.check(&results.cases, &summary.weighted, &options).0;
+        results.bounds.extend(bounds::against_baselines(&summary.weighted));
+        results.notes.retain(|n| !n.starts_with("no bound"));
+    }
+    verified.write(&args.report)?;
+
+    let file = &verified.file;
+    if args.json {
+        print_json(file)?;
+    } else if !quiet {
+        let mut out = io::stdout().lock();
+        out.write_all(text(file, args.strict).as_bytes())?;
+        writeln!(out, "\nreport: {}", args.report.join("index.html").display())?;
+        if kind == DataKind::Default {
+            writeln!(
+                out,
+                "These are the data kept in the repository; --data DIR verifies more, such as ../shared."
+            )?;
+        }
+        out.flush()?;
+    }
+    let broken = file.results.bounds.iter().any(|b| !b.ok);
+    let missed = args.strict && file.summary.within_target < file.summary.cases;
+    Ok(if broken || missed { Verdict::Missed } else { Verdict::Met })
+}
+
+/// Root of the repository: the working directory if it has data, else where the program was built.
+fn repository() -> Option<PathBuf> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf);
+    let here = std::env::current_dir().ok();
+    let is_root = |dir: &PathBuf| dir.join(DEFAULT_DATA).is_dir() && dir.join("bms-sim").is_dir();
+    here.into_iter().chain(built).find(is_root)
+}
+
+fn kind(data: &Path, root: Option<&Path>) -> DataKind {
+    let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if root.is_some_and(|root| same(data, &root.join(DEFAULT_DATA))) {
+        DataKind::Default
+    } else if sets::is_shared(data) {
+        DataKind::Shared
+    } else {
+        DataKind::Other
+    }
+}
+
+/// The bounds; none where there is no file, unless one was asked for by name.
+fn load_bounds(path: Option<&Path>, must_exist: bool) -> Result<Option<Bounds>> {
+    match path {
+        Some(path) if must_exist || path.is_file() => Ok(Some(Bounds::load(path)?)),
+        _ => Ok(None),
+    }
+}
+
+fn text(file: &ResultsFile, strict: bool) -> String {
+    let (summary, results) = (&file.summary, &file.results);
+    let mut out = summary_table(results);
+    out += "\nWeighted RMSE in points (every condition the same weight, every run within it the same)\n";
+    out += "            cases |    BMS  Coulomb cnt  Textb. EKF\n";
+    for w in &summary.weighted {
+        out += &format!(
+            "{:>9} {:>7} | {:6.2} {:12.2} {:11.2}\n",
+            w.label(),
+            w.cases,
+            w.bms_rmse_points,
+            w.coulomb_counter_rmse_points,
+            w.textbook_ekf_rmse_points
+        );
+    }
+    let mut misses: Vec<&Case> =
+        results.cases.iter().filter(|c| !(c.bms.max_points <= TARGET_POINTS)).collect();
+    misses.sort_by(|a, b| b.bms.max_points.total_cmp(&a.bms.max_points));
+    out += &format!(
+        "\nTarget (maximum <= {TARGET_POINTS} points): {} of {} cases within it; {} miss it{}\n",
+        summary.within_target,
+        summary.cases,
+        misses.len(),
+        match (misses.is_empty(), strict) {
+            (true, _) => ".",
+            (false, true) => " and fail this run (--strict).",
+            (false, false) => "; only recorded bounds decide the exit code (--strict changes that).",
+        }
+    );
+    for case in misses.iter().take(LISTED) {
+        out += &format!(
+            "  {:6.2}  {}/{}: {}, start {:+.0}, offset {:+.2} A\n",
+            case.bms.max_points,
+            case.dataset,
+            case.file,
+            condition(case).label(),
+            case.start_error_points,
+            case.current_offset_a
+        );
+    }
+    if misses.len() > LISTED {
+        out += &format!("  … and {} more in the report\n", misses.len() - LISTED);
+    }
+    if !results.notes.is_empty() {
+        out += "\nNotes\n";
+        for note in &results.notes {
+            out += &format!("  - {note}\n");
+        }
+    }
+    out
+}

@@ -1,0 +1,264 @@
+//! The acceptance matrix over all data there are: from a folder to a verdict.
+//!
+//! ```text
+//! sets ──► which drive is scored with the cell of which tests ─┐
+//! matrix ► start errors, offsets, sensor corners, capacities ───┼─► runner ─► weights, ablation, bounds ─► Verification
+//! ```
+
+pub mod ablation;
+pub mod bounds;
+pub mod matrix;
+pub mod runner;
+pub mod sets;
+pub mod weights;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::cell_file::CellFileError;
+use crate::data::DataError;
+use crate::identify::IdentifyError;
+use crate::report::{self, ReportError};
+use crate::results::{IdentifiedCell, Results, TARGET_POINTS};
+use bounds::{Bounds, BoundsError};
+use weights::Weighted;
+
+/// Why a verification cannot be carried out.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// No data set below the folder.
+    #[error(
+        "no data set in {}: no folder in it holds a dataset.json with drives (after --filter, if one was given)",
+        dir.display()
+    )]
+    NoData {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A folder cannot be read or a file not written.
+    #[error("{}", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A run or a description cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Identification failed because of its input.
+    #[error("{set} cannot be identified")]
+    Identify {
+        /// The data set.
+        set: String,
+        /// Why.
+        source: IdentifyError,
+    },
+    /// A cell cannot be used.
+    #[error(transparent)]
+    Cell(#[from] CellFileError),
+    /// The bounds file cannot be used.
+    #[error(transparent)]
+    Bounds(#[from] BoundsError),
+    /// The report cannot be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+}
+
+/// What to verify.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder of data sets.
+    pub data: PathBuf,
+    /// Which bounds apply to it.
+    pub kind: DataKind,
+    /// Only the right start with ideal sensors, no ablation.
+    pub quick: bool,
+    /// Only drives whose data set or file contains this text.
+    pub filter: Option<String>,
+    /// Base of the seeds of all sensor errors.
+    pub seed: u64,
+}
+
+impl Options {
+    /// Whether the whole matrix of the folder runs, so that figures over all of it can be compared with earlier ones.
+    #[must_use]
+    pub fn whole(&self) -> bool {
+        !self.quick && self.filter.is_none() && self.kind.whole()
+    }
+}
+
+/// Which data a verification runs on; each kind has its own recorded bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataKind {
+    /// The small set that is kept in the repository.
+    Default,
+    /// The folder with all measured and simulated sets.
+    Shared,
+    /// Any other folder, perhaps a part of the shared ones.
+    Other,
+}
+
+impl DataKind {
+    /// The section of the bounds file.
+    #[must_use]
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Shared | Self::Other => "shared",
+        }
+    }
+
+    const fn whole(self) -> bool {
+        matches!(self, Self::Default | Self::Shared)
+    }
+}
+
+/// Told how far the work is.
+pub trait Progress: Sync {
+    /// A new stage with so many steps begins.
+    fn stage(&self, name: &str, steps: usize);
+    /// Some steps of the stage are done.
+    fn advance(&self, steps: usize);
+}
+
+/// Shows nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _name: &str, _steps: usize) {}
+    fn advance(&self, _steps: usize) {}
+}
+
+/// The outcome of a verification.
+#[derive(Debug)]
+pub struct Verification {
+    /// What `report/results.json` holds.
+    pub file: ResultsFile,
+    /// The cells that were identified for it.
+    pub cells: Vec<IdentifiedCell>,
+}
+
+/// The shape of `report/results.json`: the results and figures over all of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResultsFile {
+    /// What was verified and what came out as a whole.
+    pub summary: Summary,
+    /// Summaries of earlier runs into the same folder, the oldest first.
+    pub history: Vec<Summary>,
+    /// Case by case.
+    #[serde(flatten)]
+    pub results: Results,
+}
+
+/// Figures over all cases.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Summary {
+    /// Version of the program.
+    pub version: String,
+    /// Kind of data.
+    pub data: DataKind,
+    /// Only right starts.
+    pub quick: bool,
+    /// Text that drives were chosen by.
+    pub filter: Option<String>,
+    /// Base of the seeds.
+    pub seed: u64,
+    /// Number of cases.
+    pub cases: usize,
+    /// Number of cases with a maximum error inside the target.
+    pub within_target: usize,
+    /// Largest maximum error in points.
+    pub worst_points: f64,
+    /// Weighted figures: the whole first, then by temperature.
+    pub weighted: Vec<Weighted>,
+}
+
+/// How many earlier summaries a results file keeps.
+const HISTORY: usize = 50;
+
+/// Runs the matrix. Nothing is written.
+///
+/// # Errors
+/// If a file cannot be used, or there is nothing to score.
+pub fn verify(
+    options: &Options,
+    bounds: Option<&Bounds>,
+    progress: &dyn Progress,
+) -> Result<Verification, VerifyError> {
+    let plan = sets::plan(&options.data, options.filter.as_deref())?;
+    let outcome = runner::run(plan, options, progress)?;
+    let (cells, mut results) = (outcome.cells, outcome.results);
+    let weighted = weights::all(&results.cases);
+    if let Some(bounds) = bounds {
+        let (checks, unbounded) = bounds.check(&results.cases, &weighted, options);
+        results.bounds = checks;
+        if !unbounded.is_empty() {
+            results.notes.push(format!("no bound recorded for: {}", unbounded.join("; ")));
+        }
+    } else {
+        results.notes.push("no bounds file: no error was compared with an earlier one".into());
+    }
+    if options.whole() {
+        results.bounds.extend(bounds::against_baselines(&weighted));
+    }
+    let maxima = || results.cases.iter().map(|c| c.bms.max_points);
+    let summary = Summary {
+        version: results.version.clone(),
+        data: options.kind,
+        quick: options.quick,
+        filter: options.filter.clone(),
+        seed: options.seed,
+        cases: results.cases.len(),
+        within_target: maxima().filter(|m| *m <= TARGET_POINTS).count(),
+        worst_points: maxima().fold(0.0, f64::max),
+        weighted,
+    };
+    Ok(Verification { file: ResultsFile { summary, history: Vec::new(), results }, cells })
+}
+
+impl Verification {
+    /// Writes `results.json`, the cell files, the CSV files and `index.html` into a folder.
+    ///
+    /// A `results.json` that is there already passes its summary on to the history of the new one.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write(&mut self, dir: &Path) -> Result<(), VerifyError> {
+        let io = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| VerifyError::Io { path, source }
+        };
+        let cells = dir.join("cells");
+        std::fs::create_dir_all(&cells).map_err(io(&cells))?;
+        for identified in &self.cells {
+            identified.cell.save(&dir.join(&identified.cell_file))?;
+        }
+        let path = dir.join("results.json");
+        self.file.history = earlier(&path);
+        let text = serde_json::to_string_pretty(&self.file).map_err(|e| io(&path)(e.into()))?;
+        std::fs::write(&path, text).map_err(io(&path))?;
+        Ok(report::write_report(dir, &self.file.results, &self.cells)?)
+    }
+}
+
+/// Summaries of the runs before; a file that cannot be understood has none.
+fn earlier(path: &Path) -> Vec<Summary> {
+    #[derive(Deserialize)]
+    struct Old {
+        summary: Summary,
+        #[serde(default)]
+        history: Vec<Summary>,
+    }
+    let old = std::fs::read(path).ok().and_then(|text| serde_json::from_slice::<Old>(&text).ok());
+    let Some(old) = old else { return Vec::new() };
+    let mut all = old.history;
+    all.push(old.summary);
+    all.drain(..all.len().saturating_sub(HISTORY));
+    all
+}

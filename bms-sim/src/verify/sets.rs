@@ -1,0 +1,209 @@
+//! Which drives are scored, each with a cell that was identified without it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::VerifyError;
+use crate::data::{Dataset, DatasetFile};
+use crate::identify::plan::Selection;
+
+/// Everything to identify and to score.
+#[derive(Debug, Default)]
+pub struct SetPlan {
+    /// Cells to identify.
+    pub cells: Vec<CellSource>,
+    /// Drives to score.
+    pub drives: Vec<Drive>,
+    /// What is left out and why, and what is known about the references.
+    pub notes: Vec<String>,
+}
+
+/// What one cell is identified from.
+#[derive(Debug, Clone)]
+pub struct CellSource {
+    /// Label, e.g. `physics/nmc_m50/soh100` or `plett_esc without dyn/25C…`.
+    pub label: String,
+    /// Folder of the data set.
+    pub dir: PathBuf,
+    /// Files of it.
+    pub selection: Selection,
+}
+
+/// One run to score.
+#[derive(Debug, Clone)]
+pub struct Drive {
+    /// Its data set.
+    pub set: Arc<Dataset>,
+    /// Its entry there.
+    pub file: DatasetFile,
+    /// Index of its cell in [`SetPlan::cells`].
+    pub cell: usize,
+    /// Age label such as `soh080`; empty where the set tells none.
+    pub age: String,
+    /// Present capacity in Ah of an aged cell, as a check-up would have told it; `None` for a new one, whose capacity is
+    /// the identified one.
+    pub present_capacity_ah: Option<f64>,
+}
+
+/// Kinds of runs that are scored.
+const DRIVES: [&str; 2] = ["drive", "mixed_day"];
+/// Kinds of runs that resistances are identified from.
+const PULSES: [&str; 3] = ["hppc", "gitt", "pulse"];
+/// Identified from where there are no pulses, scored where there are no drives.
+const DYNAMIC: &str = "dynamic";
+
+/// Finds the data sets of a folder and pairs each drive with its cell.
+///
+/// - A folder `soh…` beside a `soh100` is the same cell at another age: its drives are scored with the cell identified
+///   from `soh100`.
+/// - Other sets are identified from their own characterisation tests.
+/// - Where a set has neither pulses nor drives but dynamic runs, each dynamic run is scored with a cell identified
+///   without any dynamic run at its temperature.
+///
+/// # Errors
+/// If a folder or a description cannot be read, or no data set has a drive that the filter takes.
+pub fn plan(root: &Path, filter: Option<&str>) -> Result<SetPlan, VerifyError> {
+    let mut plan = SetPlan::default();
+    for set in discover(root)? {
+        add(&mut plan, set, filter);
+    }
+    if plan.drives.is_empty() {
+        return Err(VerifyError::NoData { dir: root.to_path_buf() });
+    }
+    Ok(plan)
+}
+
+/// Whether a folder is laid out as the shared one: measured sets in `data`, simulated ones in `physics`.
+#[must_use]
+pub fn is_shared(root: &Path) -> bool {
+    root.join("data").is_dir() && root.join("physics").is_dir()
+}
+
+/// The data sets of a folder at any depth, by path; of a shared folder those in `data` and `physics` only.
+fn discover(root: &Path) -> Result<Vec<Dataset>, VerifyError> {
+    let mut dirs = Vec::new();
+    if is_shared(root) {
+        walk(&root.join("data"), &mut dirs)?;
+        walk(&root.join("physics"), &mut dirs)?;
+    } else {
+        walk(root, &mut dirs)?;
+    }
+    dirs.into_iter().map(|dir| Ok(Dataset::open(dir)?)).collect()
+}
+
+fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), VerifyError> {
+    let io = |source| VerifyError::Io { path: dir.to_path_buf(), source };
+    if dir.join("dataset.json").is_file() {
+        found.push(dir.to_path_buf());
+    }
+    let mut below = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        if path.is_dir() && !path.is_symlink() && !hidden {
+            below.push(path);
+        }
+    }
+    below.sort();
+    below.iter().try_for_each(|dir| walk(dir, found))
+}
+
+fn add(plan: &mut SetPlan, set: Dataset, filter: Option<&str>) {
+    let set = Arc::new(set);
+    let has = |kinds: &[&str]| set.files.iter().any(|f| kinds.contains(&f.kind.as_deref().unwrap_or("")));
+    let leave_one_out = !has(&DRIVES) && !has(&PULSES) && has(&[DYNAMIC]);
+    let scored: &[&str] = if leave_one_out { &[DYNAMIC] } else { &DRIVES };
+    let drives: Vec<&DatasetFile> = set
+        .files
+        .iter()
+        .filter(|f| f.is_run() && scored.contains(&f.kind.as_deref().unwrap_or("")))
+        .collect();
+    if drives.is_empty() {
+        if filter.is_none() {
+            plan.notes.push(format!("{}: not scored, it has no drive", set.name));
+        }
+        return;
+    }
+    let takes = |file: &DatasetFile| {
+        filter.is_none_or(|text| {
+            format!("{}/{}", set.name, file.file).to_lowercase().contains(&text.to_lowercase())
+        })
+    };
+    let folder = set.dir.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let aged = folder.to_lowercase().starts_with("soh");
+    let age = if aged { folder.split('_').next().unwrap_or_default().to_owned() } else { String::new() };
+    let source_dir = aged
+        .then(|| set.dir.with_file_name("soh100"))
+        .filter(|new| new.join("dataset.json").is_file())
+        .unwrap_or_else(|| set.dir.clone());
+    let is_new = source_dir == set.dir;
+    let mut reference_noted = false;
+    for file in drives.into_iter().filter(|f| takes(f)) {
+        let mut source = CellSource {
+            label: name_of(&source_dir, &set),
+            dir: source_dir.clone(),
+            selection: selection(&set, file),
+        };
+        if leave_one_out {
+            let same = |f: &&DatasetFile| {
+                f.kind == file.kind
+                    && f.test_temperature_c.or(f.ambient_c) == file.test_temperature_c.or(file.ambient_c)
+            };
+            source.selection.exclude = set.files.iter().filter(same).map(|f| f.file.clone()).collect();
+            let temperature = file.test_temperature_c.or(file.ambient_c).unwrap_or(25.0);
+            source.label = format!("{} without {temperature} degC", set.name);
+        }
+        let cell = plan.cells.iter().position(|c| c.label == source.label).unwrap_or_else(|| {
+            plan.cells.push(source);
+            plan.cells.len() - 1
+        });
+        plan.drives.push(Drive {
+            set: Arc::clone(&set),
+            file: file.clone(),
+            cell,
+            age: age.clone(),
+            present_capacity_ah: set.truth_capacity_ah.filter(|_| !is_new),
+        });
+        if let (false, Some(text)) = (reference_noted, set.raw.get("reference_soc").and_then(|t| t.as_str()))
+        {
+            plan.notes.push(format!("{}: reference: {text}", set.name));
+            reference_noted = true;
+        }
+    }
+}
+
+/// Label of the set in a folder: the set's own name, with the last part of the folder where it is a sibling.
+fn name_of(dir: &Path, set: &Dataset) -> String {
+    if dir == set.dir {
+        return set.name.clone();
+    }
+    let last = dir.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    match set.name.rsplit_once('/') {
+        Some((head, _)) => format!("{head}/{last}"),
+        None => last,
+    }
+}
+
+/// The files of the drive's own cell where a set holds several cells in files of their own; else all.
+fn selection(set: &Dataset, drive: &DatasetFile) -> Selection {
+    let own = |f: &&DatasetFile| f.cell == drive.cell;
+    let characterised = set.files.iter().filter(own).any(|f| is_ocv(f))
+        && set
+            .files
+            .iter()
+            .filter(own)
+            .any(|f| f.kind.as_deref().is_some_and(|k| PULSES.contains(&k) || k == DYNAMIC));
+    if drive.cell.is_none() || !characterised || set.files.iter().all(|f| f.cell == drive.cell) {
+        return Selection::default();
+    }
+    let mut common = drive.file.as_str();
+    for file in set.files.iter().filter(own) {
+        let same = common.bytes().zip(file.file.bytes()).take_while(|(a, b)| a == b).count();
+        common = common.get(..same).unwrap_or_default();
+    }
+    Selection { only: (!common.is_empty()).then(|| common.to_owned()), exclude: Vec::new() }
+}
+
+fn is_ocv(file: &DatasetFile) -> bool {
+    file.kind.as_deref().is_some_and(|k| k.starts_with("ocv"))
+}
