@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::mem::size_of;
 use std::process::ExitCode;
 
+use bms_core::cell::CellModel;
 use bms_core::example;
 use bms_core::measurement::{Measurement, Reading};
 use bms_core::pack::{PackEstimator, PackMeasurement};
@@ -38,9 +39,10 @@ fn main() -> ExitCode {
 }
 
 fn run(case: &str, steps: u32) -> bool {
-    let (tables, capacity_ah) = (example::NMC_5AH, example::NMC_5AH.capacity_ah);
+    let Ok(model) = CellModel::new(example::NMC_5AH) else { return false };
+    let capacity_ah = example::NMC_5AH.capacity_ah;
     if case == "pack96" {
-        let Ok(mut pack) = PackEstimator::<CELLS>::new(tables, Tuning::NMC, capacity_ah, 0.8) else {
+        let Ok(mut pack) = PackEstimator::<CELLS>::new(&model, &Tuning::NMC, capacity_ah, 0.8) else {
             return false;
         };
         for k in 0..steps {
@@ -56,7 +58,7 @@ fn run(case: &str, steps: u32) -> bool {
         black_box(&pack);
         return true;
     }
-    let Ok(start) = SocEstimator::new(tables, Tuning::NMC, capacity_ah, 0.8) else { return false };
+    let Ok(start) = SocEstimator::new(&model, &Tuning::NMC, capacity_ah, 0.8) else { return false };
     let mut cell = start;
     for k in 0..steps {
         match case {

@@ -20,7 +20,7 @@
 //! Part 3", J. Power Sources 134; Schmidt (1966) and Jazwinski (1970), "Stochastic Processes and Filtering Theory",
 //! ch. 8 (coloured measurement noise by state augmentation); Bierman (1977) for the factored form ([`crate::ud`]).
 
-use crate::cell::{CellModel, CellTables, CircuitPoint, ParameterError, SOC_RANGE};
+use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE};
 use crate::charge::ChargeCounter;
 use crate::math::{abs, bound, decay, finite_or, sqrt};
 use crate::measurement::Measurement;
@@ -116,8 +116,8 @@ pub struct Estimate {
 /// `Clone` and `PartialEq` make saving and restoring exact: a copy goes on bit for bit as the original would.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SocEstimator<'a> {
-    model: CellModel<'a>,
-    tuning: Tuning,
+    model: &'a CellModel<'a>,
+    tuning: &'a Tuning,
     capacity_ah: f32,
     remaining: ChargeCounter,
     v1: f32,
@@ -157,14 +157,13 @@ impl<'a> SocEstimator<'a> {
     /// best guess of its SOC (fraction, 0..=1); `tuning.initial_soc_std` says how good a guess it is.
     ///
     /// # Errors
-    /// [`ParameterError`] if the tables, the capacity or the start SOC cannot be used.
+    /// [`ParameterError`] if the capacity or the start SOC cannot be used.
     pub fn new(
-        tables: CellTables<'a>,
-        tuning: Tuning,
+        model: &'a CellModel<'a>,
+        tuning: &'a Tuning,
         capacity_ah: f32,
         initial_soc: f32,
     ) -> Result<Self, ParameterError> {
-        let model = CellModel::new(tables)?;
         if !(capacity_ah.is_finite() && capacity_ah > 1e-3 && capacity_ah < 1e5) {
             return Err(ParameterError::Capacity);
         }

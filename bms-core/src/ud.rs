@@ -6,6 +6,8 @@
 //! Sources: Bierman (1977), "Factorization Methods for Discrete Sequential Estimation", ch. V (measurement update);
 //! Agee and Turner (1972), "Triangular decomposition of a positive definite matrix plus a symmetric dyad" (noise).
 
+#![allow(clippy::needless_range_loop)] // indices read as in the equations
+
 use crate::math::{abs, bound, finite_or};
 
 /// Number of states.

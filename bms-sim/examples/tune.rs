@@ -54,7 +54,7 @@ fn main() {
     while t0.elapsed().as_secs() < secs {
         let mut t = best; let k = 1 + (rng.random::<u32>() % 3) as usize;
         for _ in 0..k { let i = rng.random::<u32>() as usize % p.len(); let x = (p[i].1)(&mut t); let g: f64 = rng.random::<f64>()*2.0-1.0; *x = (*x as f64 * (g*sigma*2.0).exp()) as f32; }
-        t.bias_voltage_share = t.bias_voltage_share.clamp(0.001, 1.0); t.resistance_std = t.resistance_std.min(0.6);
+        t.bias_voltage_share = t.bias_voltage_share.clamp(0.001, 1.0); t.resistance_std = t.resistance_std.clamp(0.08, 0.6); t.gate_sigma = t.gate_sigma.clamp(4.0, 6.0); t.fast_error = t.fast_error.min(1.0); t.model_error_length_soc = t.model_error_length_soc.max(0.03); t.drop_error = t.drop_error.min(0.8); t.initial_soc_std = t.initial_soc_std.clamp(0.12, 0.2); t.rest_voltage_std_v = t.rest_voltage_std_v.max(0.003); t.current_bias_std_c = t.current_bias_std_c.clamp(0.02, 0.05);
         let c = eval(&jobs, &t, false); n += 1;
         if c < cost { cost = c; best = t; } else { sigma = (sigma * 0.995f64).max(0.1); }
     }
