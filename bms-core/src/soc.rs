@@ -532,9 +532,9 @@ impl<'a> SocEstimator<'a> {
         let t = &self.tuning;
         let (drop, _) = self.circuit.instant_drop(instant_a);
         let fast = t.drop_error * drop * (1.0 + self.resistance_excess);
-        let mut white = t.voltage_noise_v * t.voltage_noise_v + fast * fast;
+        let white = t.voltage_noise_v * t.voltage_noise_v + fast * fast;
         if !t.parts.correlated_error {
-            white += self.error_variance(slope);
+            return white + self.error_variance(slope);
         }
         let dt = self.pending.dt_s;
         if dt > 0.0 && dt < t.white_interval_s { white * t.white_interval_s / dt } else { white }

@@ -18,7 +18,7 @@ fn eval(jobs: &[Job], tuning: &Tuning, verbose: bool) -> f64 {
     let out: Vec<(usize, usize, f64, f64, f64, f64)> = all.par_iter().filter_map(|&(j, c)| {
         let job = &jobs[j]; let (_, de, off, s) = cases[c];
         let start = (job.truth[0] + de as f64).clamp(0.0, 1.0); if de != 0.0 && (start - job.truth[0]).abs() < 0.5*(de as f64).abs() { return None; }
-        let r = replay::replay(&job.cell, &job.run, &replay::ReplayOptions { initial_soc: Some(start), current_offset_a: off * job.cell.cell.nominal_capacity_ah / 15.0, sensors: s, capacity_ah: Some(job.q), tuning: Some(*tuning), baselines: false, seed: 7 + j as u64, ..Default::default() }).ok()?;
+        let r = replay::replay(&job.cell, &job.run, &replay::ReplayOptions { initial_soc: Some(start), current_offset_a: off * if job.cell.cell.nominal_capacity_ah <= 4.0 { 0.3 } else { job.cell.cell.nominal_capacity_ah / 15.0 }, sensors: s, capacity_ah: Some(job.q), tuning: Some(*tuning), baselines: false, seed: 7 + j as u64, ..Default::default() }).ok()?;
         let b = metrics::score(&r.time_s, &r.soc, &job.truth, Some(&r.soc_std), if de != 0.0 { 900.0 } else { 600.0 })?;
         let cov = b.coverage.unwrap();
         let lfp_wrong = de != 0.0 && job.cell.cell.chemistry == cell_file::Chemistry::Lfp;
@@ -54,7 +54,7 @@ fn main() {
     while t0.elapsed().as_secs() < secs {
         let mut t = best; let k = 1 + (rng.random::<u32>() % 3) as usize;
         for _ in 0..k { let i = rng.random::<u32>() as usize % p.len(); let x = (p[i].1)(&mut t); let g: f64 = rng.random::<f64>()*2.0-1.0; *x = (*x as f64 * (g*sigma*2.0).exp()) as f32; }
-        t.bias_voltage_share = t.bias_voltage_share.clamp(0.001, 1.0); t.resistance_std = t.resistance_std.clamp(0.08, 0.6); t.gate_sigma = t.gate_sigma.clamp(4.0, 6.0); t.fast_error = t.fast_error.min(1.0); t.model_error_length_soc = t.model_error_length_soc.max(0.03); t.drop_error = t.drop_error.min(0.8); t.initial_soc_std = t.initial_soc_std.clamp(0.12, 0.2); t.rest_voltage_std_v = t.rest_voltage_std_v.max(0.003); t.current_bias_std_c = t.current_bias_std_c.clamp(0.02, 0.05);
+        t.bias_voltage_share = t.bias_voltage_share.clamp(0.001, 1.0); t.resistance_std = t.resistance_std.clamp(0.08, 0.6); t.gate_sigma = t.gate_sigma.clamp(4.0, 6.0); t.fast_error = t.fast_error.min(1.0); t.model_error_length_soc = t.model_error_length_soc.max(0.03); t.drop_error = t.drop_error.min(0.8); t.voltage_noise_v = t.voltage_noise_v.clamp(0.001, 0.02); t.white_interval_s = t.white_interval_s.clamp(1.0, 40.0); t.overpotential_cap = t.overpotential_cap.min(6.0); t.slow_error = t.slow_error.max(0.05); t.fast_error = t.fast_error.max(0.05); t.collapse_hold_s = t.collapse_hold_s.clamp(60.0, 900.0); t.initial_soc_std = t.initial_soc_std.clamp(0.12, 0.2); t.rest_voltage_std_v = t.rest_voltage_std_v.max(0.003); t.current_bias_std_c = t.current_bias_std_c.clamp(0.02, 0.05);
         let c = eval(&jobs, &t, false); n += 1;
         if c < cost { cost = c; best = t; } else { sigma = (sigma * 0.995f64).max(0.1); }
     }

@@ -170,7 +170,8 @@ fn load<'a>(drive: &'a Drive, cell: &'a CellFile) -> Result<Loaded<'a>, VerifyEr
         let ambient = drive.file.ambient_c.unwrap_or(25.0);
         run.temperature_c = Some(vec![ambient; run.len()]);
     }
-    let capacity_ah = drive.present_capacity_ah.unwrap_or(cell.cell.capacity_ah);
+    let present_ah = drive.present_capacity_ah.or_else(|| reference::dated_ah(&drive.set, &drive.file));
+    let capacity_ah = present_ah.unwrap_or(cell.cell.capacity_ah);
     let reference_ah = reference::full_to_empty_ah(&drive.set, &drive.file)?.unwrap_or(capacity_ah);
     let reference = reference::of_run(&run, reference::start_soc(&drive.file), reference_ah).soc;
     Ok(Loaded { drive, cell, run, reference, capacity_ah })
