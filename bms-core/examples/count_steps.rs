@@ -26,10 +26,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         [case, steps] => {
-            if let Ok(steps) = steps.parse() {
-                if run(case, steps) {
-                    return ExitCode::SUCCESS;
-                }
+            if steps.parse().is_ok_and(|steps| run(case, steps)) {
+                return ExitCode::SUCCESS;
             }
         }
         _ => {}
