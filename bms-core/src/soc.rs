@@ -35,6 +35,9 @@ const ERR: usize = 4;
 const RES: usize = 5;
 const BIAS: usize = 6;
 
+/// Gaps longer than this (s) hide an unknown charge, unless the front end counted it.
+const LONG_GAP_S: f32 = 120.0;
+
 /// A value with its standard deviation, in the same unit.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Estimated {
@@ -84,6 +87,9 @@ impl Status {
 
     /// The cell is at the end of what it can deliver at this load and temperature; its voltage does not tell the SOC.
     pub const TRANSPORT_LIMITED: Self = Self(1 << 10);
+
+    /// A gap in the samples under load, without a charge reading over it: the band widens.
+    pub const SAMPLES_LOST: Self = Self(1 << 11);
 
     fn set(&mut self, other: Self) {
         self.0 |= other.0;
@@ -287,7 +293,14 @@ impl<'a> SocEstimator<'a> {
         self.current_a = instant;
         let mean = match sample.mean_current_a.valid() {
             Some(mean) => mean,
-            None if self.started => 0.5 * (previous + instant),
+            None if self.started => {
+                if dt_s > LONG_GAP_S {
+                    status.set(Status::SAMPLES_LOST);
+                    let typical_c = 0.5 * (abs(previous) + abs(instant)) / self.capacity_ah;
+                    self.pending.lost_charge_soc += 0.5 * typical_c * dt_s / 3600.0;
+                }
+                0.5 * (previous + instant)
+            }
             None => instant,
         };
         let bias_a = self.bias_c * self.capacity_ah;
