@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use bms_core::cell::CellModel;
@@ -21,8 +22,11 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 const CAPACITY_AH: f32 = example::NMC_5AH.capacity_ah;
 const CELLS: usize = 96;
 
+static MODEL: LazyLock<CellModel<'static>> =
+    LazyLock::new(|| CellModel::new(example::NMC_5AH).expect("the example is usable"));
+
 fn estimator() -> SocEstimator<'static> {
-    SocEstimator::new(example::NMC_5AH, Tuning::NMC, CAPACITY_AH, 0.8).expect("the example is usable")
+    SocEstimator::new(&MODEL, &Tuning::NMC, CAPACITY_AH, 0.8).expect("the example is usable")
 }
 
 /// A fixed drive-like input: voltage and current.
@@ -46,7 +50,7 @@ fn one_step(c: &mut Criterion) {
         });
     });
     group.bench_function("pack of 96", |b| {
-        let mut pack = PackEstimator::<CELLS>::new(example::NMC_5AH, Tuning::NMC, CAPACITY_AH, 0.8)
+        let mut pack = PackEstimator::<CELLS>::new(&MODEL, &Tuning::NMC, CAPACITY_AH, 0.8)
             .expect("the example is usable");
         let mut k = 0;
         b.iter(|| {
@@ -73,8 +77,7 @@ fn one_step(c: &mut Criterion) {
 }
 
 fn textbook() -> TextbookEkf<'static> {
-    let model = CellModel::new(example::NMC_5AH).expect("the example is usable");
-    TextbookEkf::new(model, 0.8, f64::from(CAPACITY_AH))
+    TextbookEkf::new(*MODEL, 0.8, f64::from(CAPACITY_AH))
 }
 
 fn textbook_step(filter: &mut TextbookEkf<'_>, k: u32) -> f64 {

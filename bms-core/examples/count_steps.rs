@@ -25,13 +25,7 @@ fn main() -> ExitCode {
             println!("ram_bytes_per_cell_of_96 {}", size_of::<PackEstimator<'_, CELLS>>().div_ceil(CELLS));
             return ExitCode::SUCCESS;
         }
-        [case, steps] => {
-            if let Ok(steps) = steps.parse() {
-                if run(case, steps) {
-                    return ExitCode::SUCCESS;
-                }
-            }
-        }
+        [case, steps] if steps.parse().is_ok_and(|steps| run(case, steps)) => return ExitCode::SUCCESS,
         _ => {}
     }
     eprintln!("usage: count_steps sizes | count_steps drive|count_only|look_up|iterated|pack96 STEPS");

@@ -9,7 +9,6 @@ use core::panic::PanicInfo;
 use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterError};
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
-use bms_core::example;
 use bms_core::measurement::{Measurement, Reading, Validity};
 use bms_core::pack::{PackEstimator, PackMeasurement};
 use bms_core::soc::{Estimate, SocEstimator, Status};
@@ -35,7 +34,6 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     tables: CellTables<'a>,
-    tuning: Tuning,
     number: [f32; 8],
     states: [[f32; N]; 2],
     index: usize,
@@ -43,8 +41,13 @@ pub struct Inputs<'a> {
     sample: Measurement,
 }
 
-/// # Safety
-/// Part of a proof that is linked, not run.
+/// What all cells of a pack share.
+#[repr(C)]
+pub struct Shared<'a> {
+    model: CellModel<'a>,
+    tuning: Tuning,
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn proof_measurement(inputs: &Inputs<'_>) -> Measurement {
@@ -108,10 +111,13 @@ pub extern "C" fn proof_look_ups(inputs: &Inputs<'_>, model: &CellModel<'_>) -> 
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn proof_soc_new(inputs: &Inputs<'_>, estimator: &mut SocEstimator<'static>) -> bool {
+pub extern "C" fn proof_soc_new<'a>(
+    inputs: &Inputs<'_>,
+    shared: &'a Shared<'a>,
+    estimator: &mut SocEstimator<'a>,
+) -> bool {
     let [capacity, soc, ..] = inputs.number;
-    // The tables of an estimator live in flash.
-    match SocEstimator::new(black_box(example::NMC_5AH), inputs.tuning, capacity, soc) {
+    match SocEstimator::new(&shared.model, &shared.tuning, capacity, soc) {
         Ok(e) => *estimator = e,
         Err(e) => return proof_errors(e),
     }
@@ -133,9 +139,13 @@ pub extern "C" fn proof_soc_step(
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn proof_pack_new(inputs: &Inputs<'_>, pack: &mut PackEstimator<'static, 96>) -> bool {
+pub extern "C" fn proof_pack_new<'a>(
+    inputs: &Inputs<'_>,
+    shared: &'a Shared<'a>,
+    pack: &mut PackEstimator<'a, 96>,
+) -> bool {
     let [capacity, soc, ..] = inputs.number;
-    match PackEstimator::new(black_box(example::NMC_5AH), inputs.tuning, capacity, soc) {
+    match PackEstimator::new(&shared.model, &shared.tuning, capacity, soc) {
         Ok(p) => *pack = p,
         Err(e) => return proof_errors(e),
     }
@@ -174,13 +184,14 @@ fn proof_errors(e: ParameterError) -> bool {
 
 /// Reaches all of the above; the linker starts here and drops what cannot be reached.
 #[unsafe(no_mangle)]
-pub extern "C" fn proof_entry(
+pub extern "C" fn proof_entry<'a>(
     inputs: &mut Inputs<'_>,
+    shared: &'a Shared<'a>,
     counter: &mut ChargeCounter,
     clock: &mut StepClock,
     covariance: &mut UdCovariance,
-    cell: &mut SocEstimator<'static>,
-    pack: &mut PackEstimator<'static, 96>,
+    cell: &mut SocEstimator<'a>,
+    pack: &mut PackEstimator<'a, 96>,
     pack_sample: &PackMeasurement<96>,
     out: &mut Estimate,
 ) -> f32 {
@@ -188,9 +199,9 @@ pub extern "C" fn proof_entry(
     proof_charge_and_clock(inputs, counter, clock);
     proof_covariance(inputs, covariance);
     black_box(proof_model(inputs));
-    black_box(proof_soc_new(inputs, cell));
+    black_box(proof_soc_new(inputs, shared, cell));
     black_box(proof_soc_step(inputs, cell, out));
-    black_box(proof_pack_new(inputs, pack));
+    black_box(proof_pack_new(inputs, shared, pack));
     #[cfg(feature = "break-with-index")]
     black_box(inputs.number[inputs.index]);
     #[cfg(feature = "break-with-alloc")]
