@@ -58,7 +58,7 @@ pub struct CellTables<'a> {
     pub tau2_s: &'a [f32],
     /// Current scale of the asinh law in A, one per temperature.
     pub i_ct_a: &'a [f32],
-    /// Standard deviation of the model's slow voltage error in V, one per temperature.
+    /// Standard deviation of the model's slow voltage error in V (columns as the resistances).
     pub model_error_v: &'a [f32],
     /// Rate of the hysteresis state per full charge throughput.
     pub hysteresis_gamma: f32,
@@ -208,7 +208,7 @@ impl<'a> CellModel<'a> {
         check("r2_ohm", t.r2_ohm, circuit_columns, 0.0, 100.0)?;
         check("tau2_s", t.tau2_s, circuit_columns, 0.01, 1e6)?;
         check("i_ct_a", t.i_ct_a, 1, 1e-4, 1e6)?;
-        check("model_error_v", t.model_error_v, 1, 1e-5, 1.0)?;
+        check("model_error_v", t.model_error_v, circuit_columns, 1e-5, 1.0)?;
         if !(0.0..=1e5).contains(&t.hysteresis_gamma) {
             return Err(ParameterError::Value("hysteresis_gamma"));
         }
@@ -311,7 +311,7 @@ impl<'a> CellModel<'a> {
             tau1_s: at(t.tau1_s),
             r2_ohm: at(t.r2_ohm),
             tau2_s: at(t.tau2_s),
-            model_error_v: Self::per_temperature(t.model_error_v, row),
+            model_error_v: at(t.model_error_v),
         }
     }
 

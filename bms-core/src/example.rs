@@ -31,6 +31,8 @@ pub const NMC_5AH: CellTables<'static> = CellTables {
     ],
     tau2_s: &[900.0; 15],
     i_ct_a: &[2.0, 5.0, 8.0],
-    model_error_v: &[0.015, 0.008, 0.008],
+    model_error_v: &[
+        0.030, 0.015, 0.015, 0.015, 0.015, 0.020, 0.008, 0.008, 0.008, 0.008, 0.020, 0.008, 0.008, 0.008, 0.008,
+    ],
     hysteresis_gamma: 30.0,
 };

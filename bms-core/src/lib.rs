@@ -19,10 +19,10 @@
 //!
 //! # Example
 //! ```
-//! use bms_core::{example, measurement::Measurement, soc::SocEstimator, tuning::Tuning};
+//! use bms_core::{cell::CellModel, example, measurement::Measurement, soc::SocEstimator, tuning::Tuning};
 //!
-//! let cell = example::NMC_5AH;                       // `const` tables; yours come from `bms identify`
-//! let mut estimator = SocEstimator::new(cell, Tuning::NMC, 5.0, 0.80)?;
+//! let model = CellModel::new(example::NMC_5AH)?;    // `const` tables; yours come from `bms identify`
+//! let mut estimator = SocEstimator::new(&model, &Tuning::NMC, 5.0, 0.80)?;
 //! for _ in 0..60 {
 //!     let reading = Measurement::new(3.90, 2.5, 25.0); // volts, amperes (discharge), degC
 //!     let estimate = estimator.step(&reading, 1.0);

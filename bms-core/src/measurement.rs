@@ -16,6 +16,9 @@ pub enum Validity {
     Rejected,
 }
 
+/// No sensor of a cell or a pack reads more, in any unit; arithmetic on such numbers stays far from overflow.
+const LARGEST: f32 = 1e6;
+
 /// One number from a sensor together with its validity; a value that may not be used cannot be read by accident.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Reading {
@@ -27,12 +30,12 @@ impl Reading {
     /// No value arrived.
     pub const MISSING: Self = Self { value: 0.0, validity: Validity::Missing };
 
-    /// A reading that is valid if it is finite and inside `lo..=hi`.
+    /// A reading that is valid if it is finite, inside `lo..=hi` and at most a million in size.
     #[must_use]
     pub fn within(value: f32, lo: f32, hi: f32) -> Self {
         let validity = if !value.is_finite() {
             Validity::NotFinite
-        } else if value < lo || value > hi {
+        } else if value < lo || value > hi || value.abs() > LARGEST {
             Validity::Implausible
         } else {
             Validity::Valid

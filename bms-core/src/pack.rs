@@ -1,6 +1,6 @@
 //! N cells in series that share one current sensor.
 
-use crate::cell::{CellTables, ParameterError};
+use crate::cell::{CellModel, ParameterError};
 use crate::measurement::{Measurement, Reading};
 use crate::soc::{Estimate, SocEstimator};
 use crate::tuning::Tuning;
@@ -21,8 +21,9 @@ pub struct PackMeasurement<const N: usize> {
 /// Estimators of `N` cells in series; no heap, tables shared.
 ///
 /// ```
-/// use bms_core::{example, measurement::Reading, pack::{PackEstimator, PackMeasurement}, tuning::Tuning};
-/// let mut pack = PackEstimator::<16>::new(example::NMC_5AH, Tuning::NMC, 5.0, 0.5)?;
+/// use bms_core::{cell::CellModel, example, measurement::Reading, pack::{PackEstimator, PackMeasurement}, tuning::Tuning};
+/// let model = CellModel::new(example::NMC_5AH)?;
+/// let mut pack = PackEstimator::<16>::new(&model, &Tuning::NMC, 5.0, 0.5)?;
 /// let sample = PackMeasurement {
 ///     cell_voltage_v: [Reading::within(3.7, 0.0, 5.0); 16],
 ///     cell_temperature_c: [Reading::within(25.0, -60.0, 120.0); 16],
@@ -46,12 +47,12 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
     /// # Errors
     /// [`ParameterError`] as for one cell.
     pub fn new(
-        tables: CellTables<'a>,
-        tuning: Tuning,
+        model: &'a CellModel<'a>,
+        tuning: &'a Tuning,
         capacity_ah: f32,
         initial_soc: f32,
     ) -> Result<Self, ParameterError> {
-        let cell = SocEstimator::new(tables, tuning, capacity_ah, initial_soc)?;
+        let cell = SocEstimator::new(model, tuning, capacity_ah, initial_soc)?;
         Ok(Self { cells: [cell; N], estimates: [Estimate::default(); N] })
     }
 

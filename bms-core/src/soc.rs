@@ -20,7 +20,7 @@
 //! Part 3", J. Power Sources 134; Schmidt (1966) and Jazwinski (1970), "Stochastic Processes and Filtering Theory",
 //! ch. 8 (coloured measurement noise by state augmentation); Bierman (1977) for the factored form ([`crate::ud`]).
 
-use crate::cell::{CellModel, CellTables, CircuitPoint, ParameterError, SOC_RANGE};
+use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE};
 use crate::charge::ChargeCounter;
 use crate::math::{abs, bound, decay, finite_or, sqrt};
 use crate::measurement::Measurement;
@@ -34,6 +34,9 @@ const HYS: usize = 3;
 const ERR: usize = 4;
 const RES: usize = 5;
 const BIAS: usize = 6;
+
+/// Gaps longer than this (s) hide an unknown charge, unless the front end counted it.
+const LONG_GAP_S: f32 = 120.0;
 
 /// A value with its standard deviation, in the same unit.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -82,6 +85,12 @@ impl Status {
         self.0
     }
 
+    /// The cell is at the end of what it can deliver at this load and temperature; its voltage does not tell the SOC.
+    pub const TRANSPORT_LIMITED: Self = Self(1 << 10);
+
+    /// A gap in the samples under load, without a charge reading over it: the band widens.
+    pub const SAMPLES_LOST: Self = Self(1 << 11);
+
     fn set(&mut self, other: Self) {
         self.0 |= other.0;
     }
@@ -113,8 +122,8 @@ pub struct Estimate {
 /// `Clone` and `PartialEq` make saving and restoring exact: a copy goes on bit for bit as the original would.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SocEstimator<'a> {
-    model: CellModel<'a>,
-    tuning: Tuning,
+    model: &'a CellModel<'a>,
+    tuning: &'a Tuning,
     capacity_ah: f32,
     remaining: ChargeCounter,
     v1: f32,
@@ -136,6 +145,7 @@ pub struct SocEstimator<'a> {
     rested_at: Option<f32>,
     full_s: f32,
     rejected_s: f32,
+    blind_s: f32,
 }
 
 /// What has happened since the covariance was last brought up to date.
@@ -153,14 +163,13 @@ impl<'a> SocEstimator<'a> {
     /// best guess of its SOC (fraction, 0..=1); `tuning.initial_soc_std` says how good a guess it is.
     ///
     /// # Errors
-    /// [`ParameterError`] if the tables, the capacity or the start SOC cannot be used.
+    /// [`ParameterError`] if the capacity or the start SOC cannot be used.
     pub fn new(
-        tables: CellTables<'a>,
-        tuning: Tuning,
+        model: &'a CellModel<'a>,
+        tuning: &'a Tuning,
         capacity_ah: f32,
         initial_soc: f32,
     ) -> Result<Self, ParameterError> {
-        let model = CellModel::new(tables)?;
         if !(capacity_ah.is_finite() && capacity_ah > 1e-3 && capacity_ah < 1e5) {
             return Err(ParameterError::Capacity);
         }
@@ -178,7 +187,7 @@ impl<'a> SocEstimator<'a> {
             square(0.002),
             square(0.005),
             square(hysteresis_std),
-            square(circuit.model_error_v * tuning.model_error_scale),
+            1e-6,
             square(if tuning.parts.resistance { tuning.resistance_std } else { 1e-4 }),
             square(bias_std),
         ]);
@@ -206,6 +215,7 @@ impl<'a> SocEstimator<'a> {
             rested_at: None,
             full_s: 0.0,
             rejected_s: 0.0,
+            blind_s: 0.0,
         })
     }
 
@@ -248,7 +258,11 @@ impl<'a> SocEstimator<'a> {
 
         let mut estimate = Estimate { status, ..Estimate::default() };
         let first = !self.started;
-        self.started = true;
+        if first {
+            self.started = true;
+            // Only now the temperature is known, and with it how far the model can be wrong.
+            self.covariance.add_noise(ERR, self.error_variance(self.slope()));
+        }
         if first || self.pending.dt_s >= self.tuning.update_period_s * 0.999 {
             self.propagate_covariance();
             self.correct(sample, instant_a, &mut estimate);
@@ -279,7 +293,14 @@ impl<'a> SocEstimator<'a> {
         self.current_a = instant;
         let mean = match sample.mean_current_a.valid() {
             Some(mean) => mean,
-            None if self.started => 0.5 * (previous + instant),
+            None if self.started => {
+                if dt_s > LONG_GAP_S {
+                    status.set(Status::SAMPLES_LOST);
+                    let typical_c = 0.5 * (abs(previous) + abs(instant)) / self.capacity_ah;
+                    self.pending.lost_charge_soc += 0.5 * typical_c * dt_s / 3600.0;
+                }
+                0.5 * (previous + instant)
+            }
             None => instant,
         };
         let bias_a = self.bias_c * self.capacity_ah;
@@ -344,7 +365,11 @@ impl<'a> SocEstimator<'a> {
         let c = &self.circuit;
         let base = c.model_error_v * t.model_error_scale;
         let loaded = t.polarisation_error * self.overpotential_v;
-        let axis = t.axis_error_soc * slope;
+        let fade = bound(1.0 - self.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
+        // Full and empty define SOC at every age; in between the curve slides.
+        let soc = bound(self.raw_soc(), 0.0, 1.0);
+        let slid = t.ageing_axis_error * fade * 4.0 * soc * (1.0 - soc);
+        let axis = (t.axis_error_soc + slid) * slope;
         base * base + loaded * loaded + axis * axis
     }
 
@@ -409,16 +434,34 @@ impl<'a> SocEstimator<'a> {
         let scale = 1.0 + self.resistance_excess;
         let v = point.ocv_v + m * self.hysteresis + self.error_v - scale * polarisation;
         let sensed = if self.tuning.parts.resistance { -polarisation } else { 0.0 };
-        (v, [self.slope(), -scale, -scale, m, 1.0, sensed, scale * resistance * self.capacity_ah])
+        (v, [self.slope(), -scale, -scale, m, 1.0, sensed, self.tuning.bias_voltage_share * scale * resistance * self.capacity_ah])
     }
 
     /// Follows how far the terminal voltage is from the open-circuit voltage, whatever the circuit says about it.
     fn watch_overpotential(&mut self, voltage: f32) {
         let point = self.model.ocv(self.temperature_c, self.raw_soc());
-        let distance = abs(voltage - point.ocv_v - point.hysteresis_v * self.hysteresis);
+        let (drop, _) = self.circuit.instant_drop(self.current_a);
+        let explained = (1.0 + self.resistance_excess) * abs(drop + self.v1 + self.v2);
+        let distance = bound(abs(voltage - point.ocv_v - point.hysteresis_v * self.hysteresis), 0.0, self.tuning.overpotential_cap * explained + 0.02);
         let smoothing = 1.0 - decay(self.pending.dt_s / 60.0);
         self.overpotential_v =
             bound(self.overpotential_v + smoothing * (distance - self.overpotential_v), 0.0, 2.0);
+    }
+
+    /// True while, and for some minutes after, the voltage under discharge is close to the cut-off.
+    ///
+    /// There the particles' surface or the electrolyte runs empty, which no equivalent circuit describes: the voltage
+    /// collapses by up to a volt at a SOC that a cold cell shares with a full one.
+    fn transport_limited(&mut self, voltage: f32, instant_a: f32) -> bool {
+        let v_min = self.model.tables().v_min;
+        let open = self.model.ocv(self.temperature_c, self.raw_soc()).ocv_v;
+        let loaded = instant_a > 0.05 * self.capacity_ah;
+        self.blind_s = if loaded && voltage < v_min + self.tuning.collapse_share * (open - v_min) {
+            self.tuning.collapse_hold_s
+        } else {
+            (self.blind_s - self.pending.dt_s).max(0.0)
+        };
+        self.blind_s > 0.0
     }
 
     fn correct(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
@@ -431,6 +474,10 @@ impl<'a> SocEstimator<'a> {
         let innovation = voltage - predicted;
         estimate.innovation_v = innovation;
         self.watch_overpotential(voltage);
+        if self.transport_limited(voltage, instant_a) {
+            estimate.status.set(Status::TRANSPORT_LIMITED);
+            return;
+        }
         if self.at_rest(h[SOC], estimate) {
             self.anchor_rest();
         }

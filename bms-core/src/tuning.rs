@@ -19,6 +19,10 @@ pub struct Tuning {
     pub white_interval_s: f32,
     /// Factor on the identified slow model error of the cell file.
     pub model_error_scale: f32,
+    /// Share of the offset's voltage drop that the filter takes as evidence of it (0..=1).
+    pub bias_voltage_share: f32,
+    /// The overpotential that counts, in multiples of the one that the circuit explains.
+    pub overpotential_cap: f32,
     /// Error of the fast RC pair as a share of the overpotential.
     pub fast_error: f32,
     /// Error of the slow RC pair as a share of the overpotential.
@@ -31,12 +35,18 @@ pub struct Tuning {
     pub polarisation_error: f32,
     /// Slow model error as an error along the SOC axis (fraction): the table's own SOC is not exact.
     pub axis_error_soc: f32,
+    /// Growth of that error per unit of lost capacity: ageing slides the electrodes against each other.
+    pub ageing_axis_error: f32,
     /// Correlation time of the slow model error under load (s).
     pub model_error_time_s: f32,
     /// Correlation length of the slow model error in SOC (fraction).
     pub model_error_length_soc: f32,
     /// Process noise of the hysteresis state per unit of charge throughput (fraction of full).
     pub hysteresis_noise: f32,
+    /// Part of the way from the lower cut-off to the open-circuit voltage below which a loaded cell's voltage is not used.
+    pub collapse_share: f32,
+    /// How long after such a voltage none is used (s).
+    pub collapse_hold_s: f32,
     /// Innovation gate in standard deviations.
     pub gate_sigma: f32,
     /// Seconds of rejected innovations after which the filter widens and takes the voltage in again.
@@ -81,28 +91,33 @@ impl Parts {
 impl Tuning {
     /// Layered oxides with a sloping open-circuit voltage (NMC, LCO).
     pub const NMC: Self = Self {
-        initial_soc_std: 0.15,
-        current_bias_std_c: 0.03,
-        current_bias_walk_c: 0.002,
-        charge_gain_std: 0.01,
-        voltage_noise_v: 0.002,
-        drop_error: 0.1,
-        white_interval_s: 5.0,
-        model_error_scale: 1.0,
-        fast_error: 0.1,
-        slow_error: 0.2,
-        resistance_std: 0.2,
-        resistance_time_s: 3600.0,
-        polarisation_error: 0.15,
-        axis_error_soc: 0.005,
-        model_error_time_s: 1800.0,
-        model_error_length_soc: 0.15,
-        hysteresis_noise: 0.5,
-        gate_sigma: 5.0,
+        initial_soc_std: 0.171,
+        current_bias_std_c: 0.0385,
+        current_bias_walk_c: 0.0005,
+        charge_gain_std: 0.0159,
+        voltage_noise_v: 0.0102,
+        drop_error: 0.751,
+        white_interval_s: 12.1,
+        bias_voltage_share: 0.0662,
+        overpotential_cap: 5.5,
+        fast_error: 1.0,
+        slow_error: 0.252,
+        resistance_std: 0.1,
+        resistance_time_s: 2290.0,
+        model_error_scale: 0.203,
+        polarisation_error: 0.174,
+        axis_error_soc: 0.0042,
+        ageing_axis_error: 0.167,
+        model_error_time_s: 1100.0,
+        model_error_length_soc: 0.03,
+        hysteresis_noise: 1.03,
+        collapse_share: 0.0872,
+        collapse_hold_s: 148.0,
+        rest_voltage_std_v: 0.008,
+        gate_sigma: 4.5,
+        rest_time_s: 1530.0,
         gate_recovery_s: 30.0,
         rest_current_c: 0.005,
-        rest_time_s: 1200.0,
-        rest_voltage_std_v: 0.004,
         full_soc_std: 0.01,
         full_current_c: 0.06,
         update_period_s: 1.0,
@@ -111,5 +126,37 @@ impl Tuning {
     /// Nickel cobalt aluminium oxide.
     pub const NCA: Self = Self::NMC;
     /// Lithium iron phosphate.
-    pub const LFP: Self = Self::NMC;
+    pub const LFP: Self = Self {
+        initial_soc_std: 0.128,
+        current_bias_std_c: 0.0383,
+        current_bias_walk_c: 0.0003,
+        charge_gain_std: 0.0405,
+        voltage_noise_v: 0.0076,
+        drop_error: 0.538,
+        white_interval_s: 17.8,
+        bias_voltage_share: 0.919,
+        overpotential_cap: 5.93,
+        fast_error: 0.099,
+        slow_error: 0.253,
+        resistance_std: 0.1,
+        resistance_time_s: 8350.0,
+        model_error_scale: 0.132,
+        polarisation_error: 0.0827,
+        axis_error_soc: 0.0063,
+        ageing_axis_error: 0.689,
+        model_error_time_s: 1440.0,
+        model_error_length_soc: 0.0558,
+        hysteresis_noise: 0.189,
+        collapse_share: 0.135,
+        collapse_hold_s: 776.0,
+        rest_voltage_std_v: 0.0019,
+        gate_sigma: 6.27,
+        rest_time_s: 2440.0,
+        gate_recovery_s: 30.0,
+        rest_current_c: 0.005,
+        full_soc_std: 0.01,
+        full_current_c: 0.06,
+        update_period_s: 1.0,
+        parts: Parts::ALL,
+    };
 }

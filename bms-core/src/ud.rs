@@ -6,6 +6,8 @@
 //! Sources: Bierman (1977), "Factorization Methods for Discrete Sequential Estimation", ch. V (measurement update);
 //! Agee and Turner (1972), "Triangular decomposition of a positive definite matrix plus a symmetric dyad" (noise).
 
+#![allow(clippy::needless_range_loop)] // indices read as in the equations
+
 use crate::math::{abs, bound, finite_or};
 
 /// Number of states.
@@ -36,7 +38,10 @@ impl UdCovariance {
     /// Variance of state `i` (zero for an index that does not exist).
     #[must_use]
     pub fn variance(&self, i: usize) -> f32 {
-        let mut sum = self.d.get(i).copied().unwrap_or(0.0);
+        if i >= N {
+            return 0.0;
+        }
+        let mut sum = self.d[i];
         for j in (i + 1)..N {
             sum += self.u[j][i] * self.u[j][i] * self.d[j];
         }

@@ -12,7 +12,7 @@ fn main() {
     let r = replay::replay(
         &cell,
         &run,
-        &replay::ReplayOptions { initial_soc: Some(truth[0]), capacity_ah: Some(q), ..Default::default() },
+        &replay::ReplayOptions { initial_soc: Some((truth[0] + a.get(5).map_or(0.0, |x| x.parse::<f64>().unwrap())).clamp(0.0, 1.0)), capacity_ah: Some(q), ..Default::default() },
     )
     .unwrap();
     for k in (0..run.len()).step_by(every) {

@@ -116,8 +116,9 @@ pub struct Tables {
     pub tau2_s: Vec<Vec<f64>>,
     /// Current scale of the asinh law in A, one per temperature.
     pub i_ct_a: Vec<f64>,
-    /// One standard deviation of the voltage model's slowly varying error in V, one per temperature.
-    pub model_error_v: Vec<f64>,
+    /// One standard deviation of the voltage model's slowly varying error in V, columns as `r0_ohm`: what the model left
+    /// unexplained in all characterisation runs, and more where no pulse reached.
+    pub model_error_v: Vec<Vec<f64>>,
     /// Rate of the hysteresis state per full charge throughput (dimensionless).
     pub hysteresis_gamma: f64,
 }
@@ -249,7 +250,7 @@ impl CellFile {
             r2_ohm: flat(&t.r2_ohm),
             tau2_s: flat(&t.tau2_s),
             i_ct_a: list(&t.i_ct_a),
-            model_error_v: list(&t.model_error_v),
+            model_error_v: flat(&t.model_error_v),
             hysteresis_gamma: t.hysteresis_gamma as f32,
         };
         match CellModel::new(owned.borrow()) {

@@ -120,7 +120,7 @@ impl Nodes {
     }
 
     /// The up to four nodes around a point, with their weights.
-    fn around(&self, t: f64, soc: f64) -> [(usize, f64); 4] {
+    pub(super) fn around(&self, t: f64, soc: f64) -> [(usize, f64); 4] {
         let x = (soc.clamp(0.0, 1.0)) * (CIRCUIT_COLUMNS - 1) as f64;
         let s = (x as usize).min(CIRCUIT_COLUMNS - 2);
         let fs = x - s as f64;
@@ -261,7 +261,7 @@ fn regularise(nodes: &Nodes, smoothing: &Smoothing, ata: &mut DMatrix<f64>) {
             let (second, first, level) = if kind == DELTA {
                 (smoothing.delta, smoothing.delta * 0.05, smoothing.delta_ridge)
             } else {
-                (smoothing.resistance * i2, smoothing.resistance * 0.1 * i2, 1e-9 * i2)
+                (smoothing.resistance * i2, smoothing.resistance * 0.1 * i2, if kind == R2 { 1e-6 * i2 } else { 1e-9 * i2 })
             };
             for s in 0..CIRCUIT_COLUMNS {
                 let at = |d: usize| nodes.index(kind, t, s + d);
@@ -281,15 +281,22 @@ fn regularise(nodes: &Nodes, smoothing: &Smoothing, ata: &mut DMatrix<f64>) {
 ///
 /// Returns `None` if the data determine nothing (no usable sample).
 #[must_use]
-pub fn fit_tables(nodes: &Nodes, runs: &[FitRun], smoothing: &Smoothing) -> Option<(Tables, Vec<Vec<f64>>)> {
+pub fn fit_tables(nodes: &Nodes, runs: &[FitRun], smoothing: &Smoothing) -> Option<Tables> {
     let x = solve(nodes, runs, smoothing)?;
-    let residuals = residuals(nodes, runs, &x);
     let table = |kind: usize| -> Vec<Vec<f64>> {
         (0..nodes.temperature_c.len())
             .map(|t| (0..CIRCUIT_COLUMNS).map(|s| x[nodes.index(kind, t, s)]).collect())
             .collect()
     };
-    Some((Tables { delta_v: table(DELTA), r_ohm: [table(R0), table(RCT), table(R1), table(R2)] }, residuals))
+    Some(Tables { delta_v: table(DELTA), r_ohm: [table(R0), table(RCT), table(R1), table(R2)] })
+}
+
+/// Measured minus modelled voltage of every sample of any runs (zero where the weight is zero), under given tables.
+#[must_use]
+pub fn unexplained(nodes: &Nodes, runs: &[FitRun], tables: &Tables) -> Vec<Vec<f64>> {
+    let kinds = std::iter::once(&tables.delta_v).chain(&tables.r_ohm);
+    let x = DVector::from_iterator(nodes.unknowns(), kinds.flatten().flatten().copied());
+    residuals(nodes, runs, &x)
 }
 
 /// Measured minus modelled voltage of every sample (zero where the weight is zero).
@@ -308,7 +315,7 @@ fn residuals(nodes: &Nodes, runs: &[FitRun], x: &DVector<f64>) -> Vec<Vec<f64>> 
 
 /// Range of the nonlinear parameters.
 const TAU1_RANGE: (f64, f64) = (3.0, 90.0);
-const TAU2_RANGE: (f64, f64) = (150.0, 6000.0);
+const TAU2_RANGE: (f64, f64) = (80.0, 4000.0);
 /// Current scale of the charge transfer in C.
 const I_CT_RANGE: (f64, f64) = (0.05, 6.0);
 

@@ -68,6 +68,15 @@ pub enum IdentifyError {
 /// Rate of the hysteresis state: the branch changes within a few percent of SOC.
 const HYSTERESIS_GAMMA: f64 = 50.0;
 
+/// Part of the overpotential that may be wrong without counting here: the estimator expects that much under load.
+const LOAD_SHARE: f64 = 0.15;
+
+/// Growth of the model error below the lowest pulse, in V per unit of SOC.
+const BEYOND_V_PER_SOC: f64 = 1.5;
+
+/// Weight of a full discharge beside a pulse test in judging how wrong the model is.
+const DISCHARGE_WEIGHT: f64 = 0.3;
+
 /// Identifies a cell from the runs of a plan.
 ///
 /// # Errors
@@ -120,16 +129,21 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     let mut hysteresis: Vec<Vec<f64>> =
         base.iter().map(|b| b.half_gap_v.iter().map(|g| g * guess).collect()).collect();
     let temperatures = distinct_temperatures(&plan.pulses);
-    let smoothing = Smoothing { typical_a: capacity_ah, resistance: 2e-3, delta: 0.3, delta_ridge: 3e-3 };
+    let smoothing = Smoothing { typical_a: capacity_ah, resistance: 2e-3, delta: 0.01, delta_ridge: 1e-3 };
+    let full = ocv::at(&reference_curves.mean_v, 0.9);
     let runs = |hysteresis: &[Vec<f64>]| -> Vec<FitRun> {
-        plan.pulses.iter().map(|p| prepare(p, &base, hysteresis, capacity_ah, voltage_limits)).collect()
+        let discharges = plan.discharges.iter().filter(|d| d.run.voltage_v.first().is_some_and(|v| *v > full));
+        let prepare = |p| prepare(p, &base, hysteresis, capacity_ah, voltage_limits);
+        let lasting = discharges.map(|d| lighter(prepare(d), DISCHARGE_WEIGHT));
+        plan.pulses.iter().map(prepare).chain(lasting).collect()
     };
     let first = runs(&hysteresis);
+    let pulses = plan.pulses.len();
     let shapes: Vec<Shape> = temperatures
         .par_iter()
         .map(|&t| {
             let at_t: Vec<FitRun> =
-                first.iter().filter(|r| (r.temperature_c - t).abs() < 0.5).map(|r| near(r, t)).collect();
+                first[..pulses].iter().filter(|r| (r.temperature_c - t).abs() < 0.5).map(|r| near(r, t)).collect();
             circuit::fit_shape(t, &at_t, &smoothing, capacity_ah).map(|(s, _)| s).ok_or_else(|| {
                 IdentifyError::Undetermined {
                     file: at_t.iter().map(|r| r.source.clone()).collect::<Vec<_>>().join(", "),
@@ -145,7 +159,7 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
         temperature_c: temperatures[0],
         reason: "the joint fit has no solution".into(),
     };
-    let (tables, _) = circuit::fit_tables(&nodes, &first, &smoothing).ok_or_else(undetermined)?;
+    let tables = circuit::fit_tables(&nodes, &first[..pulses], &smoothing).ok_or_else(undetermined)?;
     for (b, h) in base.iter().zip(&mut hysteresis) {
         let total = total_resistance(&nodes, &tables, b.temperature_c);
         for (k, h) in h.iter_mut().enumerate() {
@@ -154,9 +168,14 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
         }
     }
     let prepared = runs(&hysteresis);
-    let (tables, residuals) = circuit::fit_tables(&nodes, &prepared, &smoothing).ok_or_else(undetermined)?;
+    let tables = circuit::fit_tables(&nodes, &prepared[..pulses], &smoothing).ok_or_else(undetermined)?;
+    let residuals = circuit::unexplained(&nodes, &prepared, &tables);
     let fit = summaries(&temperatures, &plan.pulses, &prepared, &residuals);
-    let cell_tables = assemble(&nodes, &tables, &base, &hysteresis, &fit, capacity_ah);
+    let edges = lowest_pulse(&temperatures, &prepared[..pulses], capacity_ah);
+    let mut tables = tables;
+    extrapolate_down(&nodes, &mut tables, &edges);
+    let error = model_error(&nodes, &prepared, &residuals, &edges);
+    let cell_tables = assemble(&nodes, &tables, &base, &hysteresis, &error, capacity_ah);
     for r in cell_tables.r0_ohm.iter().zip(&cell_tables.temperature_c) {
         let largest = r.0.iter().copied().fold(0.0, f64::max);
         // A cell that drops more than its whole voltage at 1C is a unit or sign error.
@@ -456,7 +475,7 @@ fn assemble(
     tables: &circuit::Tables,
     base: &[OcvCurves],
     hysteresis: &[Vec<f64>],
-    fit: &[FitSummary],
+    error: &[Vec<f64>],
     capacity_ah: f64,
 ) -> Tables {
     let temperature_c = rows(&nodes.temperature_c);
@@ -540,15 +559,95 @@ fn assemble(
             .iter()
             .map(|x| round(*x, 1e-4))
             .collect(),
-        model_error_v: per_temperature(&|k| fit[k].voltage_rmse_v.clamp(0.002, 0.2))
+        model_error_v: temperature_c
             .iter()
-            .map(|x| round(*x, 1e-5))
+            .map(|&t| {
+                let (a, b, f) = bracket(t);
+                error[a].iter().zip(&error[b]).map(|(x, y)| round(x * (1.0 - f) + y * f, 1e-5)).collect()
+            })
             .collect(),
         hysteresis_gamma: HYSTERESIS_GAMMA,
         temperature_c: temperature_c.iter().map(|t| round(*t, 1e-3)).collect(),
         ocv_v,
         hysteresis_v,
     }
+}
+
+/// The same run with all weights scaled.
+fn lighter(mut run: FitRun, factor: f64) -> FitRun {
+    run.weight.iter_mut().for_each(|w| *w *= factor);
+    run
+}
+
+/// Lowest SOC at which the cell was loaded at each test temperature.
+fn lowest_pulse(temperatures: &[f64], runs: &[FitRun], capacity_ah: f64) -> Vec<f64> {
+    temperatures
+        .iter()
+        .map(|&t| {
+            let loaded = runs.iter().filter(|r| (r.temperature_c - t).abs() < 0.5).flat_map(|r| {
+                let used = |k: &usize| r.weight[*k] > 0.0 && r.current_a[*k].abs() > 0.2 * capacity_ah;
+                (0..r.soc.len()).filter(used).map(|k| r.soc[k])
+            });
+            loaded.fold(1.0f64, f64::min).max(0.0)
+        })
+        .collect()
+}
+
+/// Below the lowest pulse of a temperature, resistances rise as they do at the next warmer one that was tested there.
+fn extrapolate_down(nodes: &Nodes, tables: &mut circuit::Tables, edges: &[f64]) {
+    let column = |z: f64| ((z * (CIRCUIT_COLUMNS - 1) as f64).ceil() as usize).min(CIRCUIT_COLUMNS - 1);
+    for t in (0..nodes.temperature_c.len()).rev() {
+        let Some(warm) = (t + 1..nodes.temperature_c.len()).next() else { continue };
+        let edge = column(edges[t]);
+        if column(edges[warm]) >= edge && edges[warm] >= edges[t] {
+            continue;
+        }
+        let total = |s: usize| tables.r_ohm.iter().map(|r| r[warm][s]).sum::<f64>();
+        let ratio: Vec<f64> = (0..edge).map(|s| (total(s) / total(edge).max(1e-6)).clamp(1.0, 10.0)).collect();
+        for r in &mut tables.r_ohm {
+            for s in 0..edge {
+                r[t][s] = r[t][edge] * ratio[s];
+            }
+        }
+    }
+}
+
+/// How wrong the model is, over temperature and SOC: what it left unexplained in every run that was at hand.
+fn model_error(nodes: &Nodes, runs: &[FitRun], residuals: &[Vec<f64>], edges: &[f64]) -> Vec<Vec<f64>> {
+    let rows = nodes.temperature_c.len();
+    let mut sums = vec![vec![(0.0, 0.0); CIRCUIT_COLUMNS]; rows];
+    for (run, residual) in runs.iter().zip(residuals) {
+        for k in 0..residual.len() {
+            if run.weight[k] <= 0.0 {
+                continue;
+            }
+            let loaded = LOAD_SHARE * run.drop_v[k];
+            let square = (residual[k] * residual[k] - loaded * loaded).max(0.0);
+            for (n, w) in nodes.around(run.cell_c[k], run.soc[k]) {
+                let cell = &mut sums[n / CIRCUIT_COLUMNS][n % CIRCUIT_COLUMNS];
+                cell.0 += w * run.weight[k] * square;
+                cell.1 += w * run.weight[k];
+            }
+        }
+    }
+    sums.iter()
+        .zip(edges)
+        .map(|(row, &edge)| {
+            let total: f64 = row.iter().map(|c| c.1).sum();
+            let overall = row.iter().map(|c| c.0).sum::<f64>() / total.max(1e-12);
+            // A column with little data leans on the row's mean.
+            let prior = 0.02 * total.max(1e-12);
+            row.iter()
+                .enumerate()
+                .map(|(s, c)| {
+                    let z = s as f64 / (CIRCUIT_COLUMNS - 1) as f64;
+                    let inside = ((c.0 + prior * overall) / (c.1 + prior)).sqrt();
+                    let beyond = BEYOND_V_PER_SOC * (edge - 0.05 - z).max(0.0);
+                    (inside + beyond).clamp(0.002, 0.5)
+                })
+                .collect()
+        })
+        .collect()
 }
 
 fn round(x: f64, grain: f64) -> f64 {

@@ -103,10 +103,9 @@ pub fn curves(
     let dis = smooth(&discharge.points);
     let both_directions = charge.is_some();
     let chg = charge.map(|mut c| {
-        // A charge that took more than was removed lost the rest in side reactions; the axis ends at full.
-        let efficiency = (deepest / total_charged.max(1e-9)).min(1.0);
+        let scale = charge_scale(test, &dis, deepest, total_charged);
         for p in &mut c.points {
-            p.0 = 1.0 - (deepest - (deepest - p.0) * efficiency) / q;
+            p.0 = 1.0 - (deepest - (deepest - p.0) * scale) / q;
         }
         smooth(&c.points)
     });
@@ -146,6 +145,22 @@ pub fn curves(
         half_gap_v,
         both_directions,
     })
+}
+
+/// What the charge counts of the charge branch have to be multiplied with to end where the cell ended.
+///
+/// At C/20 the offset of a large cycler channel is worth several percent of charge, with opposite signs in the two
+/// directions; side reactions add to it. The voltage at the end of the test says how full the cell really was.
+fn charge_scale(test: &OcvTest, dis: &[Option<f64>], deepest_ah: f64, charged_ah: f64) -> f64 {
+    let first = test.runs.first().and_then(|r| r.voltage_v.first());
+    let last = test.runs.last().and_then(|r| r.voltage_v.last());
+    let (Some(&before), Some(&after)) = (first, last) else { return 1.0 };
+    let end = if after >= before - 0.003 {
+        1.0
+    } else {
+        (0..OCV_COLUMNS).rev().find(|&k| dis[k].is_some_and(|v| v <= after)).map_or(1.0, soc)
+    };
+    (deepest_ah * end / charged_ah.max(1e-9)).clamp(0.8, 1.2)
 }
 
 /// SOC of a column.

@@ -33,6 +33,8 @@ pub struct Plan {
     pub ocv: Vec<OcvTest>,
     /// Pulse tests.
     pub pulses: Vec<PulseTest>,
+    /// Full discharges at higher rates: not fitted; they tell how far the model can be trusted under lasting load.
+    pub discharges: Vec<PulseTest>,
     /// File names with their use.
     pub files: Vec<String>,
     /// What was noticed on the way.
@@ -108,6 +110,16 @@ impl Plan {
                 plan.pulses.push(PulseTest { temperature_c: t, run });
             }
         }
+        for f in files.iter().filter(|f| kind(f, &["capacity_rate", "capacity_1C"])) {
+            let t = temperature(f, &mut plan.warnings);
+            let before = plan.discharges.len();
+            for run in read_segments(&set.path(f))?.into_iter().filter(starts_with_a_discharge) {
+                plan.discharges.push(PulseTest { temperature_c: t, run });
+            }
+            if plan.discharges.len() > before {
+                plan.files.push(format!("{}: full discharge at {t} degC", f.file));
+            }
+        }
         Ok(plan)
     }
 
@@ -135,6 +147,12 @@ impl Plan {
         plan.name = first.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(plan)
     }
+}
+
+/// Whether the first current of a run is a discharge.
+fn starts_with_a_discharge(run: &Run) -> bool {
+    let largest = run.current_a.iter().fold(0.0f64, |m, i| m.max(i.abs()));
+    run.current_a.iter().find(|i| i.abs() > 0.2 * largest).is_some_and(|i| *i > 0.0)
 }
 
 fn is_slow_by_name(f: &DatasetFile) -> bool {

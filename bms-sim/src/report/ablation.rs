@@ -1,7 +1,13 @@
 //! What each part of the estimator is worth: variants with one part removed.
 
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
 use super::html::{esc, figure, number, percent, points};
-use super::svg::{Panel, Scale, Svg, Swatch, range};
+use super::plot::{
+    Axis, BAD, BOLD, DIM, Drawing, FRAME, LFP, Mark, PLAIN, SMALL, chart, dashed, label, legend, range,
+    stroke, u,
+};
 use crate::results::{Ablation, TARGET_POINTS};
 
 /// Name of the complete estimator.
@@ -64,46 +70,39 @@ fn plot(group: &str, members: &[&Ablation]) -> String {
     let (low, high) = range(values().chain([1.0, 4.0]));
     let longest = members.iter().map(|a| a.variant.chars().count()).max().unwrap_or(0).min(34);
     let left = 24.0 + 6.7 * longest as f64;
-    let row = 24.0;
-    let (top, width, height) = (54.0, 540.0 - left, row * members.len() as f64);
-    let panel =
-        Panel { left, top, width, height, x: Scale::log(low / 1.2, high * 1.2), y: Scale::linear(0.0, 1.0) };
-    let mut svg = Svg::new(556.0, top + height + 44.0);
-    svg.text(4.0, 14.0, "start", "title", group);
-    svg.legend(
-        left,
-        40.0,
-        &[
-            (Swatch::Dot("mean"), "mean RMSE"),
-            (Swatch::Dot("worst"), "worst maximum"),
-            (Swatch::Limit, "3 points"),
-        ],
-    );
-    panel.x_axis(&mut svg, 6, Some("points of SOC (logarithmic)"));
-    panel.frame(&mut svg);
-    for (i, a) in members.iter().enumerate() {
-        let y = top + row * (i as f64 + 0.5);
-        let name: String = a.variant.chars().take(34).collect();
-        svg.text(left - 8.0, y + 4.0, "end", if a.variant == FULL { "title" } else { "" }, &name);
-        let (rmse, worst) = (a.rmse_points, a.worst_max_points);
-        if rmse > 0.0 && worst > 0.0 && rmse.is_finite() && worst.is_finite() {
-            svg.segment((panel.px(rmse), y), (panel.px(worst), y), "frame");
-        }
-        for (value, class, what) in [(rmse, "mean", "mean RMSE"), (worst, "worst", "worst maximum")] {
-            if value > 0.0 && value.is_finite() {
-                svg.raw(&format!(
-                    "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"5\" class=\"d solid {class}\"><title>{}: {what} {} points\
-                     </title></circle>",
-                    panel.px(value),
-                    esc(&a.variant),
-                    points(value)
-                ));
-            } else {
-                svg.text(left + width - 6.0, y + 4.0, "end", "tick", &format!("{what} n/a"));
+    let (top, width, row) = (54.0, 540.0 - left, 24.0);
+    let height = row * members.len() as f64;
+    let x = Axis::log(low / 1.2, high * 1.2);
+    let y = Axis::Linear(height..0.0);
+    let mut tips = Vec::new();
+    let drawing = Drawing::new(556.0, top + height + 44.0, |canvas| {
+        label(canvas, (4.0, 10.0), HPos::Left, BOLD, group)?;
+        let mut chart =
+            chart(canvas, [left, top, width, height], (x, "points of SOC (logarithmic)"), (y, ""))?;
+        for (i, a) in members.iter().enumerate() {
+            let y = row * (i as f64 + 0.5);
+            let name: String = a.variant.chars().take(34).collect();
+            let style = if a.variant == FULL { BOLD } else { PLAIN };
+            label(canvas, (left - 8.0, top + y), HPos::Right, style, &name)?;
+            let drawable = |value: f64| value > 0.0 && value.is_finite();
+            let (rmse, worst) = (a.rmse_points, a.worst_max_points);
+            if drawable(rmse) && drawable(worst) {
+                chart.draw_series(LineSeries::new([(rmse, y), (worst, y)], stroke(FRAME, 1.0)))?;
+            }
+            for (value, colour, what) in [(rmse, DIM, "mean RMSE"), (worst, LFP, "worst maximum")] {
+                if drawable(value) {
+                    chart.draw_series([Circle::new((value, y), u(5.0), colour.filled())])?;
+                    tips.push(format!("{}: {what} {} points", a.variant, points(value)));
+                } else {
+                    let remark = format!("{what} n/a");
+                    label(canvas, (left + width - 6.0, top + y), HPos::Right, SMALL, &remark)?;
+                }
             }
         }
-    }
-    let x = panel.px(TARGET_POINTS);
-    svg.segment((x, top), (x, top + height), "limit");
-    figure(&svg.inline(&format!("Ablation: {group}")), "")
+        dashed(&mut chart, [(TARGET_POINTS, 0.0), (TARGET_POINTS, height)], stroke(BAD, 1.2))?;
+        let marks =
+            [(Mark::Dot(DIM), "mean RMSE"), (Mark::Dot(LFP), "worst maximum"), (Mark::Limit, "3 points")];
+        legend(canvas, left, 36.0, &marks)
+    });
+    figure(&drawing.with_tips("circle", &tips).inline(&format!("Ablation: {group}")), "")
 }

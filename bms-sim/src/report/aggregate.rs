@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use plotters::style::RGBColor;
+
 use super::condition::is_aged;
+use super::plot;
 use crate::results::{Case, Score, TARGET_POINTS};
 
 /// The three estimators that are compared.
@@ -24,12 +27,21 @@ impl Estimator {
         }
     }
 
-    /// CSS class of its lines and dots.
+    /// CSS class of its columns.
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::Bms => "bms",
             Self::CoulombCounter => "cc",
             Self::TextbookEkf => "ekf",
+        }
+    }
+
+    /// Colour of its lines and dots.
+    pub(super) fn colour(self) -> RGBColor {
+        match self {
+            Self::Bms => plot::BMS,
+            Self::CoulombCounter => plot::COUNTER,
+            Self::TextbookEkf => plot::EKF,
         }
     }
 

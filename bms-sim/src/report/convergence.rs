@@ -1,10 +1,13 @@
 //! How a wrong start is corrected.
 
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
 use super::aggregate::{Estimator, group_by};
 use super::condition::condition;
 use super::html::{count, esc, figure, minutes};
-use super::svg::{Panel, Scale, Svg, Swatch, range};
-use super::traces::{chemistry_class, chemistry_name, error};
+use super::plot::{Axis, BOLD, Drawing, Mark, chart, label, legend, limits, line, range, stroke};
+use super::traces::{chemistry_colour, chemistry_name, error};
 use crate::results::{Case, TARGET_POINTS, Trace};
 
 /// Error over time for the runs with a wrong start, and a table of the times.
@@ -27,38 +30,34 @@ pub(super) fn convergence(cases: &[Case], data: &str) -> String {
     let start =
         wrong.iter().map(|c| c.start_error_points.abs()).filter(|v| v.is_finite()).fold(10.0, f64::max);
     let (width, height, top) = (460.0, 300.0, 58.0);
-    let mut svg = Svg::new(1100.0, top + height + 44.0);
-    let mut legend: Vec<(Swatch<'_>, &str)> = Vec::new();
+    let mut marks: Vec<(Mark, &str)> = Vec::new();
     for (case, _) in &traced {
-        if legend.iter().all(|(_, name)| *name != chemistry_name(case)) {
-            legend.push((Swatch::Line(chemistry_class(case)), chemistry_name(case)));
+        if marks.iter().all(|(_, name)| *name != chemistry_name(case)) {
+            marks.push((Mark::Line(chemistry_colour(case)), chemistry_name(case)));
         }
     }
-    legend.sort_by_key(|(_, name)| *name);
-    legend.push((Swatch::Limit, "±3 points"));
-    svg.legend(60.0, 16.0, &legend);
+    marks.sort_by_key(|(_, name)| *name);
+    marks.push((Mark::Limit, "±3 points"));
     type Pick = fn(&Trace) -> &Vec<f64>;
     let panels: [(Estimator, f64, Pick); 2] =
         [(Estimator::Bms, 60.0, |t| &t.soc), (Estimator::TextbookEkf, 610.0, |t| &t.soc_textbook_ekf)];
-    for (estimator, left, pick) in panels {
-        let x = Scale::log(0.2, end.max(1.0));
-        let reach = 1.25 * start;
-        let panel = Panel { left, top, width, height, x, y: Scale::linear(-reach, reach) };
-        svg.text(left, top - 10.0, "start", "title", estimator.label());
-        panel.x_axis(&mut svg, 6, Some("time since the start, min (logarithmic)"));
-        panel.y_axis(&mut svg, 8, "error, points");
-        panel.clipped(&mut svg, |svg| {
+    let drawing = Drawing::new(1100.0, top + height + 44.0, |canvas| {
+        legend(canvas, 60.0, 12.0, &marks)?;
+        for (estimator, left, pick) in panels {
+            label(canvas, (left, top - 14.0), HPos::Left, BOLD, estimator.label())?;
+            let x = (Axis::log(0.2, end.max(1.0)), "time since the start, min (logarithmic)");
+            let y = (Axis::linear(-1.25 * start, 1.25 * start), "error, points");
+            let mut chart = chart(canvas, [left, top, width, height], x, y)?;
             for (case, trace) in &traced {
-                let class = format!("thin {}", chemistry_class(case));
-                panel.line(svg, error(trace, pick(trace), 60.0), 5.0, &class, None);
+                let style = stroke(chemistry_colour(case).mix(0.55), 1.0);
+                line(&mut chart, error(trace, pick(trace), 60.0), 5.0, style)?;
             }
-            panel.level(svg, TARGET_POINTS, "limit");
-            panel.level(svg, -TARGET_POINTS, "limit");
-        });
-        panel.frame(&mut svg);
-    }
+            limits(&mut chart, TARGET_POINTS)?;
+        }
+        Ok(())
+    });
     html.push_str(&figure(
-        &svg.inline("Error after a wrong start over time"),
+        &drawing.inline("Error after a wrong start over time"),
         &format!(
             "{} with a wrong start, one line each, drawn from 12 s on. The coulomb counter has no means of \
              correction and is left out. Scores: {data}; the CSV of each run is linked in <a href=\"#runs\">Run by run</a>.",

@@ -3,8 +3,6 @@
 use std::fmt::Write as _;
 use std::path::{Component, Path};
 
-use super::svg;
-
 /// Escapes text for HTML and SVG, in elements and in quoted attributes.
 pub(super) fn esc(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -126,9 +124,8 @@ pub(super) fn page(title: &str, intro: &str, sections: &[Section]) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>{title}</title>\n\
-         <style>{STYLE}{}</style>\n</head>\n<body>\n<header><h1>{title}</h1>\n{intro}</header>\n\
+         <style>{STYLE}</style>\n</head>\n<body>\n<header><h1>{title}</h1>\n{intro}</header>\n\
          <nav>{nav}</nav>\n<main>\n{main}</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
-        svg::STYLE,
         title = esc(title),
     )
 }
@@ -136,10 +133,10 @@ pub(super) fn page(title: &str, intro: &str, sections: &[Section]) -> String {
 const STYLE: &str = "\
 :root{color-scheme:light dark;--bg:#fff;--card:#f6f8fa;--fg:#1d2733;--dim:#5a6675;--grid:#e6eaef;--axis:#9aa5b1;\
 --good:#1a7f37;--goodbg:#e4f5e8;--bad:#c0262d;--badbg:#fdeaea;--link:#0b5cad;\
---bms:#0b66b0;--cc:#d07c00;--ekf:#8446b8;--nmc:#0f8b8d;--nca:#8a9a00;--lfp:#d0452a}\n\
+--bms:#0b66b0;--cc:#d07c00;--ekf:#8446b8}\n\
 @media (prefers-color-scheme:dark){:root{--bg:#12171d;--card:#1b222b;--fg:#e3e8ee;--dim:#9aa7b5;--grid:#2a333e;\
 --axis:#556270;--good:#5fce7c;--goodbg:#12301c;--bad:#ff7a78;--badbg:#3b1a1c;--link:#74b4f5;\
---bms:#55aef5;--cc:#f0a53a;--ekf:#c08cf0;--nmc:#4fc3c5;--nca:#c3cf4a;--lfp:#f5805f}}\n\
+--bms:#55aef5;--cc:#f0a53a;--ekf:#c08cf0}}\n\
 *{box-sizing:border-box}html{scroll-behavior:smooth}\
 body{margin:0 auto;max-width:1240px;padding:0 20px 60px;background:var(--bg);color:var(--fg);\
 font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif}\
@@ -161,7 +158,8 @@ tr.group th{text-align:left;color:var(--dim);font-weight:600}\
 table.sort th[data-s]{cursor:pointer}table.sort th[data-s]:hover{text-decoration:underline}\
 .ok{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}\
 .best{font-weight:700;background:var(--goodbg)}\n\
-figure{margin:14px 0;padding:0}figure>svg{display:block;max-width:100%;height:auto}figcaption{margin-top:4px;\
+figure{margin:14px 0;padding:0}figure>svg{display:block;max-width:100%;height:auto;background:#fff;border-radius:6px}\
+figure text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif;pointer-events:none}figcaption{margin-top:4px;\
 max-width:100ch}.grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:8px 24px}\
 .maps{display:flex;flex-wrap:wrap;gap:6px 34px;align-items:flex-start}.maps h3{margin:14px 0 4px}.maps figure{margin:0}\
 details{margin:10px 0}summary{cursor:pointer;font-weight:600;padding:4px 0}\

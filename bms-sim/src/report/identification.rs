@@ -2,8 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
 use super::html::{count, details, esc, figure, file_link, number};
-use super::svg::{Panel, Scale, Svg, Swatch};
+use super::plot::{
+    Axis, BOLD, Canvas, Chart, Drawing, Drawn, Mark, SMALL, chart, dashed, label, legend, line, stroke, u,
+};
 use super::{ReportError, write_file};
 use crate::cell_file::{CellFile, Chemistry};
 use crate::results::IdentifiedCell;
@@ -19,7 +24,7 @@ pub fn write_plots(dir: &Path, stem: &str, cell: &CellFile) -> Result<Vec<PathBu
         .into_iter()
         .map(|plot| {
             let path = dir.join(format!("{stem}_{}.svg", plot.name));
-            write_file(&path, plot.svg.file(&format!("{}: {}", cell.cell.name, plot.title)).as_bytes())?;
+            write_file(&path, plot.drawing.file(&format!("{}: {}", cell.cell.name, plot.title)).as_bytes())?;
             Ok(path)
         })
         .collect()
@@ -36,7 +41,8 @@ pub(super) fn identification(dir: &Path, cells: &[IdentifiedCell]) -> String {
         let mut content = facts(dir, identified);
         content.push_str("<div class=\"grid2\">");
         for plot in plots(cell) {
-            content.push_str(&figure(&plot.svg.inline(&format!("{}: {}", cell.cell.name, plot.title)), ""));
+            content
+                .push_str(&figure(&plot.drawing.inline(&format!("{}: {}", cell.cell.name, plot.title)), ""));
         }
         content.push_str("</div>\n");
         content.push_str(&residual_table(cell));
@@ -146,7 +152,7 @@ struct Plot {
     /// Part of the file name.
     name: &'static str,
     title: &'static str,
-    svg: Svg,
+    drawing: Drawing,
 }
 
 /// The lines of one table: temperature, SOC step and values in the unit of the plot.
@@ -157,10 +163,10 @@ fn plots(cell: &CellFile) -> Vec<Plot> {
     let parameter = |name, title, unit, table: Table<'_>, factor| Plot {
         name,
         title,
-        svg: over_soc(title, unit, &lines(&t.temperature_c, table, factor)),
+        drawing: over_soc(title, unit, &lines(&t.temperature_c, table, factor)),
     };
     vec![
-        Plot { name: "ocv", title: "Open-circuit voltage", svg: ocv(cell) },
+        Plot { name: "ocv", title: "Open-circuit voltage", drawing: ocv(cell) },
         parameter("hysteresis", "Hysteresis, half the gap between the branches", "mV", &t.hysteresis_v, 1e3),
         parameter("r0", "Ohmic resistance R0", "mΩ", &t.r0_ohm, 1e3),
         parameter("rct", "Charge-transfer resistance Rct at zero current", "mΩ", &t.rct_ohm, 1e3),
@@ -168,7 +174,7 @@ fn plots(cell: &CellFile) -> Vec<Plot> {
         parameter("r2", "Resistance R2 of the slow pair", "mΩ", &t.r2_ohm, 1e3),
         parameter("tau1", "Time constant τ1 of the fast pair", "s", &t.tau1_s, 1.0),
         parameter("tau2", "Time constant τ2 of the slow pair", "s", &t.tau2_s, 1.0),
-        Plot { name: "residuals", title: "Residual of every pulse", svg: residuals(cell) },
+        Plot { name: "residuals", title: "Residual of every pulse", drawing: residuals(cell) },
     ]
 }
 
@@ -176,7 +182,7 @@ fn plots(cell: &CellFile) -> Vec<Plot> {
 #[derive(Debug)]
 struct Line {
     temperature_c: f64,
-    class: &'static str,
+    dashed: bool,
     /// SOC in percent and value.
     points: Vec<(f64, f64)>,
 }
@@ -192,21 +198,21 @@ fn lines(temperatures: &[f64], table: Table<'_>, factor: f64) -> Vec<Line> {
         .zip(table)
         .map(|(temperature_c, row)| Line {
             temperature_c: *temperature_c,
-            class: "",
+            dashed: false,
             points: row.iter().enumerate().map(|(i, v)| (soc_of(i, row.len()), factor * v)).collect(),
         })
         .collect()
 }
 
-fn ocv(cell: &CellFile) -> Svg {
+fn ocv(cell: &CellFile) -> Drawing {
     let t = &cell.tables;
     let mut branches = Vec::new();
     for ((temperature_c, mean), gap) in t.temperature_c.iter().zip(&t.ocv_v).zip(&t.hysteresis_v) {
-        for (sign, class) in [(1.0, ""), (-1.0, "dash")] {
+        for (sign, dashed) in [(1.0, false), (-1.0, true)] {
             let points = mean.iter().zip(gap).enumerate();
             branches.push(Line {
                 temperature_c: *temperature_c,
-                class,
+                dashed,
                 points: points.map(|(i, (v, g))| (soc_of(i, mean.len()), v + sign * g)).collect(),
             });
         }
@@ -215,7 +221,7 @@ fn ocv(cell: &CellFile) -> Svg {
 }
 
 /// Colour of a temperature, the same for every cell: blue is cold, red is hot.
-fn temperature_colour(temperature_c: f64) -> String {
+fn temperature_colour(temperature_c: f64) -> RGBColor {
     const STOPS: [(f64, [f64; 3]); 6] = [
         (-20.0, [70.0, 70.0, 215.0]),
         (0.0, [25.0, 140.0, 215.0]),
@@ -228,101 +234,84 @@ fn temperature_colour(temperature_c: f64) -> String {
     let pair = STOPS.windows(2).find(|w| t <= w[1].0).unwrap_or(&STOPS[4..6]);
     let share = (t - pair[0].0) / (pair[1].0 - pair[0].0);
     let mix = |k: usize| (pair[0].1[k] + share * (pair[1].1[k] - pair[0].1[k])) as u8;
-    format!("#{:02x}{:02x}{:02x}", mix(0), mix(1), mix(2))
+    RGBColor(mix(0), mix(1), mix(2))
 }
 
-const LEFT: f64 = 62.0;
-const WIDTH: f64 = 480.0;
-const HEIGHT: f64 = 210.0;
-
-/// An empty drawing with title and a legend of temperatures, and the height at which its panel starts.
-fn canvas(title: &str, temperatures: impl Iterator<Item = f64>) -> (Svg, f64) {
+/// A drawing over SOC with title and a legend of temperatures; without values it says so.
+fn over_soc_axis(
+    title: &str,
+    unit: &str,
+    temperatures: impl Iterator<Item = f64>,
+    y: Option<Axis>,
+    draw: impl FnOnce(&mut Chart<'_>) -> Drawn,
+) -> Drawing {
+    const PER_ROW: usize = 6;
+    let (left, width, height) = (62.0, 480.0, 210.0);
     let mut shown: Vec<f64> = temperatures.filter(|t| t.is_finite()).collect();
     shown.sort_by(f64::total_cmp);
     shown.dedup();
-    let labels: Vec<String> = shown.iter().map(|t| format!("{} °C", number(*t, 0))).collect();
-    let colours: Vec<String> = shown.iter().map(|t| temperature_colour(*t)).collect();
-    let items: Vec<(Swatch<'_>, &str)> =
-        colours.iter().zip(&labels).map(|(c, label)| (Swatch::Colour(c, ""), label.as_str())).collect();
-    let per_row = 6;
-    let rows = items.len().div_ceil(per_row);
-    let top = 30.0 + 17.0 * rows as f64;
-    let mut svg = Svg::new(556.0, top + HEIGHT + 44.0);
-    svg.text(4.0, 16.0, "start", "title", title);
-    for (i, row) in items.chunks(per_row).enumerate() {
-        svg.legend(LEFT, 34.0 + 17.0 * i as f64, row);
-    }
-    (svg, top)
-}
-
-fn no_data(svg: &mut Svg, top: f64) {
-    svg.text(LEFT + WIDTH / 2.0, top + HEIGHT / 2.0, "middle", "tick", "no values");
-}
-
-fn over_soc(title: &str, unit: &str, lines: &[Line]) -> Svg {
-    let (mut svg, top) = canvas(title, lines.iter().map(|l| l.temperature_c));
-    let values = lines.iter().flat_map(|l| l.points.iter().map(|p| p.1)).filter(|v| v.is_finite());
-    if values.clone().next().is_none() {
-        no_data(&mut svg, top);
-        return svg;
-    }
-    let y = if unit == "V" { Scale::around(values) } else { Scale::log_if_wide(values, 15.0) };
-    let panel = Panel { left: LEFT, top, width: WIDTH, height: HEIGHT, x: Scale::linear(0.0, 100.0), y };
-    panel.x_axis(&mut svg, 10, Some("SOC, %"));
-    panel.y_axis(&mut svg, 6, unit);
-    panel.clipped(&mut svg, |svg| {
-        for line in lines {
-            let colour = temperature_colour(line.temperature_c);
-            panel.line(svg, line.points.iter().copied(), 0.1, line.class, Some(&colour));
+    let names: Vec<String> = shown.iter().map(|t| format!("{} °C", number(*t, 0))).collect();
+    let marks: Vec<(Mark, &str)> = shown
+        .iter()
+        .zip(&names)
+        .map(|(t, name)| (Mark::Line(temperature_colour(*t)), name.as_str()))
+        .collect();
+    let top = 30.0 + 17.0 * marks.len().div_ceil(PER_ROW) as f64;
+    Drawing::new(556.0, top + height + 44.0, |canvas: &Canvas<'_>| {
+        label(canvas, (4.0, 12.0), HPos::Left, BOLD, title)?;
+        for (i, row) in marks.chunks(PER_ROW).enumerate() {
+            legend(canvas, left, 30.0 + 17.0 * i as f64, row)?;
         }
-    });
-    panel.frame(&mut svg);
-    svg
+        let Some(y) = y else {
+            return label(canvas, (left + width / 2.0, top + height / 2.0), HPos::Center, SMALL, "no values");
+        };
+        let x = (Axis::linear(0.0, 100.0), "SOC, %");
+        draw(&mut chart(canvas, [left, top, width, height], x, (y, unit))?)
+    })
 }
 
-fn residuals(cell: &CellFile) -> Svg {
+fn over_soc(title: &str, unit: &str, lines: &[Line]) -> Drawing {
+    let values = lines.iter().flat_map(|l| l.points.iter().map(|p| p.1)).filter(|v| v.is_finite());
+    let y = values.clone().next().map(|_| {
+        if unit == "V" { Axis::around(values.clone()) } else { Axis::log_if_wide(values.clone(), 15.0) }
+    });
+    over_soc_axis(title, unit, lines.iter().map(|l| l.temperature_c), y, |chart| {
+        for l in lines {
+            let style = stroke(temperature_colour(l.temperature_c), 1.5);
+            let points = l.points.iter().copied();
+            if l.dashed { dashed(chart, points, style)? } else { line(chart, points, 0.0, style)? }
+        }
+        Ok(())
+    })
+}
+
+fn residuals(cell: &CellFile) -> Drawing {
     let title = "Residual of every pulse (dot: RMS, line up to the largest)";
-    let (mut svg, top) = canvas(title, cell.fit.iter().map(|f| f.temperature_c));
     let pulses = || cell.fit.iter().flat_map(|f| f.pulses.iter().map(move |p| (f.temperature_c, p)));
     let values = pulses().flat_map(|(_, p)| [1e3 * p.rmse_v, 1e3 * p.max_v.abs()]).filter(|v| v.is_finite());
-    if values.clone().next().is_none() {
-        no_data(&mut svg, top);
-        return svg;
-    }
-    let y = Scale::log_if_wide(values, 30.0);
-    let panel = Panel { left: LEFT, top, width: WIDTH, height: HEIGHT, x: Scale::linear(0.0, 100.0), y };
-    panel.x_axis(&mut svg, 10, Some("SOC, %"));
-    panel.y_axis(&mut svg, 6, "mV");
-    panel.clipped(&mut svg, |svg| {
+    let y = values.clone().next().map(|_| Axis::log_if_wide(values, 30.0));
+    let mut tips = Vec::new();
+    let drawing = over_soc_axis(title, "mV", cell.fit.iter().map(|f| f.temperature_c), y, |chart| {
         for (temperature, pulse) in pulses() {
-            let (x, rms, max) = (
-                panel.px(100.0 * pulse.soc),
-                panel.py(1e3 * pulse.rmse_v),
-                panel.py(1e3 * pulse.max_v.abs()),
-            );
-            if !(x.is_finite() && rms.is_finite()) {
+            let (soc, rms, max) = (100.0 * pulse.soc, 1e3 * pulse.rmse_v, 1e3 * pulse.max_v.abs());
+            if !(soc.is_finite() && rms.is_finite()) {
                 continue;
             }
             let colour = temperature_colour(temperature);
             if max.is_finite() {
-                svg.raw(&format!(
-                    "<path d=\"M{x:.1} {rms:.1}V{max:.1}\" class=\"l thin\" style=\"stroke:{colour}\"/>"
-                ));
+                line(chart, [(soc, rms), (soc, max)], 0.0, stroke(colour.mix(0.55), 1.0))?;
             }
-            let tip = format!(
+            chart.draw_series([Circle::new((soc, rms), u(2.8), colour.filled())])?;
+            tips.push(format!(
                 "{} °C, {} A for {} s: RMS {} mV, largest {} mV",
                 number(temperature, 0),
                 number(pulse.current_a, 2),
                 number(pulse.duration_s, 0),
                 number(1e3 * pulse.rmse_v, 2),
                 number(1e3 * pulse.max_v, 2)
-            );
-            svg.raw(&format!(
-                "<circle cx=\"{x:.1}\" cy=\"{rms:.1}\" r=\"2.8\" style=\"fill:{colour}\"><title>{}</title></circle>",
-                esc(&tip)
             ));
         }
+        Ok(())
     });
-    panel.frame(&mut svg);
-    svg
+    drawing.with_tips("circle", &tips)
 }

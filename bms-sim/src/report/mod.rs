@@ -12,9 +12,9 @@ mod files;
 mod heat_map;
 mod html;
 pub mod identification;
+mod plot;
 mod sections;
 mod strip;
-mod svg;
 pub mod table;
 #[cfg(test)]
 mod tests;

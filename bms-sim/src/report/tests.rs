@@ -181,7 +181,7 @@ fn synthetic_cell() -> CellFile {
             r2_ohm: table(21, &|t, s| 0.01 * cold(t) * bowl(s)),
             tau2_s: table(21, &|t, s| 400.0 + 300.0 * s - 2.0 * t),
             i_ct_a: vec![2.0; 6],
-            model_error_v: vec![0.004; 6],
+            model_error_v: table(21, &|t, s| 0.004 * cold(t) * bowl(s)),
             hysteresis_gamma: 60.0,
             temperature_c: temperatures.clone(),
         },

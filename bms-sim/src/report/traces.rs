@@ -2,10 +2,16 @@
 
 use std::path::Path;
 
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
 use super::aggregate::{Estimator, severity};
 use super::condition::{Condition, condition};
 use super::html::{esc, figure, file_link, maximum, minutes, number, opt_percent};
-use super::svg::{Panel, Scale, Svg, Swatch, range};
+use super::plot::{
+    Axis, BMS, COUNTER, Drawing, EKF, FRAME, LFP, Mark, NCA, NMC, SMALL, TEXT, band, chart, dashed, label,
+    legend, limits, line, range, stroke,
+};
 use crate::results::{Case, TARGET_POINTS, Trace};
 
 const WORST: usize = 6;
@@ -75,13 +81,13 @@ pub(super) fn chemistry_name(case: &Case) -> &'static str {
     }
 }
 
-/// CSS class of the chemistry's lines.
-pub(super) fn chemistry_class(case: &Case) -> &'static str {
+/// Colour of the chemistry's lines.
+pub(super) fn chemistry_colour(case: &Case) -> RGBColor {
     use crate::cell_file::Chemistry;
     match case.chemistry {
-        Chemistry::Nmc => "nmc",
-        Chemistry::Nca => "nca",
-        Chemistry::Lfp => "lfp",
+        Chemistry::Nmc => NMC,
+        Chemistry::Nca => NCA,
+        Chemistry::Lfp => LFP,
     }
 }
 
@@ -121,42 +127,10 @@ fn run(dir: &Path, case: &Case) -> String {
     let (unit, time_label) = if end > 7200.0 { (3600.0, "time, h") } else { (60.0, "time, min") };
     let offset = case.current_offset_a != 0.0 && !trace.current_bias_a.is_empty();
     let (left, width) = (58.0, 486.0);
-    let x = Scale::linear(0.0, end / unit);
-    let panel = |top, height, y| Panel { left, top, width, height, x, y };
-    let mut svg = Svg::new(556.0, if offset { 500.0 } else { 386.0 });
-    svg.legend(
-        left - 4.0,
-        14.0,
-        &[
-            (Swatch::Line("truth"), "reference"),
-            (Swatch::Line("bms"), "BMS"),
-            (Swatch::Band, "±3σ"),
-            (Swatch::Line("cc"), "counter"),
-            (Swatch::Line("ekf"), "EKF"),
-            (Swatch::Limit, "±3 points"),
-        ],
-    );
-
+    let x = Axis::linear(0.0, end / unit);
+    let panel = |top, height| [left, top, width, height];
     let shown = [&trace.soc_true, &trace.soc, &trace.soc_coulomb_counter, &trace.soc_textbook_ekf];
     let (low, high) = range(shown.into_iter().flatten().map(|v| 100.0 * v));
-    let soc = panel(26.0, 140.0, Scale::linear((low - 4.0).max(-15.0), (high + 4.0).min(115.0)));
-    soc.x_axis(&mut svg, 7, None);
-    soc.y_axis(&mut svg, 5, "SOC, %");
-    soc.clipped(&mut svg, |svg| {
-        let band: Vec<_> = trace
-            .time_s
-            .iter()
-            .zip(trace.soc.iter().zip(&trace.soc_std))
-            .map(|(t, (s, d))| (t / unit, 100.0 * (s - 3.0 * d), 100.0 * (s + 3.0 * d)))
-            .collect();
-        soc.band(svg, &band, BUCKET);
-        soc.line(svg, series(trace, &trace.soc_coulomb_counter, unit, 100.0), BUCKET, "cc", None);
-        soc.line(svg, series(trace, &trace.soc_textbook_ekf, unit, 100.0), BUCKET, "ekf", None);
-        soc.line(svg, series(trace, &trace.soc_true, unit, 100.0), BUCKET, "truth thick", None);
-        soc.line(svg, series(trace, &trace.soc, unit, 100.0), BUCKET, "bms", None);
-    });
-    soc.frame(&mut svg);
-
     let values = [&trace.soc, &trace.soc_coulomb_counter, &trace.soc_textbook_ekf];
     let largest = values
         .into_iter()
@@ -166,47 +140,61 @@ fn run(dir: &Path, case: &Case) -> String {
         .fold(0.0, f64::max);
     let own = if case.bms.max_points.is_finite() { 1.25 * case.bms.max_points } else { 0.0 };
     let reach = (1.08 * largest).min(own.max(12.0)).max(4.0);
-    let err = panel(180.0, 160.0, Scale::linear(-reach, reach));
-    let last = !offset;
-    err.x_axis(&mut svg, 7, last.then_some(time_label));
-    err.y_axis(&mut svg, 5, "error, points");
-    err.clipped(&mut svg, |svg| {
-        let band: Vec<_> =
-            trace.time_s.iter().zip(&trace.soc_std).map(|(t, d)| (t / unit, -300.0 * d, 300.0 * d)).collect();
-        err.band(svg, &band, BUCKET);
-        err.level(svg, 0.0, "frame");
-        err.line(svg, error(trace, &trace.soc_coulomb_counter, unit), BUCKET, "cc", None);
-        err.line(svg, error(trace, &trace.soc_textbook_ekf, unit), BUCKET, "ekf", None);
-        err.line(svg, error(trace, &trace.soc, unit), BUCKET, "bms", None);
-        err.level(svg, TARGET_POINTS, "limit");
-        err.level(svg, -TARGET_POINTS, "limit");
-    });
-    err.frame(&mut svg);
-    if largest > reach {
-        svg.text(
-            left + width - 6.0,
-            194.0,
-            "end",
-            "tick",
-            &format!("axis cut; largest error {} points", number(largest, 1)),
-        );
-    }
 
-    if offset {
-        let bias = panel(
-            354.0,
-            100.0,
-            Scale::around(trace.current_bias_a.iter().copied().chain([0.0, case.current_offset_a])),
-        );
-        bias.x_axis(&mut svg, 7, Some(time_label));
-        bias.y_axis(&mut svg, 4, "offset, A");
-        bias.clipped(&mut svg, |svg| {
-            bias.level(svg, case.current_offset_a, "l truth dash");
-            bias.line(svg, series(trace, &trace.current_bias_a, unit, 1.0), BUCKET, "bms", None);
-        });
-        bias.frame(&mut svg);
-        svg.text(left + width, 487.0, "end", "tick", "blue: estimated, dashed: added");
-    }
+    let drawing = Drawing::new(556.0, if offset { 500.0 } else { 386.0 }, |canvas| {
+        let marks = [
+            (Mark::Line(TEXT), "reference"),
+            (Mark::Line(BMS), "BMS"),
+            (Mark::Band, "±3σ"),
+            (Mark::Line(COUNTER), "counter"),
+            (Mark::Line(EKF), "EKF"),
+            (Mark::Limit, "±3 points"),
+        ];
+        legend(canvas, left - 4.0, 10.0, &marks)?;
+
+        let y = Axis::linear((low - 4.0).max(-15.0), (high + 4.0).min(115.0));
+        let mut soc = chart(canvas, panel(26.0, 140.0), (x.clone(), ""), (y, "SOC, %"))?;
+        let around = trace.soc.iter().zip(&trace.soc_std);
+        let edges = trace
+            .time_s
+            .iter()
+            .zip(around)
+            .map(|(t, (s, d))| (t / unit, 100.0 * (s - 3.0 * d), 100.0 * (s + 3.0 * d)));
+        band(&mut soc, edges, BUCKET)?;
+        for (values, colour, thickness) in [
+            (&trace.soc_coulomb_counter, COUNTER, 1.5),
+            (&trace.soc_textbook_ekf, EKF, 1.5),
+            (&trace.soc_true, TEXT, 3.0),
+            (&trace.soc, BMS, 1.5),
+        ] {
+            line(&mut soc, series(trace, values, unit, 100.0), BUCKET, stroke(colour, thickness))?;
+        }
+
+        let x_title = if offset { "" } else { time_label };
+        let y = (Axis::linear(-reach, reach), "error, points");
+        let mut err = chart(canvas, panel(180.0, 160.0), (x.clone(), x_title), y)?;
+        let edges = trace.time_s.iter().zip(&trace.soc_std).map(|(t, d)| (t / unit, -300.0 * d, 300.0 * d));
+        band(&mut err, edges, BUCKET)?;
+        line(&mut err, [(0.0, 0.0), (end / unit, 0.0)], BUCKET, stroke(FRAME, 1.0))?;
+        for (values, colour) in values.into_iter().zip([BMS, COUNTER, EKF]).rev() {
+            line(&mut err, error(trace, values, unit), BUCKET, stroke(colour, 1.5))?;
+        }
+        limits(&mut err, TARGET_POINTS)?;
+        if largest > reach {
+            let remark = format!("axis cut; largest error {} points", number(largest, 1));
+            label(canvas, (left + width - 6.0, 190.0), HPos::Right, SMALL, &remark)?;
+        }
+
+        if offset {
+            let added = case.current_offset_a;
+            let y = Axis::around(trace.current_bias_a.iter().copied().chain([0.0, added]));
+            let mut bias = chart(canvas, panel(354.0, 100.0), (x, time_label), (y, "offset, A"))?;
+            dashed(&mut bias, [(0.0, added), (end / unit, added)], stroke(TEXT, 1.5))?;
+            line(&mut bias, series(trace, &trace.current_bias_a, unit, 1.0), BUCKET, stroke(BMS, 1.5))?;
+            label(canvas, (left + width, 483.0), HPos::Right, SMALL, "blue: estimated, dashed: added")?;
+        }
+        Ok(())
+    });
 
     let title = format!("{} · {} · {} °C", case.dataset, case.profile, number(case.temperature_c, 0));
     let file = case.trace_file.as_deref().map_or_else(
@@ -227,7 +215,7 @@ fn run(dir: &Path, case: &Case) -> String {
         opt_percent(case.bms.coverage),
         minutes(case.bms.convergence_s),
     );
-    figure(&svg.inline(&title), &caption)
+    figure(&drawing.inline(&title), &caption)
 }
 
 /// What was set for the run, in words.

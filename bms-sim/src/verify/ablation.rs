@@ -41,7 +41,7 @@ pub struct Trial {
     pub variant: &'static str,
     /// Chemistry of the cell.
     pub chemistry: Chemistry,
-    /// A mixed day: driving, charging until full, and rests.
+    /// A mixed day: driving, charging and long rests.
     pub mixed_day: bool,
     /// What was made difficult.
     pub condition: Condition,
@@ -57,7 +57,7 @@ const GROUPS: [Group; 6] = [
     ("NMC and NCA", |t| t.chemistry != Chemistry::Lfp),
     ("LFP", |t| t.chemistry == Chemistry::Lfp),
     ("current offset", |t| t.condition.current_offset_a != 0.0),
-    ("mixed day (rests, full charges)", |t| t.mixed_day),
+    ("mixed day (with rests)", |t| t.mixed_day),
     ("wrong start", |t| t.condition.start_error != 0.0),
 ];
 

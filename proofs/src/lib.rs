@@ -1,0 +1,262 @@
+//! Calls every public function of `bms-core` on inputs that the compiler knows nothing about. Its panic handler calls a
+//! function that does not exist, so that a program made from it links only if no panic is reachable.
+#![no_std]
+
+use core::fmt::{Display, Write};
+use core::hint::black_box;
+use core::panic::PanicInfo;
+
+use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterError};
+use bms_core::charge::ChargeCounter;
+use bms_core::clock::StepClock;
+use bms_core::example;
+use bms_core::measurement::{Measurement, Reading, Validity};
+use bms_core::pack::{PackEstimator, PackMeasurement};
+use bms_core::soc::{Estimate, SocEstimator, Status};
+use bms_core::tuning::Tuning;
+use bms_core::ud::{N, UdCovariance};
+
+#[cfg(feature = "break-with-alloc")]
+extern crate alloc;
+
+unsafe extern "C" {
+    /// Defined nowhere.
+    fn a_panic_is_reachable() -> !;
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    // SAFETY: never linked, hence never called.
+    unsafe { a_panic_is_reachable() }
+}
+
+/// Everything that a caller can hand over; nothing is known about any of it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    tables: CellTables<'a>,
+    tuning: Tuning,
+    number: [f32; 8],
+    states: [[f32; N]; 2],
+    index: usize,
+    milliseconds: u32,
+    sample: Measurement,
+}
+
+/// # Safety
+/// Part of a proof that is linked, not run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_measurement(inputs: &Inputs<'_>) -> Measurement {
+    let [v, i, t, mean, lo, hi, ..] = inputs.number;
+    let mut sample = Measurement::new(v, i, t).with_mean_current(mean);
+    black_box((sample.voltage_v.valid(), sample.voltage_v.validity() == Validity::Valid));
+    sample.current_a = Reading::within(i, lo, hi);
+    sample.temperature_c = black_box([Reading::MISSING, Reading::rejected(t), sample.temperature_c])
+        .get(inputs.index)
+        .copied()
+        .unwrap_or_default();
+    sample
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_charge_and_clock(
+    inputs: &Inputs<'_>,
+    counter: &mut ChargeCounter,
+    clock: &mut StepClock,
+) {
+    counter.add_coulomb(inputs.number[0]);
+    black_box((counter.ampere_hours(), counter.microcoulombs()));
+    counter.set_ampere_hours(inputs.number[1]);
+    black_box(clock.step_s(inputs.milliseconds));
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_covariance(inputs: &Inputs<'_>, p: &mut UdCovariance) {
+    let [a, b] = &inputs.states;
+    *p = UdCovariance::diagonal(*a);
+    p.propagate(a, b);
+    p.add_noise(inputs.index, inputs.number[0]);
+    black_box(p.projected_variance(b));
+    black_box(p.update(b, inputs.number[1]));
+    p.cap_last(inputs.number[2]);
+    p.sanitise();
+    black_box((p.variance(inputs.index), p.factors()));
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_model(inputs: &Inputs<'_>) -> bool {
+    match CellModel::new(inputs.tables) {
+        Ok(model) => proof_look_ups(inputs, &model),
+        Err(e) => proof_errors(e),
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_look_ups(inputs: &Inputs<'_>, model: &CellModel<'_>) -> bool {
+    let [t, z, w, v, i, ..] = inputs.number;
+    let point: CircuitPoint = model.circuit(t, z);
+    let ocv: OcvPoint = model.ocv(t, z);
+    black_box((point.instant_drop(i), ocv, model.ocv_slope(t, z, w), model.soc_from_ocv(t, v)));
+    black_box(model.tables());
+    model.covers(t)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_soc_new(inputs: &Inputs<'_>, estimator: &mut SocEstimator<'static>) -> bool {
+    let [capacity, soc, ..] = inputs.number;
+    // The tables of an estimator live in flash.
+    match SocEstimator::new(black_box(example::NMC_5AH), inputs.tuning, capacity, soc) {
+        Ok(e) => *estimator = e,
+        Err(e) => return proof_errors(e),
+    }
+    true
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_soc_step(
+    inputs: &Inputs<'_>,
+    estimator: &mut SocEstimator<'_>,
+    out: &mut Estimate,
+) -> f32 {
+    *out = estimator.step(&inputs.sample, inputs.number[0]);
+    black_box((estimator.covariance().factors(), out.status.contains(Status::FULL), out.status.bits()));
+    black_box(*estimator == black_box(*estimator));
+    estimator.raw_soc()
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_pack_new(inputs: &Inputs<'_>, pack: &mut PackEstimator<'static, 96>) -> bool {
+    let [capacity, soc, ..] = inputs.number;
+    match PackEstimator::new(black_box(example::NMC_5AH), inputs.tuning, capacity, soc) {
+        Ok(p) => *pack = p,
+        Err(e) => return proof_errors(e),
+    }
+    true
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_pack_step(
+    inputs: &Inputs<'_>,
+    sample: &PackMeasurement<96>,
+    pack: &mut PackEstimator<'_, 96>,
+) -> f32 {
+    black_box(pack.step(sample, inputs.number[0]));
+    black_box(pack.estimates());
+    let (lowest, highest) = pack.extremes();
+    highest - lowest
+}
+
+/// A sink for text, to prove that errors can be shown.
+struct Sink(u8);
+
+impl Write for Sink {
+    fn write_str(&mut self, s: &str) -> core::fmt::Result {
+        for b in s.bytes() {
+            self.0 = black_box(self.0 ^ b);
+        }
+        Ok(())
+    }
+}
+
+#[inline(never)]
+fn proof_errors(e: ParameterError) -> bool {
+    write!(Sink(0), "{}", black_box(&e) as &dyn Display).is_ok()
+}
+
+/// Reaches all of the above; the linker starts here and drops what cannot be reached.
+#[unsafe(no_mangle)]
+pub extern "C" fn proof_entry(
+    inputs: &mut Inputs<'_>,
+    counter: &mut ChargeCounter,
+    clock: &mut StepClock,
+    covariance: &mut UdCovariance,
+    cell: &mut SocEstimator<'static>,
+    pack: &mut PackEstimator<'static, 96>,
+    pack_sample: &PackMeasurement<96>,
+    out: &mut Estimate,
+) -> f32 {
+    inputs.sample = proof_measurement(inputs);
+    proof_charge_and_clock(inputs, counter, clock);
+    proof_covariance(inputs, covariance);
+    black_box(proof_model(inputs));
+    black_box(proof_soc_new(inputs, cell));
+    black_box(proof_soc_step(inputs, cell, out));
+    black_box(proof_pack_new(inputs, pack));
+    #[cfg(feature = "break-with-index")]
+    black_box(inputs.number[inputs.index]);
+    #[cfg(feature = "break-with-alloc")]
+    black_box(alloc::vec![0u8; inputs.index]);
+    proof_pack_step(inputs, pack_sample, pack)
+}
+
+/// What the compiler calls for moves of memory, byte by byte and volatile so that it does not turn into a call of
+/// itself.
+mod memory {
+    /// # Safety
+    /// As C's `memcpy`.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
+        for k in 0..n {
+            // SAFETY: the caller's promise.
+            unsafe { to.add(k).write_volatile(from.add(k).read_volatile()) };
+        }
+        to
+    }
+
+    /// # Safety
+    /// As C's `memmove`.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
+        if to.cast_const() <= from {
+            // SAFETY: the caller's promise.
+            return unsafe { memcpy(to, from, n) };
+        }
+        for k in (0..n).rev() {
+            // SAFETY: the caller's promise.
+            unsafe { to.add(k).write_volatile(from.add(k).read_volatile()) };
+        }
+        to
+    }
+
+    /// # Safety
+    /// As C's `memset`.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memset(to: *mut u8, value: i32, n: usize) -> *mut u8 {
+        for k in 0..n {
+            // SAFETY: the caller's promise.
+            unsafe { to.add(k).write_volatile(value as u8) };
+        }
+        to
+    }
+
+    /// # Safety
+    /// As C's `memcmp`.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
+        for k in 0..n {
+            // SAFETY: the caller's promise.
+            let (x, y) = unsafe { (a.add(k).read_volatile(), b.add(k).read_volatile()) };
+            if x != y {
+                return i32::from(x) - i32::from(y);
+            }
+        }
+        0
+    }
+
+    /// # Safety
+    /// As `memcmp`.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
+        // SAFETY: the caller's promise.
+        unsafe { memcmp(a, b, n) }
+    }
+}
