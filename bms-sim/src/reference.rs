@@ -14,7 +14,7 @@
 //! | simulated runs | column `soc_true` | – | none |
 //! | `plett_esc` | full | all that came out until empty at 25 degC in the same test | below 0.5 points |
 //! | `lg_18650hg2` | full before each drive | C/20 at 25 degC, first in the campaign | ±1 to 1.5 points: the recharge exceeds the discharge by 0.7–0.9 %, and the cell fades during the campaign |
-//! | `panasonic_ncr18650pf` | full before each drive | C/20 at 25 degC | ±1.5 points, more late in the campaign: the cell fades from 2.99 Ah to about 2.7 Ah |
+//! | `panasonic_ncr18650pf` | full before each drive | C/20 at 25 degC, measured between the drives at 10 and at 0 degC | ±1.5 points near that date. The cell fades to about 2.7 Ah by the end: if it has by the last drives (−20 degC), their reference ends up to 6 points too high |
 
 use std::fmt;
 
