@@ -106,7 +106,7 @@ pub(super) fn run(args: ReplayArgs, quiet: bool) -> Result<Verdict> {
         }
     };
     let missed = match (args.fail_above, &scores) {
-        (Some(limit), Some(scores)) => !(scores.bms.max_points <= limit),
+        (Some(limit), Some(scores)) => scores.bms.max_points.is_nan() || scores.bms.max_points > limit,
         (Some(_), None) => {
             anyhow::bail!("--fail-above needs a reference and something to score: {}", warnings.join("; "))
         }

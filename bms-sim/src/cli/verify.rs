@@ -121,8 +121,11 @@ fn text(file: &ResultsFile, strict: bool) -> String {
             w.textbook_ekf_rmse_points
         );
     }
-    let mut misses: Vec<&Case> =
-        results.cases.iter().filter(|c| !(c.bms.max_points <= TARGET_POINTS)).collect();
+    let mut misses: Vec<&Case> = results
+        .cases
+        .iter()
+        .filter(|c| c.bms.max_points.is_nan() || c.bms.max_points > TARGET_POINTS)
+        .collect();
     misses.sort_by(|a, b| b.bms.max_points.total_cmp(&a.bms.max_points));
     out += &format!(
         "\nTarget (maximum <= {TARGET_POINTS} points): {} of {} cases within it; {} miss it{}\n",

@@ -41,6 +41,8 @@ pub struct Trial {
     pub variant: &'static str,
     /// Chemistry of the cell.
     pub chemistry: Chemistry,
+    /// A mixed day: driving, charging and long rests.
+    pub mixed_day: bool,
     /// What was made difficult.
     pub condition: Condition,
     /// How it went.
@@ -50,11 +52,12 @@ pub struct Trial {
 /// A group of trials: name and membership.
 type Group = (&'static str, fn(&Trial) -> bool);
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
     ("all", |_| true),
     ("NMC and NCA", |t| t.chemistry != Chemistry::Lfp),
     ("LFP", |t| t.chemistry == Chemistry::Lfp),
     ("current offset", |t| t.condition.current_offset_a != 0.0),
+    ("mixed day (with rests)", |t| t.mixed_day),
     ("wrong start", |t| t.condition.start_error != 0.0),
 ];
 

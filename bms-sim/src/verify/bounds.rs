@@ -205,7 +205,7 @@ fn groups(cases: &[Case]) -> BTreeMap<(String, Condition), GroupBound> {
 
 fn with_margin(reached: f64) -> f64 {
     let bound = (reached * MARGIN_FACTOR).max(reached + MARGIN_POINTS);
-    (bound * 100.0).ceil() / 100.0
+    (bound * 100.0 - 1e-6).ceil() / 100.0
 }
 
 #[cfg(test)]

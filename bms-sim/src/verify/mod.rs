@@ -55,7 +55,7 @@ pub enum VerifyError {
         /// The data set.
         set: String,
         /// Why.
-        source: IdentifyError,
+        source: Box<IdentifyError>,
     },
     /// A cell cannot be used.
     #[error(transparent)]

@@ -39,6 +39,8 @@ struct Loaded<'a> {
     cell: &'a CellFile,
     run: Run,
     reference: Vec<f64>,
+    /// Number of tests in the file; the first is scored.
+    parts: usize,
     /// Present capacity as the estimators are told it, in Ah.
     capacity_ah: f64,
 }
@@ -79,7 +81,7 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
         match result {
             Ok(cell) => cells.push(Some(cell)),
             Err(error @ IdentifyError::Data(_)) => {
-                return Err(VerifyError::Identify { set: source.label.clone(), source: error });
+                return Err(VerifyError::Identify { set: source.label.clone(), source: Box::new(error) });
             }
             Err(error) => {
                 let lost = drives.iter().filter(|d| d.cell == k).count();
@@ -90,6 +92,7 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
     }
     let drives: Vec<(&Drive, &CellFile)> =
         drives.iter().filter_map(|d| Some((d, cells.get(d.cell)?.as_ref()?))).collect();
+    notes.extend(reference_notes(&drives));
     progress.stage("replaying drives", drives.iter().map(|(d, _)| weight(d)).sum());
     let outcomes: Vec<DriveOutcome> = drives
         .par_iter()
@@ -146,6 +149,18 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
     Ok(Outcome { cells: identified, results })
 }
 
+/// What the descriptions of the scored sets say about their references.
+fn reference_notes(drives: &[(&Drive, &CellFile)]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for (drive, _) in drives {
+        if let Some(text) = drive.set.raw.get("reference_soc").and_then(|t| t.as_str()) {
+            notes.push(format!("{}: reference: {text}", drive.set.name));
+        }
+    }
+    notes.dedup();
+    notes
+}
+
 /// How much work a drive is: its rows.
 fn weight(drive: &Drive) -> usize {
     drive.file.rows.unwrap_or(10_000) as usize
@@ -164,7 +179,9 @@ fn plain(text: &str) -> String {
 /// Reads a drive, its first part where the file goes on with another test, and its reference.
 fn load<'a>(drive: &'a Drive, cell: &'a CellFile) -> Result<Loaded<'a>, VerifyError> {
     let path = drive.set.path(&drive.file);
-    let mut run = read_segments(&path)?.into_iter().next().unwrap_or_default();
+    let parts = read_segments(&path)?;
+    let count = parts.len();
+    let mut run = parts.into_iter().next().unwrap_or_default();
     if run.temperature_c.is_none() {
         // Some sets log no temperature; the chamber's is all there is.
         let ambient = drive.file.ambient_c.unwrap_or(25.0);
@@ -174,7 +191,7 @@ fn load<'a>(drive: &'a Drive, cell: &'a CellFile) -> Result<Loaded<'a>, VerifyEr
     let capacity_ah = present_ah.unwrap_or(cell.cell.capacity_ah);
     let reference_ah = reference::full_to_empty_ah(&drive.set, &drive.file)?.unwrap_or(capacity_ah);
     let reference = reference::of_run(&run, reference::start_soc(&drive.file), reference_ah).soc;
-    Ok(Loaded { drive, cell, run, reference, capacity_ah })
+    Ok(Loaded { drive, cell, run, reference, parts: count, capacity_ah })
 }
 
 fn replay_case(
@@ -217,6 +234,10 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
         matrix::declared_convergence_s(chemistry, &loaded.run, &loaded.reference, loaded.capacity_ah);
     let name = format!("{}/{}", drive.set.name, drive.file.file);
     let time = &loaded.run.time_s;
+    if loaded.parts > 1 {
+        out.notes.push(format!("{name}: only the first of its {} tests is scored", loaded.parts));
+    }
+    let mixed_day = drive.file.kind.as_deref() == Some("mixed_day");
     for condition in conditions.take {
         let points = 100.0 * condition.start_error;
         let from_s = if condition.start_error == 0.0 { Some(matrix::EXCLUDED_START_S) } else { converged };
@@ -246,12 +267,12 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
             continue;
         };
         if !options.quick && ablation::takes(&condition) {
-            out.trials.push(Trial { variant: ablation::FULL, chemistry, condition, score: bms });
+            out.trials.push(Trial { variant: ablation::FULL, chemistry, mixed_day, condition, score: bms });
             for (variant, parts) in ablation::VARIANTS {
                 let tuning = Some(ablation::tuning(chemistry, parts));
                 let replayed = replay_case(loaded, &condition, options, tuning, false)?;
                 if let Some(score) = score(&replayed.soc, Some(&replayed.soc_std), from_s) {
-                    out.trials.push(Trial { variant, chemistry, condition, score });
+                    out.trials.push(Trial { variant, chemistry, mixed_day, condition, score });
                 }
             }
         }

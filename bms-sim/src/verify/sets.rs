@@ -14,7 +14,7 @@ pub struct SetPlan {
     pub cells: Vec<CellSource>,
     /// Drives to score.
     pub drives: Vec<Drive>,
-    /// What is left out and why, and what is known about the references.
+    /// What is left out and why.
     pub notes: Vec<String>,
 }
 
@@ -137,7 +137,6 @@ fn add(plan: &mut SetPlan, set: Dataset, filter: Option<&str>) {
         .filter(|new| new.join("dataset.json").is_file())
         .unwrap_or_else(|| set.dir.clone());
     let is_new = source_dir == set.dir;
-    let mut reference_noted = false;
     for file in drives.into_iter().filter(|f| takes(f)) {
         let mut source = CellSource {
             label: name_of(&source_dir, &set),
@@ -164,11 +163,6 @@ fn add(plan: &mut SetPlan, set: Dataset, filter: Option<&str>) {
             age: age.clone(),
             present_capacity_ah: set.truth_capacity_ah.filter(|_| !is_new),
         });
-        if let (false, Some(text)) = (reference_noted, set.raw.get("reference_soc").and_then(|t| t.as_str()))
-        {
-            plan.notes.push(format!("{}: reference: {text}", set.name));
-            reference_noted = true;
-        }
     }
 }
 
@@ -187,7 +181,7 @@ fn name_of(dir: &Path, set: &Dataset) -> String {
 /// The files of the drive's own cell where a set holds several cells in files of their own; else all.
 fn selection(set: &Dataset, drive: &DatasetFile) -> Selection {
     let own = |f: &&DatasetFile| f.cell == drive.cell;
-    let characterised = set.files.iter().filter(own).any(|f| is_ocv(f))
+    let characterised = set.files.iter().any(|f| own(&f) && is_ocv(f))
         && set
             .files
             .iter()
