@@ -330,12 +330,12 @@ impl<'a> CellModel<'a> {
         0.5 * (lo + hi)
     }
 
-    /// True when the temperature lies inside the tables' rows (with 5 K of grace).
+    /// How far a temperature lies outside the tables' rows, in K; zero inside.
     #[must_use]
-    pub fn covers(&self, temperature_c: f32) -> bool {
+    pub fn outside_by_k(&self, temperature_c: f32) -> f32 {
         match (self.tables.temperature_c.first(), self.tables.temperature_c.last()) {
-            (Some(lo), Some(hi)) => abs(temperature_c - bound(temperature_c, *lo, *hi)) <= 5.0,
-            _ => false,
+            (Some(lo), Some(hi)) => abs(temperature_c - bound(temperature_c, *lo, *hi)),
+            _ => 0.0,
         }
     }
 }

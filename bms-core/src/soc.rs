@@ -35,6 +35,12 @@ const ERR: usize = 4;
 const RES: usize = 5;
 const BIAS: usize = 6;
 
+/// When the voltage has been collapsing for this long (s), moments of light load are looked at all the same: a count
+/// that has drifted must not stay unnoticed because the empty cell that it belongs to is near its cut-off.
+const COLLAPSE_LIMIT_S: f32 = 3600.0;
+/// What makes such a moment: this many seconds below 0.15 C.
+const LIGHT_LOAD_S: f32 = 20.0;
+
 /// Gaps longer than this (s) hide an unknown charge, unless the front end counted it.
 const LONG_GAP_S: f32 = 120.0;
 
@@ -88,6 +94,8 @@ impl Status {
     /// The cell is at the end of what it can deliver at this load and temperature; its voltage does not tell the SOC.
     pub const TRANSPORT_LIMITED: Self = Self(1 << 10);
 
+    /// The voltage stays the same to the last bit while current and charge say that it cannot: not used.
+    pub const VOLTAGE_STUCK: Self = Self(1 << 12);
     /// A gap in the samples under load, without a charge reading over it: the band widens.
     pub const SAMPLES_LOST: Self = Self(1 << 11);
 
@@ -146,6 +154,10 @@ pub struct SocEstimator<'a> {
     full_s: f32,
     rejected_s: f32,
     blind_s: f32,
+    light_s: f32,
+    collapsed_s: f32,
+    passed_soc: f32,
+    stuck: StuckVoltage,
 }
 
 /// What has happened since the covariance was last brought up to date.
@@ -153,7 +165,31 @@ pub struct SocEstimator<'a> {
 struct Pending {
     dt_s: f32,
     soc_throughput: f32,
-    lost_charge_soc: f32,
+    lost_soc_variance: f32,
+}
+
+/// Watches for a voltage that stays the same to the last bit while the cell's cannot have.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct StuckVoltage {
+    voltage: f32,
+    lowest_v: f32,
+    highest_v: f32,
+}
+
+impl StuckVoltage {
+    /// A voltage that has not moved while this much change was due (V) is stuck.
+    const DUE_V: f32 = 0.03;
+
+    /// `due_v` is what the terminal voltage should be but for a constant.
+    fn watch(&mut self, voltage: f32, due_v: f32) -> bool {
+        if voltage == self.voltage {
+            self.lowest_v = self.lowest_v.min(due_v);
+            self.highest_v = self.highest_v.max(due_v);
+        } else {
+            *self = Self { voltage, lowest_v: due_v, highest_v: due_v };
+        }
+        self.highest_v - self.lowest_v > Self::DUE_V
+    }
 }
 
 impl<'a> SocEstimator<'a> {
@@ -216,6 +252,10 @@ impl<'a> SocEstimator<'a> {
             full_s: 0.0,
             rejected_s: 0.0,
             blind_s: 0.0,
+            light_s: 0.0,
+            collapsed_s: 0.0,
+            passed_soc: 0.0,
+            stuck: StuckVoltage::default(),
         })
     }
 
@@ -248,7 +288,7 @@ impl<'a> SocEstimator<'a> {
             Some(t) => self.temperature_c = t,
             None => status.set(Status::TEMPERATURE_LOST),
         }
-        if !self.model.covers(self.temperature_c) {
+        if self.model.outside_by_k(self.temperature_c) > 5.0 {
             status.set(Status::OUTSIDE_VALIDITY);
         }
         let (instant_a, mean_a) = self.currents(sample, dt_s, &mut status);
@@ -285,8 +325,9 @@ impl<'a> SocEstimator<'a> {
             (None, None) => {
                 status.set(Status::CURRENT_LOST);
                 self.current_lost_s += dt_s;
-                // What flows unseen is unknown up to about half a capacity per hour.
-                self.pending.lost_charge_soc += 0.5 * dt_s / 3600.0;
+                // What flows unseen is unknown up to about half a capacity per hour, and the same all the while.
+                let share = |lost_s: f32| (0.5 * lost_s / 3600.0) * (0.5 * lost_s / 3600.0);
+                self.pending.lost_soc_variance += share(self.current_lost_s) - share(self.current_lost_s - dt_s);
                 if self.current_lost_s > 10.0 { 0.0 } else { previous }
             }
         };
@@ -297,7 +338,8 @@ impl<'a> SocEstimator<'a> {
                 if dt_s > LONG_GAP_S {
                     status.set(Status::SAMPLES_LOST);
                     let typical_c = 0.5 * (abs(previous) + abs(instant)) / self.capacity_ah;
-                    self.pending.lost_charge_soc += 0.5 * typical_c * dt_s / 3600.0;
+                    let unseen = 0.5 * typical_c * dt_s / 3600.0;
+                    self.pending.lost_soc_variance += unseen * unseen;
                 }
                 0.5 * (previous + instant)
             }
@@ -310,6 +352,12 @@ impl<'a> SocEstimator<'a> {
     fn count(&mut self, mean_a: f32, dt_s: f32, status: &mut Status) {
         let efficiency = if mean_a < 0.0 { self.model.tables().coulombic_efficiency } else { 1.0 };
         self.remaining.add_coulomb(-mean_a * efficiency * dt_s);
+        // Only differences matter, and only over minutes: precision is no issue, growth without bound would be.
+        self.passed_soc += mean_a * dt_s / (3600.0 * self.capacity_ah);
+        if abs(self.passed_soc) > 2.0 || !self.passed_soc.is_finite() {
+            self.passed_soc = 0.0;
+            self.stuck = StuckVoltage::default();
+        }
         self.limit_count(status);
     }
 
@@ -352,6 +400,7 @@ impl<'a> SocEstimator<'a> {
     }
 
     fn watch_rest(&mut self, instant_a: f32, dt_s: f32) {
+        self.light_s = if abs(instant_a) < 0.15 * self.capacity_ah { self.light_s + dt_s } else { 0.0 };
         if abs(instant_a) < self.tuning.rest_current_c * self.capacity_ah {
             self.rest_s += dt_s;
         } else {
@@ -364,13 +413,15 @@ impl<'a> SocEstimator<'a> {
         let t = &self.tuning;
         let c = &self.circuit;
         let base = c.model_error_v * t.model_error_scale;
+        // Outside the tested temperatures nothing is known; resistances go up by half or so for every 5 K.
+        let unknown = 1.0 + bound(self.model.outside_by_k(self.temperature_c), 0.0, 40.0) / 5.0;
         let loaded = t.polarisation_error * self.overpotential_v;
         let fade = bound(1.0 - self.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
         // Full and empty define SOC at every age; in between the curve slides.
         let soc = bound(self.raw_soc(), 0.0, 1.0);
         let slid = t.ageing_axis_error * fade * 4.0 * soc * (1.0 - soc);
         let axis = (t.axis_error_soc + slid) * slope;
-        base * base + loaded * loaded + axis * axis
+        unknown * unknown * (base * base + loaded * loaded) + axis * axis
     }
 
     fn propagate_covariance(&mut self) {
@@ -391,9 +442,9 @@ impl<'a> SocEstimator<'a> {
         self.resistance_excess *= ar;
         self.covariance.propagate(&[1.0, a1, a2, ah, ae, ar, 1.0], &coupling);
 
-        let lost = self.pending.lost_charge_soc;
+        let lost = self.pending.lost_soc_variance;
         let gain = t.charge_gain_std * t.charge_gain_std * dz * 0.3;
-        self.covariance.add_noise(SOC, gain + lost * lost + 3e-10 * dt);
+        self.covariance.add_noise(SOC, gain + lost + 3e-10 * dt);
         let share = |part: f32, a: f32| {
             let v = part * self.overpotential_v;
             v * v * (1.0 - a * a)
@@ -461,7 +512,12 @@ impl<'a> SocEstimator<'a> {
         } else {
             (self.blind_s - self.pending.dt_s).max(0.0)
         };
-        self.blind_s > 0.0
+        if self.blind_s <= 0.0 {
+            self.collapsed_s = 0.0;
+            return false;
+        }
+        self.collapsed_s += self.pending.dt_s;
+        self.collapsed_s < COLLAPSE_LIMIT_S || self.light_s < LIGHT_LOAD_S
     }
 
     fn correct(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
@@ -471,6 +527,12 @@ impl<'a> SocEstimator<'a> {
             estimate.status.set(Status::VOLTAGE_LOST);
             return;
         };
+        let (drop, _) = self.circuit.instant_drop(instant_a);
+        let counted = self.passed_soc * h[SOC];
+        if self.stuck.watch(voltage, -drop - self.v1 - self.v2 - counted) {
+            estimate.status.set(Status::VOLTAGE_STUCK);
+            return;
+        }
         let innovation = voltage - predicted;
         estimate.innovation_v = innovation;
         self.watch_overpotential(voltage);

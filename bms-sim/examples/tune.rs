@@ -41,14 +41,14 @@ fn main() {
     let mut jobs = vec![];
     for pair in &a[4..] { let mut p = pair.split('='); let (c, d) = (p.next().unwrap(), p.next().unwrap()); let only = p.next().unwrap_or(""); let w: f64 = p.next().map_or(1.0, |x| x.parse().unwrap());
         let cell = cell_file::CellFile::load(Path::new(c)).unwrap(); let set = data::Dataset::open(d).unwrap();
-        for f in &set.files { if !matches!(f.kind.as_deref(), Some("drive")|Some("mixed_day")|Some("dynamic")) || !f.file.contains(only) || skip.iter().any(|s| !s.is_empty() && f.file.contains(s)) { continue; }
+        for f in &set.files { if !matches!(f.kind.as_deref(), Some("drive")|Some("mixed_day")|Some("dynamic")) || !f.file.contains(only) || !bms_sim::verify::split::tuned_on(&set.name, &f.file) || skip.iter().any(|s| !s.is_empty() && f.file.contains(s)) { continue; }
             let run = data::read_run(&set.path(f)).unwrap(); let mut q = set.truth_capacity_ah.unwrap_or(cell.cell.capacity_ah);
             if f.kind.as_deref() == Some("dynamic") { let d1 = *run.discharged_ah().last().unwrap(); let r2 = data::read_run(Path::new(&set.path(f).to_string_lossy().replace("_s1","_s2"))).unwrap(); q = d1 + r2.discharged_ah().last().unwrap(); }
             if set.name.contains("panasonic") { if f.file.contains("/00C") { q = 2.857; } if f.file.contains("/n10C") { q = 2.787; } if f.file.contains("/n20C") { q = 2.70; } }
             let truth: Vec<f64> = run.soc_true.clone().unwrap_or_else(|| run.discharged_ah().iter().map(|x| 1.0 - x / q).collect());
             let (run, truth) = thin(&run, &truth);
             jobs.push(Job { cell: cell.clone(), run, truth, q, name: set.name.replace("physics/","") + " " + &f.file.split('/').last().unwrap()[..4], w }); } }
-    let mut best = match chem { "lfp" => Tuning::LFP, _ => Tuning::NMC };
+    let mut best = match chem { "lfp" => Tuning::LFP, _ => Tuning::NMC }; if std::env::var("NOR").is_ok() { best.parts.resistance = false; }
     let t0 = std::time::Instant::now(); let mut cost = eval(&jobs, &best, true); println!("start {cost:.3} in {:?}", t0.elapsed());
     let p = params(); let mut rng = rand_pcg::Pcg64::seed_from_u64(secs); let mut n = 0; let mut sigma = 0.5;
     while t0.elapsed().as_secs() < secs {

@@ -106,7 +106,7 @@ pub extern "C" fn proof_look_ups(inputs: &Inputs<'_>, model: &CellModel<'_>) -> 
     let ocv: OcvPoint = model.ocv(t, z);
     black_box((point.instant_drop(i), ocv, model.ocv_slope(t, z, w), model.soc_from_ocv(t, v)));
     black_box(model.tables());
-    model.covers(t)
+    model.outside_by_k(t) > 5.0
 }
 
 #[unsafe(no_mangle)]

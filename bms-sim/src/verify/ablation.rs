@@ -43,6 +43,8 @@ pub struct Trial {
     pub chemistry: Chemistry,
     /// A mixed day: driving, charging and long rests.
     pub mixed_day: bool,
+    /// A full charge rather than a drive; scored after it (see [`super::full_charge`]).
+    pub full_charge: bool,
     /// What was made difficult.
     pub condition: Condition,
     /// How it went.
@@ -52,13 +54,14 @@ pub struct Trial {
 /// A group of trials: name and membership.
 type Group = (&'static str, fn(&Trial) -> bool);
 
-const GROUPS: [Group; 6] = [
-    ("all", |_| true),
-    ("NMC and NCA", |t| t.chemistry != Chemistry::Lfp),
-    ("LFP", |t| t.chemistry == Chemistry::Lfp),
+const GROUPS: [Group; 7] = [
+    ("all drives", |t| !t.full_charge),
+    ("NMC and NCA", |t| !t.full_charge && t.chemistry != Chemistry::Lfp),
+    ("LFP", |t| !t.full_charge && t.chemistry == Chemistry::Lfp),
     ("current offset", |t| t.condition.current_offset_a != 0.0),
     ("mixed day (with rests)", |t| t.mixed_day),
-    ("wrong start", |t| t.condition.start_error != 0.0),
+    ("wrong start", |t| !t.full_charge && t.condition.start_error != 0.0),
+    ("after a full charge", |t| t.full_charge),
 ];
 
 /// Figures of every variant over every group that has trials.

@@ -8,8 +8,10 @@
 pub mod ablation;
 pub mod bounds;
 pub mod matrix;
+pub mod full_charge;
 pub mod runner;
 pub mod sets;
+pub mod split;
 pub mod weights;
 
 use std::path::{Path, PathBuf};

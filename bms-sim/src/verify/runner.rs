@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::ablation::{self, Trial};
 use super::matrix::{self, Condition};
 use super::sets::{CellSource, Drive, SetPlan};
-use super::{Options, Progress, VerifyError};
+use super::{Options, Progress, VerifyError, full_charge};
 use crate::cell_file::CellFile;
 use crate::data::{Run, read_segments};
 use crate::identify::plan::Plan;
@@ -111,6 +111,10 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
         trials.extend(outcome.trials);
         notes.extend(outcome.notes);
         skipped_starts += outcome.skipped_starts;
+    }
+    if !options.quick {
+        let pairs: Vec<_> = sources.iter().zip(&cells).filter_map(|(s, c)| Some((s, c.as_ref()?))).collect();
+        trials.extend(full_charge::trials(&pairs)?);
     }
     if skipped_starts > 0 {
         notes.push(format!(
@@ -267,12 +271,12 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
             continue;
         };
         if !options.quick && ablation::takes(&condition) {
-            out.trials.push(Trial { variant: ablation::FULL, chemistry, mixed_day, condition, score: bms });
+            out.trials.push(Trial { variant: ablation::FULL, chemistry, mixed_day, full_charge: false, condition, score: bms });
             for (variant, parts) in ablation::VARIANTS {
                 let tuning = Some(ablation::tuning(chemistry, parts));
                 let replayed = replay_case(loaded, &condition, options, tuning, false)?;
                 if let Some(score) = score(&replayed.soc, Some(&replayed.soc_std), from_s) {
-                    out.trials.push(Trial { variant, chemistry, mixed_day, condition, score });
+                    out.trials.push(Trial { variant, chemistry, mixed_day, full_charge: false, condition, score });
                 }
             }
         }
