@@ -35,11 +35,8 @@ const ERR: usize = 4;
 const RES: usize = 5;
 const BIAS: usize = 6;
 
-/// When the voltage has been collapsing for this long (s), moments of light load are looked at all the same: a count
-/// that has drifted must not stay unnoticed because the empty cell that it belongs to is near its cut-off.
-const COLLAPSE_LIMIT_S: f32 = 3600.0;
-/// What makes such a moment: this many seconds below 0.15 C.
-const LIGHT_LOAD_S: f32 = 20.0;
+/// After this time (s) below 0.15 C the voltage is looked at again even where it had collapsed before.
+const LIGHT_LOAD_S: f32 = 600.0;
 
 /// Gaps longer than this (s) hide an unknown charge, unless the front end counted it.
 const LONG_GAP_S: f32 = 120.0;
@@ -155,7 +152,6 @@ pub struct SocEstimator<'a> {
     rejected_s: f32,
     blind_s: f32,
     light_s: f32,
-    collapsed_s: f32,
     passed_soc: f32,
     stuck: StuckVoltage,
 }
@@ -253,7 +249,6 @@ impl<'a> SocEstimator<'a> {
             rejected_s: 0.0,
             blind_s: 0.0,
             light_s: 0.0,
-            collapsed_s: 0.0,
             passed_soc: 0.0,
             stuck: StuckVoltage::default(),
         })
@@ -512,12 +507,7 @@ impl<'a> SocEstimator<'a> {
         } else {
             (self.blind_s - self.pending.dt_s).max(0.0)
         };
-        if self.blind_s <= 0.0 {
-            self.collapsed_s = 0.0;
-            return false;
-        }
-        self.collapsed_s += self.pending.dt_s;
-        self.collapsed_s < COLLAPSE_LIMIT_S || self.light_s < LIGHT_LOAD_S
+        self.blind_s > 0.0 && self.light_s < LIGHT_LOAD_S
     }
 
     fn correct(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {

@@ -52,8 +52,8 @@ fn bits(e: &Estimate) -> [u32; 10] {
         e.predicted_v,
         e.innovation_v,
         e.model_error_v,
-        e.resistance_scale,
         e.hysteresis,
+        e.resistance_scale,
         f32::from(e.status.bits()),
     ]
     .map(f32::to_bits)
@@ -500,15 +500,13 @@ fn a_lost_current_is_flagged_and_widens_the_band() {
 }
 
 #[test]
-#[ignore = "not met yet: what a lost current takes adds up like noise, not in proportion to the time it is lost"]
 fn a_lost_current_stays_inside_the_band() {
     let (apart, std) = lose_the_current();
     assert!(apart.abs() <= 3.0 * std, "{apart} outside 3 x {std}");
 }
 
-/// A voltage that sticks under a changing load does not fit the load: it is flagged, or the band admits the error.
+/// A voltage that sticks under a changing load does not fit the load: it is flagged within a minute and not used.
 #[test]
-#[ignore = "not met yet: the gate and the resistance state take a stuck voltage for a cell without resistance"]
 fn a_stuck_voltage_is_flagged_under_a_changing_load() {
     let mut cell = TwinCell::new(0.7);
     let mut e = estimator(0.7);
@@ -525,15 +523,15 @@ fn a_stuck_voltage_is_flagged_under_a_changing_load() {
         }
         let out = e.step(&m, 1.0);
         sound(&e, &out).unwrap();
-        let noticed =
-            [Status::INNOVATION_REJECTED, Status::RECOVERED].iter().any(|s| out.status.contains(*s));
+        let noticed = out.status.contains(Status::VOLTAGE_STUCK);
         assert!(k >= 600 || !noticed, "nothing was wrong yet");
+        assert!(k < 660 || noticed, "not noticed at {k}");
         flagged += u32::from(k >= 600 && noticed);
         std = f64::from(out.soc.std);
     }
     let apart = f64::from(e.raw_soc()) - cell.soc;
     println!("stuck under drive: flagged {flagged} of 2400, error at the end {apart:.3}, std {std:.3}");
-    assert!(flagged > 0 || apart.abs() < 3.0 * std, "error {apart}, std {std}");
+    assert!(apart.abs() < 3.0 * std, "error {apart}, std {std}");
 }
 
 /// A voltage that sticks under a constant load looks like a cell whose model is off; numbers stay sound, and
