@@ -12,7 +12,7 @@
 //! e' = a e,  a = exp(-dt/τ_e - |ΔSOC|/ℓ_e),  var(e) -> σ² = σ_T² + (κ v_pol)² + (s dOCV/dSOC)²
 //! ```
 //!
-//! (σ_T from identification, κ of the polarisation, s the error of the table along its SOC axis). On a flat
+//! (`σ_T` from identification, κ of the polarisation, s the error of the table along its SOC axis). On a flat
 //! open-circuit voltage σ is worth tens of points of SOC and the filter counts; on a slope it is worth one or two and
 //! the filter corrects. There is no switch for the plateau.
 //!
@@ -322,7 +322,8 @@ impl<'a> SocEstimator<'a> {
                 self.current_lost_s += dt_s;
                 // What flows unseen is unknown up to about half a capacity per hour, and the same all the while.
                 let share = |lost_s: f32| (0.5 * lost_s / 3600.0) * (0.5 * lost_s / 3600.0);
-                self.pending.lost_soc_variance += share(self.current_lost_s) - share(self.current_lost_s - dt_s);
+                self.pending.lost_soc_variance +=
+                    share(self.current_lost_s) - share(self.current_lost_s - dt_s);
                 if self.current_lost_s > 10.0 { 0.0 } else { previous }
             }
         };
@@ -480,7 +481,18 @@ impl<'a> SocEstimator<'a> {
         let scale = 1.0 + self.resistance_excess;
         let v = point.ocv_v + m * self.hysteresis + self.error_v - scale * polarisation;
         let sensed = if self.tuning.parts.resistance { -polarisation } else { 0.0 };
-        (v, [self.slope(), -scale, -scale, m, 1.0, sensed, self.tuning.bias_voltage_share * scale * resistance * self.capacity_ah])
+        (
+            v,
+            [
+                self.slope(),
+                -scale,
+                -scale,
+                m,
+                1.0,
+                sensed,
+                self.tuning.bias_voltage_share * scale * resistance * self.capacity_ah,
+            ],
+        )
     }
 
     /// Follows how far the terminal voltage is from the open-circuit voltage, whatever the circuit says about it.
@@ -488,7 +500,11 @@ impl<'a> SocEstimator<'a> {
         let point = self.model.ocv(self.temperature_c, self.raw_soc());
         let (drop, _) = self.circuit.instant_drop(self.current_a);
         let explained = (1.0 + self.resistance_excess) * abs(drop + self.v1 + self.v2);
-        let distance = bound(abs(voltage - point.ocv_v - point.hysteresis_v * self.hysteresis), 0.0, self.tuning.overpotential_cap * explained + 0.02);
+        let distance = bound(
+            abs(voltage - point.ocv_v - point.hysteresis_v * self.hysteresis),
+            0.0,
+            self.tuning.overpotential_cap * explained + 0.02,
+        );
         let smoothing = 1.0 - decay(self.pending.dt_s / 60.0);
         self.overpotential_v =
             bound(self.overpotential_v + smoothing * (distance - self.overpotential_v), 0.0, 2.0);

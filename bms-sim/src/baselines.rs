@@ -1,5 +1,7 @@
 //! What the estimator has to beat: a plain coulomb counter and a textbook extended Kalman filter.
 
+#![allow(clippy::needless_range_loop)] // indices read as in the equations
+
 use bms_core::cell::CellModel;
 
 /// Counts charge from the start SOC and never looks at the voltage.

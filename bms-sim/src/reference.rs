@@ -127,7 +127,9 @@ pub fn dated_ah(set: &Dataset, file: &DatasetFile) -> Option<f64> {
 /// Days since 1970-01-01 of a text that begins with YYYY-MM-DD (proleptic Gregorian calendar).
 fn day_number(text: &str) -> Option<f64> {
     let mut parts = text.get(..10)?.split('-').map(str::parse::<i64>);
-    let (Some(Ok(year)), Some(Ok(month @ 1..=12)), Some(Ok(day))) = (parts.next(), parts.next(), parts.next()) else {
+    let (Some(Ok(year)), Some(Ok(month @ 1..=12)), Some(Ok(day))) =
+        (parts.next(), parts.next(), parts.next())
+    else {
         return None;
     };
     // Years that begin in March put the leap day at their end.

@@ -88,8 +88,8 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
         f64::from(model.soc_from_ocv(temperature(0) as f32, measured.voltage_v[0] as f32))
     });
     let tuning = options.tuning.unwrap_or(cell.cell.chemistry.tuning());
-    let mut core = SocEstimator::new(&model, &tuning, capacity_ah as f32, initial_soc as f32)
-        .map_err(parameters)?;
+    let mut core =
+        SocEstimator::new(&model, &tuning, capacity_ah as f32, initial_soc as f32).map_err(parameters)?;
     let mut counter = CoulombCounter::new(initial_soc, capacity_ah);
     let mut textbook = TextbookEkf::new(model, initial_soc, capacity_ah);
 

@@ -28,6 +28,9 @@ pub struct Case {
     pub chemistry: Chemistry,
     /// True for measured cells, false for physics plants.
     pub measured: bool,
+    /// True when the estimator's constants were tuned on this drive (`verify::split`).
+    #[serde(default)]
+    pub tuned_on: bool,
     /// Age label, e.g. `soh100`.
     pub age: String,
     /// Ambient temperature in degC.

@@ -110,7 +110,7 @@ fn text(file: &ResultsFile, strict: bool) -> String {
     let (summary, results) = (&file.summary, &file.results);
     let mut out = summary_table(results);
     out += "\nWeighted RMSE in points (every condition the same weight, every run within it the same)\n";
-    out += "            cases |    BMS  Coulomb cnt  Textb. EKF\n";
+    out += "            cases |    BMS  Coulomb cnt  Textb. EKF   (held out: drives that no constant was tuned on)\n";
     for w in &summary.weighted {
         out += &format!(
             "{:>9} {:>7} | {:6.2} {:12.2} {:11.2}\n",

@@ -261,7 +261,11 @@ fn regularise(nodes: &Nodes, smoothing: &Smoothing, ata: &mut DMatrix<f64>) {
             let (second, first, level) = if kind == DELTA {
                 (smoothing.delta, smoothing.delta * 0.05, smoothing.delta_ridge)
             } else {
-                (smoothing.resistance * i2, smoothing.resistance * 0.1 * i2, if kind == R2 { 1e-6 * i2 } else { 1e-9 * i2 })
+                (
+                    smoothing.resistance * i2,
+                    smoothing.resistance * 0.1 * i2,
+                    if kind == R2 { 1e-6 * i2 } else { 1e-9 * i2 },
+                )
             };
             for s in 0..CIRCUIT_COLUMNS {
                 let at = |d: usize| nodes.index(kind, t, s + d);

@@ -132,7 +132,8 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     let smoothing = Smoothing { typical_a: capacity_ah, resistance: 2e-3, delta: 0.01, delta_ridge: 1e-3 };
     let full = ocv::at(&reference_curves.mean_v, 0.9);
     let runs = |hysteresis: &[Vec<f64>]| -> Vec<FitRun> {
-        let discharges = plan.discharges.iter().filter(|d| d.run.voltage_v.first().is_some_and(|v| *v > full));
+        let discharges =
+            plan.discharges.iter().filter(|d| d.run.voltage_v.first().is_some_and(|v| *v > full));
         let prepare = |p| prepare(p, &base, hysteresis, capacity_ah, voltage_limits);
         let lasting = discharges.map(|d| lighter(prepare(d), DISCHARGE_WEIGHT));
         plan.pulses.iter().map(prepare).chain(lasting).collect()
@@ -142,8 +143,11 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     let shapes: Vec<Shape> = temperatures
         .par_iter()
         .map(|&t| {
-            let at_t: Vec<FitRun> =
-                first[..pulses].iter().filter(|r| (r.temperature_c - t).abs() < 0.5).map(|r| near(r, t)).collect();
+            let at_t: Vec<FitRun> = first[..pulses]
+                .iter()
+                .filter(|r| (r.temperature_c - t).abs() < 0.5)
+                .map(|r| near(r, t))
+                .collect();
             circuit::fit_shape(t, &at_t, &smoothing, capacity_ah).map(|(s, _)| s).ok_or_else(|| {
                 IdentifyError::Undetermined {
                     file: at_t.iter().map(|r| r.source.clone()).collect::<Vec<_>>().join(", "),
@@ -603,7 +607,8 @@ fn extrapolate_down(nodes: &Nodes, tables: &mut circuit::Tables, edges: &[f64]) 
             continue;
         }
         let total = |s: usize| tables.r_ohm.iter().map(|r| r[warm][s]).sum::<f64>();
-        let ratio: Vec<f64> = (0..edge).map(|s| (total(s) / total(edge).max(1e-6)).clamp(1.0, 10.0)).collect();
+        let ratio: Vec<f64> =
+            (0..edge).map(|s| (total(s) / total(edge).max(1e-6)).clamp(1.0, 10.0)).collect();
         for r in &mut tables.r_ohm {
             for s in 0..edge {
                 r[t][s] = r[t][edge] * ratio[s];
@@ -617,12 +622,12 @@ fn model_error(nodes: &Nodes, runs: &[FitRun], residuals: &[Vec<f64>], edges: &[
     let rows = nodes.temperature_c.len();
     let mut sums = vec![vec![(0.0, 0.0); CIRCUIT_COLUMNS]; rows];
     for (run, residual) in runs.iter().zip(residuals) {
-        for k in 0..residual.len() {
+        for (k, r) in residual.iter().enumerate() {
             if run.weight[k] <= 0.0 {
                 continue;
             }
             let loaded = LOAD_SHARE * run.drop_v[k];
-            let square = (residual[k] * residual[k] - loaded * loaded).max(0.0);
+            let square = (r * r - loaded * loaded).max(0.0);
             for (n, w) in nodes.around(run.cell_c[k], run.soc[k]) {
                 let cell = &mut sums[n / CIRCUIT_COLUMNS][n % CIRCUIT_COLUMNS];
                 cell.0 += w * run.weight[k] * square;

@@ -98,6 +98,11 @@ pub(super) fn headline(cases: &[Case]) -> String {
             headline_row(&mut rows, &label, &cases);
         }
     };
+    let by_use = group_by(cases, |c| c.tuned_on);
+    let usage = |tuned: bool| {
+        if tuned { "drives that the constants were tuned on" } else { "drives held out from tuning" }
+    };
+    group("by use", by_use.into_iter().map(|(k, v)| (usage(k).to_string(), v)).collect());
     let by_source = group_by(cases, |c| !c.measured);
     let source = |simulated: bool| {
         if simulated { "simulated by physics models" } else { "measured cells" }

@@ -89,6 +89,7 @@ fn synthetic_results() -> Results {
                 let missing = i % 10 == 9;
                 cases.push(Case {
                     dataset: dataset.into(),
+                    tuned_on: false,
                     chemistry,
                     measured,
                     age: if dataset.contains("soh80") { "soh80" } else { "soh100" }.into(),

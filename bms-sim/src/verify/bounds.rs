@@ -182,7 +182,7 @@ pub fn against_baselines(weighted: &[Weighted]) -> Vec<BoundCheck> {
 }
 
 fn whole(weighted: &[Weighted]) -> Option<&Weighted> {
-    weighted.iter().find(|w| w.temperature_c.is_none())
+    weighted.iter().find(|w| w.temperature_c.is_none() && !w.held_out)
 }
 
 fn check(name: &str, value: f64, bound: f64) -> BoundCheck {

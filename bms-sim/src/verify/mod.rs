@@ -7,8 +7,8 @@
 
 pub mod ablation;
 pub mod bounds;
-pub mod matrix;
 pub mod full_charge;
+pub mod matrix;
 pub mod runner;
 pub mod sets;
 pub mod split;

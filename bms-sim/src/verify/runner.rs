@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::ablation::{self, Trial};
 use super::matrix::{self, Condition};
 use super::sets::{CellSource, Drive, SetPlan};
-use super::{Options, Progress, VerifyError, full_charge};
+use super::{Options, Progress, VerifyError, full_charge, split};
 use crate::cell_file::CellFile;
 use crate::data::{Run, read_segments};
 use crate::identify::plan::Plan;
@@ -271,12 +271,26 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
             continue;
         };
         if !options.quick && ablation::takes(&condition) {
-            out.trials.push(Trial { variant: ablation::FULL, chemistry, mixed_day, full_charge: false, condition, score: bms });
+            out.trials.push(Trial {
+                variant: ablation::FULL,
+                chemistry,
+                mixed_day,
+                full_charge: false,
+                condition,
+                score: bms,
+            });
             for (variant, parts) in ablation::VARIANTS {
                 let tuning = Some(ablation::tuning(chemistry, parts));
                 let replayed = replay_case(loaded, &condition, options, tuning, false)?;
                 if let Some(score) = score(&replayed.soc, Some(&replayed.soc_std), from_s) {
-                    out.trials.push(Trial { variant, chemistry, mixed_day, full_charge: false, condition, score });
+                    out.trials.push(Trial {
+                        variant,
+                        chemistry,
+                        mixed_day,
+                        full_charge: false,
+                        condition,
+                        score,
+                    });
                 }
             }
         }
@@ -284,6 +298,7 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
             dataset: drive.set.name.clone(),
             chemistry,
             measured: drive.set.truth_capacity_ah.is_none(),
+            tuned_on: split::tuned_on(&drive.set.name, &drive.file.file),
             age: drive.age.clone(),
             temperature_c: drive.file.ambient_c.unwrap_or(25.0),
             profile: drive.file.profile.clone().unwrap_or_else(|| drive.file.file.clone()),

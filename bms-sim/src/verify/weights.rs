@@ -24,6 +24,9 @@ pub const TEMPERATURES_C: [f64; 6] = [-20.0, -10.0, 0.0, 10.0, 25.0, 45.0];
 pub struct Weighted {
     /// Rounded ambient temperature in degC; none for the whole.
     pub temperature_c: Option<f64>,
+    /// Only the drives that the estimator's constants were not tuned on.
+    #[serde(default)]
+    pub held_out: bool,
     /// Number of cases.
     pub cases: usize,
     /// Weighted RMSE of `bms-core` in points.
@@ -40,14 +43,22 @@ impl Weighted {
     /// What the figures are over.
     #[must_use]
     pub fn label(&self) -> String {
-        self.temperature_c.map_or_else(|| "whole".into(), |t| format!("{t} degC"))
+        match self.temperature_c {
+            Some(t) => format!("{t} degC"),
+            None if self.held_out => "held out".into(),
+            None => "whole".into(),
+        }
     }
 }
 
-/// The whole, then each temperature from cold to warm.
+/// The whole, what was held out from tuning (if it is not everything), then each temperature from cold to warm.
 #[must_use]
 pub fn all(cases: &[Case]) -> Vec<Weighted> {
     let mut out: Vec<Weighted> = weighted(None, &cases.iter().collect::<Vec<_>>()).into_iter().collect();
+    let held_out: Vec<&Case> = cases.iter().filter(|c| !c.tuned_on).collect();
+    if held_out.len() < cases.len() {
+        out.extend(weighted(None, &held_out).map(|w| Weighted { held_out: true, ..w }));
+    }
     for t in TEMPERATURES_C {
         let at: Vec<&Case> = cases.iter().filter(|c| rounded_temperature(c.temperature_c) == t).collect();
         out.extend(weighted(Some(t), &at));
@@ -78,6 +89,7 @@ fn weighted(temperature_c: Option<f64>, cases: &[&Case]) -> Option<Weighted> {
     };
     Some(Weighted {
         temperature_c,
+        held_out: false,
         cases: cases.len(),
         bms_rmse_points: rmse(|c| &c.bms),
         coulomb_counter_rmse_points: rmse(|c| &c.coulomb_counter),
@@ -102,6 +114,7 @@ pub(super) mod tests {
             dataset: "set".into(),
             chemistry: Chemistry::Nmc,
             measured: false,
+            tuned_on: false,
             age: String::new(),
             temperature_c,
             profile: "US06".into(),
