@@ -1,8 +1,9 @@
 //! State of charge of one cell: an extended Kalman filter around an exact charge count.
 //!
-//! States: SOC, the two RC voltages `v1`, `v2`, the hysteresis `h`, the slow model error `e` and the current-sensor
-//! offset `b`. The charge itself is counted outside the filter in integers ([`crate::charge`]); the filter moves the
-//! count by corrections, so that no current is too small to count.
+//! States: SOC, the two RC voltages `v1`, `v2`, the hysteresis `h`, the slow model error `e`, the resistance against the
+//! tables `k` (it scales the whole voltage drop) and the current-sensor offset `b`. The charge itself is counted outside
+//! the filter in integers ([`crate::charge`]); the filter moves the count by corrections, so that no current is too small
+//! to count.
 //!
 //! The voltage model is never exact, and its error does not average out from one sample to the next: it belongs to the
 //! SOC, the temperature and the load, and stays for minutes to hours. The filter therefore carries it as a state of its
@@ -12,9 +13,10 @@
 //! e' = a e,  a = exp(-dt/τ_e - |ΔSOC|/ℓ_e),  var(e) -> σ² = σ_T² + (κ v_pol)² + (s dOCV/dSOC)²
 //! ```
 //!
-//! (`σ_T` from identification, κ of the polarisation, s the error of the table along its SOC axis). On a flat
-//! open-circuit voltage σ is worth tens of points of SOC and the filter counts; on a slope it is worth one or two and
-//! the filter corrects. There is no switch for the plateau.
+//! (`σ_T` from identification, κ of the overpotential that the terminal shows, s the error of the table along its SOC
+//! axis, which grows as the cell ages). On a flat open-circuit voltage σ is worth tens of points of SOC and the filter
+//! counts; on a slope it is worth one or two and the filter corrects. There is no switch for the plateau. White noise
+//! beside it is the same for any sampling rate: readings closer together than a few tens of seconds share their error.
 //!
 //! Sources: Plett (2004), "Extended Kalman filtering for battery management systems of LiPB-based HEV battery packs,
 //! Part 3", J. Power Sources 134; Schmidt (1966) and Jazwinski (1970), "Stochastic Processes and Filtering Theory",

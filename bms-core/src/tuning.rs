@@ -1,4 +1,7 @@
 //! The filter's constants: one frozen set per chemistry, for all temperatures, ages, profiles and start errors.
+//!
+//! Found by a search over part of the drives (`examples/tune.rs` and `verify::split` of the simulator name them); the
+//! rest is scored on its own. Where the search had no opinion, the value is what the cell or the sensor suggests.
 
 /// Constants of the estimator. Standard deviations describe the cell and the sensors, not the wishes of whoever tunes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -149,9 +152,9 @@ impl Tuning {
         hysteresis_noise: 0.0833,
         collapse_share: 0.0771,
         collapse_hold_s: 656.0,
-        rest_voltage_std_v: 0.008,
+        rest_voltage_std_v: 0.012,
         gate_sigma: 4.0,
-        rest_time_s: 721.0,
+        rest_time_s: 1460.0,
         gate_recovery_s: 30.0,
         rest_current_c: 0.005,
         full_soc_std: 0.01,

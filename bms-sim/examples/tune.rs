@@ -117,7 +117,8 @@ fn jobs(folder: &Path, lfp: bool) -> Result<Vec<Job>, Box<dyn Error>> {
             let mut run = parts.into_iter().next().ok_or("empty run")?;
             let ambient_c = drive.file.ambient_c.unwrap_or(25.0);
             run.temperature_c.get_or_insert_with(|| vec![ambient_c; run.time_s.len()]);
-            let present_ah = drive.present_capacity_ah.or_else(|| reference::dated_ah(&drive.set, &drive.file));
+            let present_ah =
+                drive.present_capacity_ah.or_else(|| reference::dated_ah(&drive.set, &drive.file));
             let capacity_ah = present_ah.unwrap_or(cell.cell.capacity_ah);
             let full_ah = reference::full_to_empty_ah(&drive.set, &drive.file)?.unwrap_or(capacity_ah);
             let soc = reference::of_run(&run, reference::start_soc(&drive.file), full_ah).soc;
@@ -132,7 +133,8 @@ fn jobs(folder: &Path, lfp: bool) -> Result<Vec<Job>, Box<dyn Error>> {
 /// A run at 1 Hz, with the charge of the samples left out in the mean current.
 fn thinned(run: &Run, reference: &[f64]) -> (Run, Vec<f64>) {
     let temperature = run.temperature_c.clone().unwrap_or_default();
-    let (mut out, mut soc, mut mean_a, mut temperature_c) = (Run::default(), Vec::new(), Vec::new(), Vec::new());
+    let (mut out, mut soc, mut mean_a, mut temperature_c) =
+        (Run::default(), Vec::new(), Vec::new(), Vec::new());
     let (mut charge, mut since) = (0.0, 0.0);
     for k in 0..run.len() {
         let dt = run.dt_s(k);

@@ -204,7 +204,7 @@ fn run(dir: &Path, case: &Case) -> String {
     let score = |e: Estimator| maximum(e.score(case).max_points);
     let caption = format!(
         "<b>{}</b> – {}{}<br>Maximum error in points: BMS <b class=\"{}\">{}</b>, counter {}, EKF {}. In the ±3σ band {} % \
-         of the time; converged after {} min. {file}",
+         of the time; {}. {file}",
         esc(&title),
         condition(case).label(),
         esc(&circumstances(case)),
@@ -213,7 +213,10 @@ fn run(dir: &Path, case: &Case) -> String {
         score(Estimator::CoulombCounter),
         score(Estimator::TextbookEkf),
         opt_percent(case.bms.coverage),
-        minutes(case.bms.convergence_s),
+        case.bms.convergence_s.map_or_else(
+            || "never inside ±3 points for good".into(),
+            |s| format!("inside ±3 points for good after {} min", minutes(Some(s))),
+        ),
     );
     figure(&drawing.inline(&title), &caption)
 }
