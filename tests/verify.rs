@@ -123,7 +123,7 @@ fn a_part_of_the_matrix_gives_json_that_tells_every_condition() {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|a| a["group"] == "all")
+        .filter(|a| a["group"] == "all drives")
         .map(|a| a["variant"].as_str().unwrap())
         .collect();
     assert_eq!(variants.len(), 6, "{variants:?}");

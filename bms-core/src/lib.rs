@@ -48,3 +48,8 @@ pub mod tuning;
 pub mod ud;
 
 mod math;
+
+/// The examples of the README, compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
