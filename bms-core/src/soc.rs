@@ -69,7 +69,7 @@ impl Status {
     pub const INNOVATION_REJECTED: Self = Self(1 << 4);
     /// The filter widened itself after a series of rejections.
     pub const RECOVERED: Self = Self(1 << 5);
-    /// Temperature outside the tables' range of validity.
+    /// Temperature more than 5 K outside the tables' range of validity.
     pub const OUTSIDE_VALIDITY: Self = Self(1 << 6);
     /// The voltage counts as an open-circuit voltage after a long rest.
     pub const AT_REST: Self = Self(1 << 7);
@@ -98,6 +98,19 @@ impl Status {
     /// A gap in the samples under load, without a charge reading over it: the band widens.
     pub const SAMPLES_LOST: Self = Self(1 << 11);
 
+    /// What an update found and what therefore holds until the next one.
+    const HELD: Self = Self(
+        Self::INNOVATION_REJECTED.0
+            | Self::AT_REST.0
+            | Self::FULL.0
+            | Self::TRANSPORT_LIMITED.0
+            | Self::VOLTAGE_STUCK.0,
+    );
+
+    const fn only(self, mask: Self) -> Self {
+        Self(self.0 & mask.0)
+    }
+
     fn set(&mut self, other: Self) {
         self.0 |= other.0;
     }
@@ -110,9 +123,9 @@ pub struct Estimate {
     pub soc: Estimated,
     /// Offset of the current sensor in A (what it reads too much on discharge).
     pub current_bias_a: Estimated,
-    /// Voltage that the model predicted for this sample in V.
+    /// Voltage that the model predicted at the last update in V.
     pub predicted_v: f32,
-    /// Measured minus predicted voltage in V (zero without a voltage).
+    /// Measured minus predicted voltage at the last update in V (zero where no voltage was used).
     pub innovation_v: f32,
     /// Slow model error in V.
     pub model_error_v: f32,
@@ -154,8 +167,10 @@ pub struct SocEstimator<'a> {
     rejected_s: f32,
     blind_s: f32,
     light_s: f32,
-    passed_soc: f32,
     stuck: StuckVoltage,
+    held: Status,
+    last_predicted_v: f32,
+    last_innovation_v: f32,
 }
 
 /// What has happened since the covariance was last brought up to date.
@@ -166,27 +181,34 @@ struct Pending {
     lost_soc_variance: f32,
 }
 
-/// Watches for a voltage that stays the same to the last bit while the cell's cannot have.
+/// Watches for a voltage that stays the same to the last bit while the current steps.
+///
+/// Only steps count: while a charger holds a constant voltage the current changes too, but over minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct StuckVoltage {
     voltage: f32,
-    lowest_v: f32,
-    highest_v: f32,
+    slow_drop_v: f32,
+    contradictions: u8,
 }
 
 impl StuckVoltage {
-    /// A voltage that has not moved while this much change was due (V) is stuck.
-    const DUE_V: f32 = 0.03;
+    /// A step of the ohmic drop (V) that a real voltage must show.
+    const STEP_V: f32 = 0.03;
+    /// Contradictions that make a voltage stuck.
+    const ENOUGH: u8 = 3;
+    /// Time over which the drop is averaged (s).
+    const AVERAGE_S: f32 = 20.0;
 
-    /// `due_v` is what the terminal voltage should be but for a constant.
-    fn watch(&mut self, voltage: f32, due_v: f32) -> bool {
-        if voltage == self.voltage {
-            self.lowest_v = self.lowest_v.min(due_v);
-            self.highest_v = self.highest_v.max(due_v);
-        } else {
-            *self = Self { voltage, lowest_v: due_v, highest_v: due_v };
+    /// `drop_v` is the ohmic drop of the measured current. True from the third contradiction until the voltage changes.
+    fn watch(&mut self, voltage: f32, drop_v: f32, dt_s: f32) -> bool {
+        if voltage != self.voltage {
+            *self = Self { voltage, slow_drop_v: drop_v, contradictions: 0 };
         }
-        self.highest_v - self.lowest_v > Self::DUE_V
+        self.slow_drop_v += (1.0 - decay(dt_s / Self::AVERAGE_S)) * (drop_v - self.slow_drop_v);
+        if abs(drop_v - self.slow_drop_v) > Self::STEP_V {
+            self.contradictions = self.contradictions.saturating_add(1);
+        }
+        self.contradictions >= Self::ENOUGH
     }
 }
 
@@ -251,8 +273,10 @@ impl<'a> SocEstimator<'a> {
             rejected_s: 0.0,
             blind_s: 0.0,
             light_s: 0.0,
-            passed_soc: 0.0,
             stuck: StuckVoltage::default(),
+            held: Status::default(),
+            last_predicted_v: 0.0,
+            last_innovation_v: 0.0,
         })
     }
 
@@ -285,13 +309,16 @@ impl<'a> SocEstimator<'a> {
             Some(t) => self.temperature_c = t,
             None => status.set(Status::TEMPERATURE_LOST),
         }
+        if sample.voltage_v.valid().is_none() {
+            status.set(Status::VOLTAGE_LOST);
+        }
         if self.model.outside_by_k(self.temperature_c) > 5.0 {
             status.set(Status::OUTSIDE_VALIDITY);
         }
         let (instant_a, mean_a) = self.currents(sample, dt_s, &mut status);
         self.count(mean_a, dt_s, &mut status);
         self.predict(mean_a, dt_s);
-        self.watch_rest(instant_a, dt_s);
+        self.watch_rest(instant_a, mean_a, dt_s);
 
         let mut estimate = Estimate { status, ..Estimate::default() };
         let first = !self.started;
@@ -306,6 +333,9 @@ impl<'a> SocEstimator<'a> {
             self.anchor_full(sample, instant_a, &mut estimate);
             self.covariance.sanitise();
             self.pending = Pending::default();
+            self.held = estimate.status.only(Status::HELD);
+        } else {
+            estimate.status.set(self.held);
         }
         self.report(&mut estimate);
         estimate
@@ -350,12 +380,6 @@ impl<'a> SocEstimator<'a> {
     fn count(&mut self, mean_a: f32, dt_s: f32, status: &mut Status) {
         let efficiency = if mean_a < 0.0 { self.model.tables().coulombic_efficiency } else { 1.0 };
         self.remaining.add_coulomb(-mean_a * efficiency * dt_s);
-        // Only differences matter, and only over minutes: precision is no issue, growth without bound would be.
-        self.passed_soc += mean_a * dt_s / (3600.0 * self.capacity_ah);
-        if abs(self.passed_soc) > 2.0 || !self.passed_soc.is_finite() {
-            self.passed_soc = 0.0;
-            self.stuck = StuckVoltage::default();
-        }
         self.limit_count(status);
     }
 
@@ -397,13 +421,13 @@ impl<'a> SocEstimator<'a> {
         self.pending.soc_throughput += throughput;
     }
 
-    fn watch_rest(&mut self, instant_a: f32, dt_s: f32) {
-        self.light_s = if abs(instant_a) < 0.15 * self.capacity_ah { self.light_s + dt_s } else { 0.0 };
-        if abs(instant_a) < self.tuning.rest_current_c * self.capacity_ah {
-            self.rest_s += dt_s;
-        } else {
-            self.rest_s = 0.0;
-        }
+    /// A rest is what was quiet all the while, not only at its last sample, and was measured.
+    fn watch_rest(&mut self, instant_a: f32, mean_a: f32, dt_s: f32) {
+        let current_a = abs(instant_a).max(abs(mean_a));
+        let below = |limit_c: f32| self.current_lost_s <= 0.0 && current_a < limit_c * self.capacity_ah;
+        let (light, rest) = (below(0.15), below(self.tuning.rest_current_c));
+        self.light_s = if light { self.light_s + dt_s } else { 0.0 };
+        self.rest_s = if rest { self.rest_s + dt_s } else { 0.0 };
     }
 
     /// Variance of the slow model error in the present state.
@@ -529,28 +553,31 @@ impl<'a> SocEstimator<'a> {
     }
 
     fn correct(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
-        let (predicted, h) = self.output(instant_a);
-        estimate.predicted_v = predicted;
-        let Some(voltage) = sample.voltage_v.valid() else {
-            estimate.status.set(Status::VOLTAGE_LOST);
+        self.last_predicted_v = self.output(instant_a).0;
+        self.last_innovation_v = 0.0;
+        let Some(voltage) = sample.voltage_v.valid() else { return };
+        if self.current_lost_s > 0.0 {
+            // A drop that nobody measured would be taken for charge.
             return;
-        };
-        let (drop, _) = self.circuit.instant_drop(instant_a);
-        let counted = self.passed_soc * h[SOC];
-        if self.stuck.watch(voltage, -drop - self.v1 - self.v2 - counted) {
+        }
+        let drop_v = self.circuit.r0_ohm * self.current_a;
+        if self.stuck.watch(voltage, drop_v, self.pending.dt_s) {
             estimate.status.set(Status::VOLTAGE_STUCK);
             return;
         }
-        let innovation = voltage - predicted;
-        estimate.innovation_v = innovation;
         self.watch_overpotential(voltage);
         if self.transport_limited(voltage, instant_a) {
             estimate.status.set(Status::TRANSPORT_LIMITED);
             return;
         }
-        if self.at_rest(h[SOC], estimate) {
+        let anchored = self.at_rest(estimate) && self.not_yet_anchored();
+        if anchored {
             self.anchor_rest();
         }
+        let (predicted, h) = self.output(instant_a);
+        let innovation = voltage - predicted;
+        self.last_predicted_v = predicted;
+        self.last_innovation_v = innovation;
         let r = self.voltage_noise(instant_a, h[SOC]);
         let variance = self.covariance.projected_variance(&h) + r;
         let gate = self.tuning.gate_sigma;
@@ -572,6 +599,9 @@ impl<'a> SocEstimator<'a> {
         self.apply(&gain, innovation);
         if abs(self.raw_soc() - before.raw_soc()) > 0.02 {
             self.iterate(&before, voltage, instant_a, r);
+        }
+        if anchored {
+            self.rested_at = Some(self.raw_soc());
         }
     }
 
@@ -629,14 +659,19 @@ impl<'a> SocEstimator<'a> {
         }
     }
 
-    /// True once per rest, when the cell has rested long enough at a SOC that has not been anchored yet.
-    fn at_rest(&self, _slope: f32, estimate: &mut Estimate) -> bool {
+    /// True when the cell has rested long enough for its voltage to be an open-circuit voltage.
+    fn at_rest(&self, estimate: &mut Estimate) -> bool {
         let colder = bound((25.0 - self.temperature_c) / 15.0, 0.0, 4.0);
         let needed = self.tuning.rest_time_s * libm::exp2f(colder);
-        if !self.tuning.parts.anchors || self.rest_s < needed {
-            return false;
+        let rested = self.tuning.parts.anchors && self.rest_s >= needed;
+        if rested {
+            estimate.status.set(Status::AT_REST);
         }
-        estimate.status.set(Status::AT_REST);
+        rested
+    }
+
+    /// A rest at a SOC that has been anchored before tells nothing new: the table is wrong there by the same amount.
+    fn not_yet_anchored(&self) -> bool {
         self.rested_at.is_none_or(|soc| abs(soc - self.raw_soc()) > 0.03)
     }
 
@@ -655,12 +690,14 @@ impl<'a> SocEstimator<'a> {
         let at_limit = sample.voltage_v.valid().is_some_and(|v| v > self.model.tables().v_max - 0.015);
         let tapered =
             instant_a < -1e-3 * self.capacity_ah && instant_a > -t.full_current_c * self.capacity_ah;
-        if !(t.parts.anchors && at_limit && tapered) {
+        let trusted = self.current_lost_s <= 0.0 && !estimate.status.contains(Status::VOLTAGE_STUCK);
+        if !(t.parts.anchors && at_limit && tapered && trusted) {
             self.full_s = 0.0;
             return;
         }
         let before = self.full_s;
-        self.full_s += self.pending.dt_s;
+        // Two samples at least, however long the gap between them.
+        self.full_s += self.pending.dt_s.min(15.0);
         let enough = 30.0;
         if self.full_s >= enough {
             estimate.status.set(Status::FULL);
@@ -683,6 +720,8 @@ impl<'a> SocEstimator<'a> {
             value: self.bias_c * self.capacity_ah,
             std: sqrt(self.covariance.variance(BIAS)) * self.capacity_ah,
         };
+        estimate.predicted_v = self.last_predicted_v;
+        estimate.innovation_v = self.last_innovation_v;
         estimate.model_error_v = self.error_v;
         estimate.resistance_scale = 1.0 + self.resistance_excess;
         estimate.hysteresis = self.hysteresis;
