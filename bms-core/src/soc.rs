@@ -139,11 +139,20 @@ pub struct Estimate {
 
 /// State of charge of one cell.
 ///
-/// `Clone` and `PartialEq` make saving and restoring exact: a copy goes on bit for bit as the original would.
+/// [`Self::state`] and [`Self::restore`] carry it over a sleep; a new one ([`Self::new`]) is the reset.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SocEstimator<'a> {
     model: &'a CellModel<'a>,
     tuning: &'a Tuning,
+    state: SocState,
+}
+
+/// Everything that an estimator has learnt and counted, without the tables and the tuning: what to keep over a sleep.
+///
+/// An estimator restored from it goes on bit for bit as the original would ([`SocEstimator::state`],
+/// [`SocEstimator::restore`]).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SocState {
     capacity_ah: f32,
     remaining: ChargeCounter,
     v1: f32,
@@ -247,9 +256,7 @@ impl<'a> SocEstimator<'a> {
             square(if tuning.parts.resistance { tuning.resistance_std } else { 1e-4 }),
             square(bias_std),
         ]);
-        Ok(Self {
-            model,
-            tuning,
+        let state = SocState {
             capacity_ah,
             remaining,
             v1: 0.0,
@@ -277,19 +284,32 @@ impl<'a> SocEstimator<'a> {
             held: Status::default(),
             last_predicted_v: 0.0,
             last_innovation_v: 0.0,
-        })
+        };
+        Ok(Self { model, tuning, state })
+    }
+
+    /// What to keep over a sleep or a reset of the controller.
+    #[must_use]
+    pub const fn state(&self) -> SocState {
+        self.state
+    }
+
+    /// An estimator that goes on where another one was. The tables and the tuning must be the ones that it had.
+    #[must_use]
+    pub const fn restore(model: &'a CellModel<'a>, tuning: &'a Tuning, state: SocState) -> Self {
+        Self { model, tuning, state }
     }
 
     /// State of charge as the filter has it, which may leave 0..=1 by up to 5 points.
     #[must_use]
     pub fn raw_soc(&self) -> f32 {
-        self.remaining.ampere_hours() / self.capacity_ah
+        self.state.remaining.ampere_hours() / self.state.capacity_ah
     }
 
     /// The factors of the covariance; all positive means positive definite.
     #[must_use]
     pub const fn covariance(&self) -> &UdCovariance {
-        &self.covariance
+        &self.state.covariance
     }
 
     /// Takes in one sample; `dt_s` is the time since the previous one (0 for the first).
@@ -306,13 +326,13 @@ impl<'a> SocEstimator<'a> {
             0.0
         };
         match sample.temperature_c.valid() {
-            Some(t) => self.temperature_c = t,
+            Some(t) => self.state.temperature_c = t,
             None => status.set(Status::TEMPERATURE_LOST),
         }
         if sample.voltage_v.valid().is_none() {
             status.set(Status::VOLTAGE_LOST);
         }
-        if self.model.outside_by_k(self.temperature_c) > 5.0 {
+        if self.model.outside_by_k(self.state.temperature_c) > 5.0 {
             status.set(Status::OUTSIDE_VALIDITY);
         }
         let (instant_a, mean_a) = self.currents(sample, dt_s, &mut status);
@@ -321,21 +341,21 @@ impl<'a> SocEstimator<'a> {
         self.watch_rest(instant_a, mean_a, dt_s);
 
         let mut estimate = Estimate { status, ..Estimate::default() };
-        let first = !self.started;
+        let first = !self.state.started;
         if first {
-            self.started = true;
+            self.state.started = true;
             // Only now the temperature is known, and with it how far the model can be wrong.
-            self.covariance.add_noise(ERR, self.error_variance(self.slope()));
+            self.state.covariance.add_noise(ERR, self.error_variance(self.slope()));
         }
-        if first || self.pending.dt_s >= self.tuning.update_period_s * 0.999 {
+        if first || self.state.pending.dt_s >= self.tuning.update_period_s * 0.999 {
             self.propagate_covariance();
             self.correct(sample, instant_a, &mut estimate);
             self.anchor_full(sample, instant_a, &mut estimate);
-            self.covariance.sanitise();
-            self.pending = Pending::default();
-            self.held = estimate.status.only(Status::HELD);
+            self.state.covariance.sanitise();
+            self.state.pending = Pending::default();
+            self.state.held = estimate.status.only(Status::HELD);
         } else {
-            estimate.status.set(self.held);
+            estimate.status.set(self.state.held);
         }
         self.report(&mut estimate);
         estimate
@@ -343,43 +363,43 @@ impl<'a> SocEstimator<'a> {
 
     /// Instantaneous current and the mean since the last sample, both without the learnt offset.
     fn currents(&mut self, sample: &Measurement, dt_s: f32, status: &mut Status) -> (f32, f32) {
-        let previous = self.current_a;
+        let previous = self.state.current_a;
         let instant = match (sample.current_a.valid(), sample.mean_current_a.valid()) {
             (Some(i), _) | (None, Some(i)) => {
-                self.current_lost_s = 0.0;
+                self.state.current_lost_s = 0.0;
                 i
             }
             (None, None) => {
                 status.set(Status::CURRENT_LOST);
-                self.current_lost_s += dt_s;
+                self.state.current_lost_s += dt_s;
                 // What flows unseen is unknown up to about half a capacity per hour, and the same all the while.
                 let share = |lost_s: f32| (0.5 * lost_s / 3600.0) * (0.5 * lost_s / 3600.0);
-                self.pending.lost_soc_variance +=
-                    share(self.current_lost_s) - share(self.current_lost_s - dt_s);
-                if self.current_lost_s > 10.0 { 0.0 } else { previous }
+                self.state.pending.lost_soc_variance +=
+                    share(self.state.current_lost_s) - share(self.state.current_lost_s - dt_s);
+                if self.state.current_lost_s > 10.0 { 0.0 } else { previous }
             }
         };
-        self.current_a = instant;
+        self.state.current_a = instant;
         let mean = match sample.mean_current_a.valid() {
             Some(mean) => mean,
-            None if self.started => {
+            None if self.state.started => {
                 if dt_s > LONG_GAP_S {
                     status.set(Status::SAMPLES_LOST);
-                    let typical_c = 0.5 * (abs(previous) + abs(instant)) / self.capacity_ah;
+                    let typical_c = 0.5 * (abs(previous) + abs(instant)) / self.state.capacity_ah;
                     let unseen = 0.5 * typical_c * dt_s / 3600.0;
-                    self.pending.lost_soc_variance += unseen * unseen;
+                    self.state.pending.lost_soc_variance += unseen * unseen;
                 }
                 0.5 * (previous + instant)
             }
             None => instant,
         };
-        let bias_a = self.bias_c * self.capacity_ah;
+        let bias_a = self.state.bias_c * self.state.capacity_ah;
         (instant - bias_a, mean - bias_a)
     }
 
     fn count(&mut self, mean_a: f32, dt_s: f32, status: &mut Status) {
         let efficiency = if mean_a < 0.0 { self.model.tables().coulombic_efficiency } else { 1.0 };
-        self.remaining.add_coulomb(-mean_a * efficiency * dt_s);
+        self.state.remaining.add_coulomb(-mean_a * efficiency * dt_s);
         self.limit_count(status);
     }
 
@@ -387,7 +407,7 @@ impl<'a> SocEstimator<'a> {
         let soc = self.raw_soc();
         let limited = bound(soc, SOC_RANGE.0, SOC_RANGE.1);
         if limited != soc {
-            self.remaining.set_ampere_hours(limited * self.capacity_ah);
+            self.state.remaining.set_ampere_hours(limited * self.state.capacity_ah);
             status.set(Status::SOC_LIMITED);
         }
     }
@@ -395,50 +415,50 @@ impl<'a> SocEstimator<'a> {
     /// Looks the circuit up again only when SOC or temperature have moved enough to matter.
     fn refresh_circuit(&mut self) {
         let soc = self.raw_soc();
-        let moved = match self.looked_up {
-            Some((t, z)) => abs(t - self.temperature_c) > 0.1 || abs(z - soc) > 0.001,
+        let moved = match self.state.looked_up {
+            Some((t, z)) => abs(t - self.state.temperature_c) > 0.1 || abs(z - soc) > 0.001,
             None => true,
         };
         if moved {
-            self.circuit = self.model.circuit(self.temperature_c, soc);
-            self.looked_up = Some((self.temperature_c, soc));
+            self.state.circuit = self.model.circuit(self.state.temperature_c, soc);
+            self.state.looked_up = Some((self.state.temperature_c, soc));
         }
     }
 
     fn predict(&mut self, mean_a: f32, dt_s: f32) {
         self.refresh_circuit();
-        let c = &self.circuit;
+        let c = &self.state.circuit;
         let (a1, a2) = (decay(dt_s / c.tau1_s), decay(dt_s / c.tau2_s));
-        self.v1 = bound(a1 * self.v1 + (1.0 - a1) * c.r1_ohm * mean_a, -5.0, 5.0);
-        self.v2 = bound(a2 * self.v2 + (1.0 - a2) * c.r2_ohm * mean_a, -5.0, 5.0);
-        let throughput = abs(mean_a) * dt_s / (3600.0 * self.capacity_ah);
+        self.state.v1 = bound(a1 * self.state.v1 + (1.0 - a1) * c.r1_ohm * mean_a, -5.0, 5.0);
+        self.state.v2 = bound(a2 * self.state.v2 + (1.0 - a2) * c.r2_ohm * mean_a, -5.0, 5.0);
+        let throughput = abs(mean_a) * dt_s / (3600.0 * self.state.capacity_ah);
         if self.tuning.parts.hysteresis {
             let ah = decay(throughput * self.model.tables().hysteresis_gamma);
             let target = if mean_a > 0.0 { -1.0 } else { 1.0 };
-            self.hysteresis = ah * self.hysteresis + (1.0 - ah) * target;
+            self.state.hysteresis = ah * self.state.hysteresis + (1.0 - ah) * target;
         }
-        self.pending.dt_s += dt_s;
-        self.pending.soc_throughput += throughput;
+        self.state.pending.dt_s += dt_s;
+        self.state.pending.soc_throughput += throughput;
     }
 
     /// A rest is what was quiet all the while, not only at its last sample, and was measured.
     fn watch_rest(&mut self, instant_a: f32, mean_a: f32, dt_s: f32) {
         let current_a = abs(instant_a).max(abs(mean_a));
-        let below = |limit_c: f32| self.current_lost_s <= 0.0 && current_a < limit_c * self.capacity_ah;
+        let below = |limit_c: f32| self.state.current_lost_s <= 0.0 && current_a < limit_c * self.state.capacity_ah;
         let (light, rest) = (below(0.15), below(self.tuning.rest_current_c));
-        self.light_s = if light { self.light_s + dt_s } else { 0.0 };
-        self.rest_s = if rest { self.rest_s + dt_s } else { 0.0 };
+        self.state.light_s = if light { self.state.light_s + dt_s } else { 0.0 };
+        self.state.rest_s = if rest { self.state.rest_s + dt_s } else { 0.0 };
     }
 
     /// Variance of the slow model error in the present state.
     fn error_variance(&self, slope: f32) -> f32 {
         let t = &self.tuning;
-        let c = &self.circuit;
+        let c = &self.state.circuit;
         let base = c.model_error_v * t.model_error_scale;
         // Outside the tested temperatures nothing is known; resistances go up by half or so for every 5 K.
-        let unknown = 1.0 + bound(self.model.outside_by_k(self.temperature_c), 0.0, 40.0) / 5.0;
-        let loaded = t.polarisation_error * self.overpotential_v;
-        let fade = bound(1.0 - self.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
+        let unknown = 1.0 + bound(self.model.outside_by_k(self.state.temperature_c), 0.0, 40.0) / 5.0;
+        let loaded = t.polarisation_error * self.state.overpotential_v;
+        let fade = bound(1.0 - self.state.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
         // Full and empty define SOC at every age; in between the curve slides.
         let soc = bound(self.raw_soc(), 0.0, 1.0);
         let slid = t.ageing_axis_error * fade * 4.0 * soc * (1.0 - soc);
@@ -448,64 +468,64 @@ impl<'a> SocEstimator<'a> {
 
     fn propagate_covariance(&mut self) {
         let t = self.tuning;
-        let c = self.circuit;
-        let dt = self.pending.dt_s;
-        let dz = self.pending.soc_throughput;
+        let c = self.state.circuit;
+        let dt = self.state.pending.dt_s;
+        let dz = self.state.pending.soc_throughput;
         let (a1, a2) = (decay(dt / c.tau1_s), decay(dt / c.tau2_s));
         let ah = if t.parts.hysteresis { decay(dz * self.model.tables().hysteresis_gamma) } else { 1.0 };
         let ae = decay(dt / t.model_error_time_s + dz / t.model_error_length_soc);
-        self.error_v *= ae;
+        self.state.error_v *= ae;
 
         // An offset of one C-rate that is too small removes too much charge and too much polarisation.
-        let q = self.capacity_ah;
+        let q = self.state.capacity_ah;
         let coupling =
             [dt / 3600.0, -(1.0 - a1) * c.r1_ohm * q, -(1.0 - a2) * c.r2_ohm * q, 0.0, 0.0, 0.0, 0.0];
         let ar = if t.parts.resistance { decay(dt / t.resistance_time_s) } else { 1.0 };
-        self.resistance_excess *= ar;
-        self.covariance.propagate(&[1.0, a1, a2, ah, ae, ar, 1.0], &coupling);
+        self.state.resistance_excess *= ar;
+        self.state.covariance.propagate(&[1.0, a1, a2, ah, ae, ar, 1.0], &coupling);
 
-        let lost = self.pending.lost_soc_variance;
+        let lost = self.state.pending.lost_soc_variance;
         let gain = t.charge_gain_std * t.charge_gain_std * dz * 0.3;
-        self.covariance.add_noise(SOC, gain + lost + 3e-10 * dt);
+        self.state.covariance.add_noise(SOC, gain + lost + 3e-10 * dt);
         let share = |part: f32, a: f32| {
-            let v = part * self.overpotential_v;
+            let v = part * self.state.overpotential_v;
             v * v * (1.0 - a * a)
         };
         let (q1, q2) = (share(t.fast_error, a1), share(t.slow_error, a2));
-        self.covariance.add_noise(V1, q1);
-        self.covariance.add_noise(V2, q2);
+        self.state.covariance.add_noise(V1, q1);
+        self.state.covariance.add_noise(V2, q2);
         if t.parts.resistance {
-            self.covariance.add_noise(RES, t.resistance_std * t.resistance_std * (1.0 - ar * ar));
+            self.state.covariance.add_noise(RES, t.resistance_std * t.resistance_std * (1.0 - ar * ar));
         }
         if t.parts.hysteresis {
-            self.covariance.add_noise(HYS, t.hysteresis_noise * dz);
+            self.state.covariance.add_noise(HYS, t.hysteresis_noise * dz);
         }
         if t.parts.correlated_error {
             let slope = self.slope();
-            self.covariance.add_noise(ERR, self.error_variance(slope) * (1.0 - ae * ae));
+            self.state.covariance.add_noise(ERR, self.error_variance(slope) * (1.0 - ae * ae));
         }
         if t.parts.bias {
             let walk = t.current_bias_walk_c;
-            self.covariance.add_noise(BIAS, walk * walk * dt / 3600.0);
-            self.covariance.cap_last(t.current_bias_std_c * t.current_bias_std_c);
+            self.state.covariance.add_noise(BIAS, walk * walk * dt / 3600.0);
+            self.state.covariance.cap_last(t.current_bias_std_c * t.current_bias_std_c);
         }
     }
 
     /// Slope of the open-circuit voltage over the width of the present uncertainty.
     fn slope(&self) -> f32 {
-        let half_width = bound(sqrt(self.covariance.variance(SOC)), 0.005, 0.1);
-        self.model.ocv_slope(self.temperature_c, self.raw_soc(), half_width)
+        let half_width = bound(sqrt(self.state.covariance.variance(SOC)), 0.005, 0.1);
+        self.model.ocv_slope(self.state.temperature_c, self.raw_soc(), half_width)
     }
 
     /// Predicted voltage and its sensitivity to the states.
     fn output(&self, instant_a: f32) -> (f32, [f32; N]) {
         let soc = self.raw_soc();
-        let point = self.model.ocv(self.temperature_c, soc);
+        let point = self.model.ocv(self.state.temperature_c, soc);
         let m = if self.tuning.parts.hysteresis { point.hysteresis_v } else { 0.0 };
-        let (drop, resistance) = self.circuit.instant_drop(instant_a);
-        let polarisation = drop + self.v1 + self.v2;
-        let scale = 1.0 + self.resistance_excess;
-        let v = point.ocv_v + m * self.hysteresis + self.error_v - scale * polarisation;
+        let (drop, resistance) = self.state.circuit.instant_drop(instant_a);
+        let polarisation = drop + self.state.v1 + self.state.v2;
+        let scale = 1.0 + self.state.resistance_excess;
+        let v = point.ocv_v + m * self.state.hysteresis + self.state.error_v - scale * polarisation;
         let sensed = if self.tuning.parts.resistance { -polarisation } else { 0.0 };
         (
             v,
@@ -516,24 +536,24 @@ impl<'a> SocEstimator<'a> {
                 m,
                 1.0,
                 sensed,
-                self.tuning.bias_voltage_share * scale * resistance * self.capacity_ah,
+                self.tuning.bias_voltage_share * scale * resistance * self.state.capacity_ah,
             ],
         )
     }
 
     /// Follows how far the terminal voltage is from the open-circuit voltage, whatever the circuit says about it.
     fn watch_overpotential(&mut self, voltage: f32) {
-        let point = self.model.ocv(self.temperature_c, self.raw_soc());
-        let (drop, _) = self.circuit.instant_drop(self.current_a);
-        let explained = (1.0 + self.resistance_excess) * abs(drop + self.v1 + self.v2);
+        let point = self.model.ocv(self.state.temperature_c, self.raw_soc());
+        let (drop, _) = self.state.circuit.instant_drop(self.state.current_a);
+        let explained = (1.0 + self.state.resistance_excess) * abs(drop + self.state.v1 + self.state.v2);
         let distance = bound(
-            abs(voltage - point.ocv_v - point.hysteresis_v * self.hysteresis),
+            abs(voltage - point.ocv_v - point.hysteresis_v * self.state.hysteresis),
             0.0,
             self.tuning.overpotential_cap * explained + 0.02,
         );
-        let smoothing = 1.0 - decay(self.pending.dt_s / 60.0);
-        self.overpotential_v =
-            bound(self.overpotential_v + smoothing * (distance - self.overpotential_v), 0.0, 2.0);
+        let smoothing = 1.0 - decay(self.state.pending.dt_s / 60.0);
+        self.state.overpotential_v =
+            bound(self.state.overpotential_v + smoothing * (distance - self.state.overpotential_v), 0.0, 2.0);
     }
 
     /// True while, and for some minutes after, the voltage under discharge is close to the cut-off.
@@ -542,26 +562,26 @@ impl<'a> SocEstimator<'a> {
     /// collapses by up to a volt at a SOC that a cold cell shares with a full one.
     fn transport_limited(&mut self, voltage: f32, instant_a: f32) -> bool {
         let v_min = self.model.tables().v_min;
-        let open = self.model.ocv(self.temperature_c, self.raw_soc()).ocv_v;
-        let loaded = instant_a > 0.05 * self.capacity_ah;
-        self.blind_s = if loaded && voltage < v_min + self.tuning.collapse_share * (open - v_min) {
+        let open = self.model.ocv(self.state.temperature_c, self.raw_soc()).ocv_v;
+        let loaded = instant_a > 0.05 * self.state.capacity_ah;
+        self.state.blind_s = if loaded && voltage < v_min + self.tuning.collapse_share * (open - v_min) {
             self.tuning.collapse_hold_s
         } else {
-            (self.blind_s - self.pending.dt_s).max(0.0)
+            (self.state.blind_s - self.state.pending.dt_s).max(0.0)
         };
-        self.blind_s > 0.0 && self.light_s < LIGHT_LOAD_S
+        self.state.blind_s > 0.0 && self.state.light_s < LIGHT_LOAD_S
     }
 
     fn correct(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
-        self.last_predicted_v = self.output(instant_a).0;
-        self.last_innovation_v = 0.0;
+        self.state.last_predicted_v = self.output(instant_a).0;
+        self.state.last_innovation_v = 0.0;
         let Some(voltage) = sample.voltage_v.valid() else { return };
-        if self.current_lost_s > 0.0 {
+        if self.state.current_lost_s > 0.0 {
             // A drop that nobody measured would be taken for charge.
             return;
         }
-        let drop_v = self.circuit.r0_ohm * self.current_a;
-        if self.stuck.watch(voltage, drop_v, self.pending.dt_s) {
+        let drop_v = self.state.circuit.r0_ohm * self.state.current_a;
+        if self.state.stuck.watch(voltage, drop_v, self.state.pending.dt_s) {
             estimate.status.set(Status::VOLTAGE_STUCK);
             return;
         }
@@ -576,32 +596,32 @@ impl<'a> SocEstimator<'a> {
         }
         let (predicted, h) = self.output(instant_a);
         let innovation = voltage - predicted;
-        self.last_predicted_v = predicted;
-        self.last_innovation_v = innovation;
+        self.state.last_predicted_v = predicted;
+        self.state.last_innovation_v = innovation;
         let r = self.voltage_noise(instant_a, h[SOC]);
-        let variance = self.covariance.projected_variance(&h) + r;
+        let variance = self.state.covariance.projected_variance(&h) + r;
         let gate = self.tuning.gate_sigma;
         if innovation * innovation > gate * gate * variance {
-            self.rejected_s += self.pending.dt_s;
-            if self.rejected_s < self.tuning.gate_recovery_s {
+            self.state.rejected_s += self.state.pending.dt_s;
+            if self.state.rejected_s < self.tuning.gate_recovery_s {
                 estimate.status.set(Status::INNOVATION_REJECTED);
                 return;
             }
             // The model or the state is wrong for good: admit it and start over from the voltage.
             estimate.status.set(Status::RECOVERED);
-            self.covariance.add_noise(SOC, self.tuning.initial_soc_std * self.tuning.initial_soc_std);
-            self.covariance.add_noise(ERR, innovation * innovation / (gate * gate));
+            self.state.covariance.add_noise(SOC, self.tuning.initial_soc_std * self.tuning.initial_soc_std);
+            self.state.covariance.add_noise(ERR, innovation * innovation / (gate * gate));
         }
-        self.rejected_s = 0.0;
+        self.state.rejected_s = 0.0;
 
         let before = *self;
-        let gain = self.covariance.update(&h, r);
+        let gain = self.state.covariance.update(&h, r);
         self.apply(&gain, innovation);
         if abs(self.raw_soc() - before.raw_soc()) > 0.02 {
             self.iterate(&before, voltage, instant_a, r);
         }
         if anchored {
-            self.rested_at = Some(self.raw_soc());
+            self.state.rested_at = Some(self.raw_soc());
         }
     }
 
@@ -609,61 +629,61 @@ impl<'a> SocEstimator<'a> {
     fn iterate(&mut self, before: &Self, voltage: f32, instant_a: f32, r: f32) {
         let at = *self;
         let (mut predicted, mut h) = at.output(instant_a);
-        h[SOC] = at.model.ocv_slope(at.temperature_c, at.raw_soc(), 0.01);
+        h[SOC] = at.model.ocv_slope(at.state.temperature_c, at.raw_soc(), 0.01);
         let difference = [
             before.raw_soc() - at.raw_soc(),
-            before.v1 - at.v1,
-            before.v2 - at.v2,
-            before.hysteresis - at.hysteresis,
-            before.error_v - at.error_v,
-            before.resistance_excess - at.resistance_excess,
-            before.bias_c - at.bias_c,
+            before.state.v1 - at.state.v1,
+            before.state.v2 - at.state.v2,
+            before.state.hysteresis - at.state.hysteresis,
+            before.state.error_v - at.state.error_v,
+            before.state.resistance_excess - at.state.resistance_excess,
+            before.state.bias_c - at.state.bias_c,
         ];
         for (sensitivity, d) in h.iter().zip(difference) {
             predicted += sensitivity * d;
         }
         *self = *before;
-        let gain = self.covariance.update(&h, r);
+        let gain = self.state.covariance.update(&h, r);
         self.apply(&gain, voltage - predicted);
     }
 
     /// Noise variance of one voltage update: sensor, and errors too fast for the slow state.
     fn voltage_noise(&self, instant_a: f32, slope: f32) -> f32 {
         let t = &self.tuning;
-        let (drop, _) = self.circuit.instant_drop(instant_a);
-        let fast = t.drop_error * drop * (1.0 + self.resistance_excess);
+        let (drop, _) = self.state.circuit.instant_drop(instant_a);
+        let fast = t.drop_error * drop * (1.0 + self.state.resistance_excess);
         let white = t.voltage_noise_v * t.voltage_noise_v + fast * fast;
         if !t.parts.correlated_error {
             return white + self.error_variance(slope);
         }
-        let dt = self.pending.dt_s;
+        let dt = self.state.pending.dt_s;
         if dt > 0.0 && dt < t.white_interval_s { white * t.white_interval_s / dt } else { white }
     }
 
     fn apply(&mut self, gain: &[f32; N], innovation: f32) {
         let step = |k: usize| finite_or(gain[k] * innovation, 0.0);
-        self.remaining.add_coulomb(bound(step(SOC), -1.0, 1.0) * self.capacity_ah * 3600.0);
+        self.state.remaining.add_coulomb(bound(step(SOC), -1.0, 1.0) * self.state.capacity_ah * 3600.0);
         self.limit_count(&mut Status::default());
-        self.v1 = bound(self.v1 + step(V1), -5.0, 5.0);
-        self.v2 = bound(self.v2 + step(V2), -5.0, 5.0);
-        self.error_v = bound(self.error_v + step(ERR), -1.0, 1.0);
+        self.state.v1 = bound(self.state.v1 + step(V1), -5.0, 5.0);
+        self.state.v2 = bound(self.state.v2 + step(V2), -5.0, 5.0);
+        self.state.error_v = bound(self.state.error_v + step(ERR), -1.0, 1.0);
         if self.tuning.parts.hysteresis {
-            self.hysteresis = bound(self.hysteresis + step(HYS), -1.0, 1.0);
+            self.state.hysteresis = bound(self.state.hysteresis + step(HYS), -1.0, 1.0);
         }
         if self.tuning.parts.resistance {
-            self.resistance_excess = bound(self.resistance_excess + step(RES), -0.6, 4.0);
+            self.state.resistance_excess = bound(self.state.resistance_excess + step(RES), -0.6, 4.0);
         }
         if self.tuning.parts.bias {
             let limit = 5.0 * self.tuning.current_bias_std_c;
-            self.bias_c = bound(self.bias_c + step(BIAS), -limit, limit);
+            self.state.bias_c = bound(self.state.bias_c + step(BIAS), -limit, limit);
         }
     }
 
     /// True when the cell has rested long enough for its voltage to be an open-circuit voltage.
     fn at_rest(&self, estimate: &mut Estimate) -> bool {
-        let colder = bound((25.0 - self.temperature_c) / 15.0, 0.0, 4.0);
+        let colder = bound((25.0 - self.state.temperature_c) / 15.0, 0.0, 4.0);
         let needed = self.tuning.rest_time_s * libm::exp2f(colder);
-        let rested = self.tuning.parts.anchors && self.rest_s >= needed;
+        let rested = self.tuning.parts.anchors && self.state.rest_s >= needed;
         if rested {
             estimate.status.set(Status::AT_REST);
         }
@@ -672,16 +692,16 @@ impl<'a> SocEstimator<'a> {
 
     /// A rest at a SOC that has been anchored before tells nothing new: the table is wrong there by the same amount.
     fn not_yet_anchored(&self) -> bool {
-        self.rested_at.is_none_or(|soc| abs(soc - self.raw_soc()) > 0.03)
+        self.state.rested_at.is_none_or(|soc| abs(soc - self.raw_soc()) > 0.03)
     }
 
     /// After a long rest the polarisation is gone and with it its share of the model error: a fresh, smaller error.
     fn anchor_rest(&mut self) {
         let std = self.tuning.rest_voltage_std_v;
-        self.covariance.propagate(&[1.0, 1.0, 1.0, 1.0, 1e-3, 1.0, 1.0], &[0.0; N]);
-        self.covariance.add_noise(ERR, std * std);
-        self.error_v = 0.0;
-        self.rested_at = Some(self.raw_soc());
+        self.state.covariance.propagate(&[1.0, 1.0, 1.0, 1.0, 1e-3, 1.0, 1.0], &[0.0; N]);
+        self.state.covariance.add_noise(ERR, std * std);
+        self.state.error_v = 0.0;
+        self.state.rested_at = Some(self.raw_soc());
     }
 
     /// A charge that tapers off at the upper voltage limit ends at SOC = 1.
@@ -689,41 +709,41 @@ impl<'a> SocEstimator<'a> {
         let t = self.tuning;
         let at_limit = sample.voltage_v.valid().is_some_and(|v| v > self.model.tables().v_max - 0.015);
         let tapered =
-            instant_a < -1e-3 * self.capacity_ah && instant_a > -t.full_current_c * self.capacity_ah;
-        let trusted = self.current_lost_s <= 0.0 && !estimate.status.contains(Status::VOLTAGE_STUCK);
+            instant_a < -1e-3 * self.state.capacity_ah && instant_a > -t.full_current_c * self.state.capacity_ah;
+        let trusted = self.state.current_lost_s <= 0.0 && !estimate.status.contains(Status::VOLTAGE_STUCK);
         if !(t.parts.anchors && at_limit && tapered && trusted) {
-            self.full_s = 0.0;
+            self.state.full_s = 0.0;
             return;
         }
-        let before = self.full_s;
+        let before = self.state.full_s;
         // Two samples at least, however long the gap between them.
-        self.full_s += self.pending.dt_s.min(15.0);
+        self.state.full_s += self.state.pending.dt_s.min(15.0);
         let enough = 30.0;
-        if self.full_s >= enough {
+        if self.state.full_s >= enough {
             estimate.status.set(Status::FULL);
         }
-        if before < enough && self.full_s >= enough {
+        if before < enough && self.state.full_s >= enough {
             let mut h = [0.0; N];
             h[SOC] = 1.0;
-            let cold = 1.0 + bound((25.0 - self.temperature_c) / 15.0, 0.0, 4.0);
+            let cold = 1.0 + bound((25.0 - self.state.temperature_c) / 15.0, 0.0, 4.0);
             let std = t.full_soc_std * cold;
             let innovation = 1.0 - self.raw_soc();
-            let gain = self.covariance.update(&h, std * std);
+            let gain = self.state.covariance.update(&h, std * std);
             self.apply(&gain, innovation);
         }
     }
 
     fn report(&self, estimate: &mut Estimate) {
         estimate.soc =
-            Estimated { value: bound(self.raw_soc(), 0.0, 1.0), std: sqrt(self.covariance.variance(SOC)) };
+            Estimated { value: bound(self.raw_soc(), 0.0, 1.0), std: sqrt(self.state.covariance.variance(SOC)) };
         estimate.current_bias_a = Estimated {
-            value: self.bias_c * self.capacity_ah,
-            std: sqrt(self.covariance.variance(BIAS)) * self.capacity_ah,
+            value: self.state.bias_c * self.state.capacity_ah,
+            std: sqrt(self.state.covariance.variance(BIAS)) * self.state.capacity_ah,
         };
-        estimate.predicted_v = self.last_predicted_v;
-        estimate.innovation_v = self.last_innovation_v;
-        estimate.model_error_v = self.error_v;
-        estimate.resistance_scale = 1.0 + self.resistance_excess;
-        estimate.hysteresis = self.hysteresis;
+        estimate.predicted_v = self.state.last_predicted_v;
+        estimate.innovation_v = self.state.last_innovation_v;
+        estimate.model_error_v = self.state.error_v;
+        estimate.resistance_scale = 1.0 + self.state.resistance_excess;
+        estimate.hysteresis = self.state.hysteresis;
     }
 }

@@ -198,7 +198,7 @@ proptest! {
         }
     }
 
-    /// A copy goes on bit for bit as the original does, from any state; a fresh start equals another fresh start.
+    /// What is restored goes on bit for bit as the original does, from any state; a fresh start equals another.
     #[test]
     fn restore_and_reset_are_bit_identical(
         before in prop::collection::vec(WildSample::any(), 0..60),
@@ -208,7 +208,8 @@ proptest! {
         for s in &before {
             original.step(&s.measurement(), s.dt_s());
         }
-        let (mut restored, mut reset, mut fresh) = (original, estimator(0.6), estimator(0.6));
+        let mut restored = SocEstimator::restore(&MODEL, &Tuning::NMC, original.state());
+        let (mut reset, mut fresh) = (estimator(0.6), estimator(0.6));
         prop_assert!(reset == fresh);
         for s in &after {
             let [a, b, c, d] = [&mut original, &mut restored, &mut reset, &mut fresh]
@@ -576,4 +577,70 @@ fn an_index_that_does_not_exist_has_no_variance() {
     for i in [N, N + 1, usize::MAX] {
         assert_eq!(p.variance(i), 0.0);
     }
+}
+
+/// A coarse converter repeats its value for hours at rest and through a constant-voltage charge: nothing is stuck.
+#[test]
+fn a_steady_voltage_is_not_a_stuck_one() {
+    let coarse = |v: f32| (v / 0.005).round() * 0.005;
+    let mut cell = TwinCell::new(0.3);
+    let mut e = estimator(0.3);
+    for k in 0..200_000u32 {
+        let current = if k < 3600 { 2.5 } else { 0.0 };
+        let m = cell.step(current, 1.0);
+        let v = coarse(m.voltage_v.valid().unwrap());
+        let out = e.step(&Measurement::new(v, current, 25.0), 1.0);
+        assert!(!out.status.contains(Status::VOLTAGE_STUCK), "at {k}");
+    }
+    for k in 0..7200u32 {
+        let taper = -5.0 * (-(k as f32) / 1500.0).exp();
+        let out = e.step(&Measurement::new(4.2, taper, 25.0), 1.0);
+        assert!(!out.status.contains(Status::VOLTAGE_STUCK), "charge, at {k}");
+    }
+}
+
+/// With the current lost and the voltage there, the drop must not be taken for charge.
+#[test]
+fn a_lost_current_with_a_voltage_stays_inside_the_band() {
+    let (mut cell, mut e) = (TwinCell::new(0.9), estimator(0.9));
+    for _ in 0..600 {
+        e.step(&cell.step(2.5, 1.0), 1.0);
+    }
+    for k in 0..3600 {
+        let m = cell.step(2.5, 1.0);
+        let out = e.step(&Measurement { current_a: Reading::MISSING, ..m }, 1.0);
+        let apart = (f64::from(out.soc.value) - cell.soc).abs();
+        assert!(apart <= 3.0 * f64::from(out.soc.std) + 0.005, "{k}: {apart}, {out:?}");
+        assert!(!out.status.contains(Status::AT_REST));
+    }
+}
+
+/// A hole in the record under load is not a rest.
+#[test]
+fn a_gap_under_load_is_no_rest() {
+    let (mut cell, mut e) = (TwinCell::new(0.9), estimator(0.9));
+    for _ in 0..600 {
+        e.step(&cell.step(5.0, 1.0), 1.0);
+    }
+    let hole = Measurement { mean_current_a: Reading::MISSING, ..cell.step(0.0, 1.0) };
+    let out = e.step(&hole, 7200.0);
+    assert!(out.status.contains(Status::SAMPLES_LOST) && !out.status.contains(Status::AT_REST), "{out:?}");
+}
+
+/// Flags that an update found hold for the samples until the next one; a missing voltage shows in its own sample.
+#[test]
+fn flags_hold_between_updates() {
+    let (mut cell, mut e) = (TwinCell::new(0.5), estimator(0.5));
+    let mut at_rest = 0;
+    for k in 0..100_000 {
+        let mut m = cell.step(0.0, 0.1);
+        if k % 2 == 1 {
+            m.voltage_v = Reading::MISSING;
+        }
+        let out = e.step(&m, 0.1);
+        assert_eq!(out.status.contains(Status::VOLTAGE_LOST), k % 2 == 1);
+        assert!(k == 0 || out.predicted_v > 3.0);
+        at_rest += u32::from(out.status.contains(Status::AT_REST));
+    }
+    assert!(at_rest > 50_000, "{at_rest}");
 }
