@@ -443,8 +443,12 @@ impl<'a> SocEstimator<'a> {
 
     /// A rest is what was quiet all the while, not only at its last sample, and was measured.
     fn watch_rest(&mut self, instant_a: f32, mean_a: f32, dt_s: f32) {
-        let current_a = abs(instant_a).max(abs(mean_a));
-        let below = |limit_c: f32| self.state.current_lost_s <= 0.0 && current_a < limit_c * self.state.capacity_ah;
+        // The sensor's zero or the learnt one: while the offset is uncertain, either may be the true zero.
+        let offset_a = self.state.bias_c * self.state.capacity_ah;
+        let quieter = |corrected_a: f32| abs(corrected_a).min(abs(corrected_a + offset_a));
+        let current_a = quieter(instant_a).max(quieter(mean_a));
+        let below =
+            |limit_c: f32| self.state.current_lost_s <= 0.0 && current_a < limit_c * self.state.capacity_ah;
         let (light, rest) = (below(0.15), below(self.tuning.rest_current_c));
         self.state.light_s = if light { self.state.light_s + dt_s } else { 0.0 };
         self.state.rest_s = if rest { self.state.rest_s + dt_s } else { 0.0 };
@@ -708,8 +712,8 @@ impl<'a> SocEstimator<'a> {
     fn anchor_full(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
         let t = self.tuning;
         let at_limit = sample.voltage_v.valid().is_some_and(|v| v > self.model.tables().v_max - 0.015);
-        let tapered =
-            instant_a < -1e-3 * self.state.capacity_ah && instant_a > -t.full_current_c * self.state.capacity_ah;
+        let tapered = instant_a < -1e-3 * self.state.capacity_ah
+            && instant_a > -t.full_current_c * self.state.capacity_ah;
         let trusted = self.state.current_lost_s <= 0.0 && !estimate.status.contains(Status::VOLTAGE_STUCK);
         if !(t.parts.anchors && at_limit && tapered && trusted) {
             self.state.full_s = 0.0;
@@ -734,8 +738,10 @@ impl<'a> SocEstimator<'a> {
     }
 
     fn report(&self, estimate: &mut Estimate) {
-        estimate.soc =
-            Estimated { value: bound(self.raw_soc(), 0.0, 1.0), std: sqrt(self.state.covariance.variance(SOC)) };
+        estimate.soc = Estimated {
+            value: bound(self.raw_soc(), 0.0, 1.0),
+            std: sqrt(self.state.covariance.variance(SOC)),
+        };
         estimate.current_bias_a = Estimated {
             value: self.state.bias_c * self.state.capacity_ah,
             std: sqrt(self.state.covariance.variance(BIAS)) * self.state.capacity_ah,
