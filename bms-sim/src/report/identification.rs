@@ -163,7 +163,7 @@ fn plots(cell: &CellFile) -> Vec<Plot> {
     let parameter = |name, title, unit, table: Table<'_>, factor| Plot {
         name,
         title,
-        drawing: over_soc(title, unit, &lines(&t.temperature_c, table, factor)),
+        drawing: over_soc(title, unit, &lines(cell, table, factor)),
     };
     vec![
         Plot { name: "ocv", title: "Open-circuit voltage", drawing: ocv(cell) },
@@ -192,10 +192,14 @@ fn soc_of(i: usize, n: usize) -> f64 {
     if n > 1 { 100.0 * i as f64 / (n - 1) as f64 } else { 50.0 }
 }
 
-fn lines(temperatures: &[f64], table: Table<'_>, factor: f64) -> Vec<Line> {
-    temperatures
-        .iter()
-        .zip(table)
+/// Whether a row of the tables was measured rather than interpolated between two that were.
+fn tested(cell: &CellFile, temperature_c: f64) -> bool {
+    cell.fit.is_empty() || cell.fit.iter().any(|f| (f.temperature_c - temperature_c).abs() < 0.01)
+}
+
+fn lines(cell: &CellFile, table: Table<'_>, factor: f64) -> Vec<Line> {
+    let rows = cell.tables.temperature_c.iter().zip(table);
+    rows.filter(|(t, _)| tested(cell, **t))
         .map(|(temperature_c, row)| Line {
             temperature_c: *temperature_c,
             dashed: false,
@@ -207,7 +211,8 @@ fn lines(temperatures: &[f64], table: Table<'_>, factor: f64) -> Vec<Line> {
 fn ocv(cell: &CellFile) -> Drawing {
     let t = &cell.tables;
     let mut branches = Vec::new();
-    for ((temperature_c, mean), gap) in t.temperature_c.iter().zip(&t.ocv_v).zip(&t.hysteresis_v) {
+    let rows = t.temperature_c.iter().zip(&t.ocv_v).zip(&t.hysteresis_v);
+    for ((temperature_c, mean), gap) in rows.filter(|((t, _), _)| tested(cell, **t)) {
         for (sign, dashed) in [(1.0, false), (-1.0, true)] {
             let points = mean.iter().zip(gap).enumerate();
             branches.push(Line {

@@ -187,10 +187,14 @@ pub(super) fn bounds(results: &Results) -> String {
             )
         })
         .collect();
+    let held = results.bounds.iter().filter(|b| b.ok).count();
+    let open = if held < results.bounds.len() { " open" } else { "" };
+    let count = results.bounds.len();
     format!(
         "<p>Bounds guard what was reached before: the run fails when one breaks, even where the target of {TARGET_POINTS} \
-         points is still far.</p>\n<div class=\"scroll\"><table><thead><tr><th>what</th><th class=\"n\">reached</th>\
-         <th class=\"n\">bound</th><th>unit</th><th>verdict</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n"
+         points is still far.</p>\n<details{open}><summary>{held} of {count} hold</summary>\n\
+         <div class=\"scroll\"><table><thead><tr><th>what</th><th class=\"n\">reached</th>\
+         <th class=\"n\">bound</th><th>unit</th><th>verdict</th></tr></thead><tbody>\n{rows}</tbody></table></div></details>\n"
     )
 }
 
