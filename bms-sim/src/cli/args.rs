@@ -43,6 +43,8 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Identify and replay whole data sets, score them, and write a report.
     Verify(VerifyArgs),
+    /// Print an identified cell as constants for firmware.
+    Export(ExportArgs),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example:\n  bms completions bash > ~/.local/share/bash-completion/completions/bms"
@@ -96,6 +98,22 @@ pub(super) struct IdentifyArgs {
     /// Print a machine-readable summary as JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Print an identified cell as constants for firmware.
+///
+/// The file holds one constant of type `bms_core::cell::CellTables`, with the numbers that the simulator computes with.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  bms export --cell cell.toml --rust src/cell.rs")]
+pub(super) struct ExportArgs {
+    /// Cell file from `bms identify`.
+    #[arg(long, value_name = "CELL.toml")]
+    pub(super) cell: PathBuf,
+    /// Rust source to write.
+    #[arg(long, value_name = "OUT.rs")]
+    pub(super) rust: PathBuf,
 }
 
 /// Run the core over one recorded run, sample by sample.

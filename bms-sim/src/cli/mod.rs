@@ -1,6 +1,7 @@
 //! The commands: what was typed is turned into calls of the library, and what came back into text, JSON and an exit code.
 
 mod args;
+mod export;
 mod identify;
 mod progress;
 mod replay;
@@ -45,6 +46,7 @@ fn dispatch(cli: Cli) -> Result<Verdict> {
         Command::Identify(args) => identify::run(args, cli.quiet),
         Command::Replay(args) => replay::run(args, cli.quiet),
         Command::Verify(args) => verify::run(args, cli.quiet),
+        Command::Export(args) => export::run(&args, cli.quiet),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bms", &mut script);
