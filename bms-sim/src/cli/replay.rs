@@ -252,7 +252,7 @@ fn text(s: &Summary) -> String {
 }
 
 /// Names of the status flags in the CSV file.
-const FLAGS: [(Status, &str); 10] = [
+const FLAGS: [(Status, &str); 13] = [
     (Status::VOLTAGE_LOST, "voltage_lost"),
     (Status::CURRENT_LOST, "current_lost"),
     (Status::TEMPERATURE_LOST, "temperature_lost"),
@@ -263,6 +263,9 @@ const FLAGS: [(Status, &str); 10] = [
     (Status::AT_REST, "at_rest"),
     (Status::FULL, "full"),
     (Status::SOC_LIMITED, "soc_limited"),
+    (Status::TRANSPORT_LIMITED, "transport_limited"),
+    (Status::SAMPLES_LOST, "samples_lost"),
+    (Status::VOLTAGE_STUCK, "voltage_stuck"),
 ];
 
 fn flags(bits: u16) -> String {
