@@ -106,3 +106,76 @@ fn a_cell_without_its_tests_is_not_identified() {
     refused(&["identify", "--ocv", &drive, "--hppc", &drive, "-o", &out], &["no slow discharge", "US06"]);
     assert!(!Path::new(&out).exists());
 }
+
+/// Times in s, voltages in V and currents in A (positive on charge) of a run of the default data.
+fn columns(file: &str) -> bms_sim::data::Run {
+    bms_sim::data::read_run(Path::new(&data(file))).unwrap()
+}
+
+/// Writes a run as CSV with its currents (positive on charge) multiplied by a factor.
+fn write_scaled(run: &bms_sim::data::Run, factor: f64, path: &Path) {
+    let rows = (0..run.len())
+        .map(|k| format!("{},{},{}\n", run.time_s[k], run.voltage_v[k], -factor * run.current_a[k]));
+    fs::write(path, HEADER.to_owned() + &rows.collect::<String>()).unwrap();
+}
+
+#[test]
+fn tests_with_wrong_units_or_signs_give_no_cell() {
+    let dir = tempdir().unwrap();
+    let out = dir.path().join("cell.toml").display().to_string();
+    let (ocv, hppc) = (dir.path().join("slow.csv"), dir.path().join("pulses.csv"));
+    let slow = columns("nmc_m50/soh100/p25C_OCV20.bdf.parquet");
+    let pulses = columns("nmc_m50/soh100/p25C_HPPC.bdf.parquet");
+    let check = |slow_factor: f64, pulse_factor: f64, words: &[&str]| {
+        write_scaled(&slow, slow_factor, &ocv);
+        write_scaled(&pulses, pulse_factor, &hppc);
+        let at_25 = [format!("{}@25", ocv.display()), format!("{}@25", hppc.display())];
+        refused(&["identify", "--ocv", &at_25[0], "--hppc", &at_25[1], "-o", &out], words);
+    };
+    check(1.0, 1000.0, &["pulses.csv", "largest current in C", "mA"]);
+    check(-1.0, 1.0, &["slow.csv", "rise of the voltage during the slow discharge"]);
+    check(1.0, 0.0, &["pulses.csv", "fewer than two current steps"]);
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn a_folder_with_several_cells_asks_for_one() {
+    let dir = tempdir().unwrap();
+    let out = dir.path().join("cell.toml").display().to_string();
+    let entry =
+        |cell: &str, kind: &str| format!(r#"{{"file":"{cell}_{kind}.csv","kind":"{kind}","cell":"{cell}"}}"#);
+    let files = [entry("R1", "ocv"), entry("R2", "ocv"), entry("R1", "hppc"), entry("R2", "hppc")].join(",");
+    let text = format!(r#"{{"dataset":"two","name":"two","cell":"two cells","files":[{files}]}}"#);
+    fs::write(dir.path().join("dataset.json"), text).unwrap();
+    let set = dir.path().to_str().unwrap();
+    refused(&["identify", "--dataset", set, "-o", &out], &["holds cells R1, R2", "--only TEXT"]);
+}
+
+#[test]
+fn a_current_that_its_own_counter_contradicts_is_refused() {
+    let dir = tempdir().unwrap();
+    let cell = identified("nmc_m50/soh100", dir.path());
+    let run = dir.path().join("drive.csv");
+    let out = dir.path().join("out.csv").display().to_string();
+    // An hour at 1 A out of the cell, by the counter; the current as a factor of that.
+    let write = |factor: f64| {
+        let row = |k: i32| {
+            let t = f64::from(k);
+            format!("{k},{},{},{}\n", 4.1 - t * 1e-4, -factor, -t / 3600.0)
+        };
+        let head = "Test Time / s,Voltage / V,Current / A,Net Capacity / Ah\n".to_owned();
+        fs::write(&run, head + &(0..3600).map(row).collect::<String>()).unwrap();
+    };
+    let args = ["replay", "--cell", &cell, "--input", run.to_str().unwrap(), "-o", &out];
+    write(-1.0);
+    refused(&args, &["drive.csv", "sign of `Current / A` looks inverted: it is positive on charge"]);
+    write(1000.0);
+    refused(&args, &["drive.csv", "`Current / A`", "milliamperes"]);
+    write(0.001);
+    refused(&args, &["drive.csv", "`Net Capacity / Ah`"]);
+    write(1.0);
+    let said = common::ok(&[&args[..], &["--capacity-ah", "1"]].concat()).out;
+    for words in ["starts under load", "of the", "Ah in the cell file"] {
+        assert!(said.contains(words), "`{words}` is missing in\n{said}");
+    }
+}

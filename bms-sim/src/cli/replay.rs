@@ -26,6 +26,15 @@ const RIGHT_START: f64 = 0.005;
 /// A run that is said to start full should at least look like this by its first voltage (SOC, fraction).
 const LOOKS_FULL: f64 = 0.9;
 
+/// No cell carries more than this (C-rate).
+const LARGEST_C: f64 = 50.0;
+/// Between samples further apart than this the current is not known, in s.
+const LONGEST_STEP_S: f64 = 60.0;
+/// A charge counter is compared with the current where more than this part of the capacity moved.
+const MOVED: f64 = 0.05;
+/// A capacity outside this range of the cell file's is worth a word (ratio).
+const PLAUSIBLE_CAPACITY: std::ops::RangeInclusive<f64> = 0.5..=1.5;
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Summary {
@@ -77,6 +86,16 @@ pub(super) fn run(args: ReplayArgs, quiet: bool) -> Result<Verdict> {
         warnings.push("--temperature-c is not used: the run has its own temperature".into());
     }
     let capacity_ah = args.capacity_ah.unwrap_or(cell.cell.capacity_ah);
+    possible(&run, cell.cell.capacity_ah)
+        .map_err(|why| anyhow::anyhow!("{}: {why}", args.input.display()))?;
+    let share = capacity_ah / cell.cell.capacity_ah;
+    if !PLAUSIBLE_CAPACITY.contains(&share) {
+        warnings.push(format!(
+            "--capacity-ah {capacity_ah} is {:.0} % of the {:.4} Ah in the cell file",
+            100.0 * share,
+            cell.cell.capacity_ah
+        ));
+    }
     let reference = reference(&cell, &run, &args, capacity_ah, &mut warnings)?;
     bar.stage("replaying", 1);
     let replayed = replay(
@@ -137,6 +156,55 @@ pub(super) fn run(args: ReplayArgs, quiet: bool) -> Result<Verdict> {
     Ok(if missed { Verdict::Missed } else { Verdict::Met })
 }
 
+/// Refuses currents that no cell carries and currents that its own charge counter contradicts.
+fn possible(run: &Run, capacity_ah: f64) -> Result<(), String> {
+    let largest = run.current_a.iter().fold(0.0f64, |m, i| m.max(i.abs()));
+    if largest > LARGEST_C * capacity_ah {
+        return Err(format!(
+            "`Current / A` reaches {largest:.1}, which is {:.0}C for a cell of {capacity_ah:.3} Ah: milliamperes?",
+            largest / capacity_ah
+        ));
+    }
+    let Some(net) = &run.net_charge_ah else { return Ok(()) };
+    // Where the record has gaps the samples do not tell the current in between: those steps are left out of both sums.
+    let (mut counted, mut summed) = (0.0, 0.0);
+    for k in 1..run.len() {
+        let dt = run.dt_s(k);
+        if dt > LONGEST_STEP_S {
+            continue;
+        }
+        let mean = run.mean_current_a.as_ref().map(|m| m[k]);
+        let current = mean.unwrap_or(0.5 * (run.current_a[k] + run.current_a[k - 1]));
+        counted += net[k - 1] - net[k];
+        summed += current * dt / 3600.0;
+    }
+    if counted.abs().max(summed.abs()) < MOVED * capacity_ah {
+        return Ok(());
+    }
+    let ratio = summed / counted;
+    let near = |factor: f64| (0.7..1.4).contains(&(ratio.abs() / factor));
+    let why = if (0.5..=2.0).contains(&ratio) {
+        return Ok(());
+    } else if (-2.0..=-0.5).contains(&ratio) {
+        "sign of `Current / A` looks inverted: it is positive on charge"
+    } else if near(1e3) {
+        "`Current / A` looks like milliamperes or `Test Time / s` like milliseconds"
+    } else if near(1e-3) {
+        "`Net Capacity / Ah` looks like milliampere hours"
+    } else if near(1.0 / 3600.0) {
+        "`Net Capacity / Ah` looks like ampere seconds or `Test Time / s` like hours"
+    } else if near(1.0 / 60.0) {
+        "`Test Time / s` looks like minutes"
+    } else {
+        "check their units and signs"
+    };
+    Err(format!(
+        "`Current / A` summed over the run gives {:+.4} Ah, `Net Capacity / Ah` changes by {:+.4}: {why}",
+        bdf_from_discharge_positive(summed),
+        bdf_from_discharge_positive(counted)
+    ))
+}
+
 /// The reference of the run, if it has one.
 fn reference(
     cell: &CellFile,
@@ -157,9 +225,19 @@ fn reference(
         let model = CellModel::new(tables.borrow()).map_err(|e| anyhow::anyhow!("{e}"))?;
         let first = |column: &[f64]| column.first().copied().unwrap_or_default();
         let temperature = run.temperature_c.as_deref().map_or(25.0, first);
-        let seen = f64::from(model.soc_from_ocv(temperature as f32, first(&run.voltage_v) as f32));
-        let rests = first(&run.current_a).abs() < capacity_ah / 50.0;
-        if rests && seen < LOOKS_FULL {
+        // A full cell that starts under load drops by its resistances at once.
+        let circuit = model.circuit(temperature as f32, 1.0);
+        let at_once = first(&run.current_a) * f64::from(circuit.r0_ohm + circuit.rct_ohm);
+        let unloaded = first(&run.voltage_v) + at_once;
+        let seen = f64::from(model.soc_from_ocv(temperature as f32, unloaded as f32));
+        let current = first(&run.current_a);
+        if current.abs() >= capacity_ah / 50.0 {
+            warnings.push(format!(
+                "the reference takes the run to start full, but it starts under load ({:.2} A): give --reference-start if it was not full",
+                bdf_from_discharge_positive(current)
+            ));
+        }
+        if seen < LOOKS_FULL {
             warnings.push(format!(
                 "the reference takes the run to start full, but its first voltage looks like {:.0} %: give --reference-start",
                 100.0 * seen
@@ -252,7 +330,7 @@ fn text(s: &Summary) -> String {
 }
 
 /// Names of the status flags in the CSV file.
-const FLAGS: [(Status, &str); 10] = [
+const FLAGS: [(Status, &str); 13] = [
     (Status::VOLTAGE_LOST, "voltage_lost"),
     (Status::CURRENT_LOST, "current_lost"),
     (Status::TEMPERATURE_LOST, "temperature_lost"),
@@ -263,6 +341,9 @@ const FLAGS: [(Status, &str); 10] = [
     (Status::AT_REST, "at_rest"),
     (Status::FULL, "full"),
     (Status::SOC_LIMITED, "soc_limited"),
+    (Status::TRANSPORT_LIMITED, "transport_limited"),
+    (Status::SAMPLES_LOST, "samples_lost"),
+    (Status::VOLTAGE_STUCK, "voltage_stuck"),
 ];
 
 fn flags(bits: u16) -> String {

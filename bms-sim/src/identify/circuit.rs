@@ -204,6 +204,8 @@ fn for_each_row(nodes: &Nodes, runs: &[FitRun], mut row: impl FnMut(&FitRun, usi
 }
 
 /// Solves the linear problem; `None` if nothing determines it.
+///
+/// Where the active set has not settled after eight passes, the last solution counts, without its negative entries.
 fn solve(nodes: &Nodes, runs: &[FitRun], smoothing: &Smoothing) -> Option<DVector<f64>> {
     let n = nodes.unknowns();
     let mut ata = DMatrix::<f64>::zeros(n, n);
@@ -223,6 +225,7 @@ fn solve(nodes: &Nodes, runs: &[FitRun], smoothing: &Smoothing) -> Option<DVecto
     // Active set: what would be negative is held at zero.
     let mut held = vec![false; n];
     let block = nodes.temperature_c.len() * CIRCUIT_COLUMNS;
+    let mut last = None;
     for _ in 0..8 {
         let mut lhs = ata.clone();
         for (k, &h) in held.iter().enumerate() {
@@ -238,11 +241,12 @@ fn solve(nodes: &Nodes, runs: &[FitRun], smoothing: &Smoothing) -> Option<DVecto
                 more = true;
             }
         }
+        last = Some(x.map_with_location(|k, _, v| if k >= block { v.max(0.0) } else { v }));
         if !more {
-            return Some(x.map_with_location(|k, _, v| if k >= block { v.max(0.0) } else { v }));
+            break;
         }
     }
-    None
+    last
 }
 
 fn regularise(nodes: &Nodes, smoothing: &Smoothing, ata: &mut DMatrix<f64>) {
@@ -322,6 +326,19 @@ const TAU1_RANGE: (f64, f64) = (3.0, 90.0);
 const TAU2_RANGE: (f64, f64) = (80.0, 4000.0);
 /// Current scale of the charge transfer in C.
 const I_CT_RANGE: (f64, f64) = (0.05, 6.0);
+
+/// The time constants of a shape that lie at an end of their range, in words; `None` if all are well inside.
+#[must_use]
+pub fn at_bound(shape: &Shape) -> Option<String> {
+    let at = |name: &str, tau: f64, range: (f64, f64)| {
+        let near = tau < 1.02 * range.0 || tau > 0.98 * range.1;
+        near.then(|| format!("{name} = {tau:.1} s at the end of its range of {} to {} s", range.0, range.1))
+    };
+    let found =
+        [at("tau1", shape.tau1_s, TAU1_RANGE), at("tau2", shape.tau2_s, TAU2_RANGE)].into_iter().flatten();
+    let words = found.collect::<Vec<_>>().join(", ");
+    (!words.is_empty()).then_some(words)
+}
 
 struct ShapeProblem<'a> {
     temperature_c: f64,

@@ -38,6 +38,14 @@ pub enum IdentifyError {
         /// The files looked at.
         files: String,
     },
+    /// Tests of several cells cannot be put into one cell file.
+    #[error("{set} holds cells {cells}: choose one with --only TEXT")]
+    SeveralCells {
+        /// Name of the data set.
+        set: String,
+        /// Their names.
+        cells: String,
+    },
     /// Nothing to take resistances from.
     #[error(
         "no pulse test: resistances cannot be identified (kind `hppc`, `gitt` or `pulse`, or --hppc FILE@T)"
@@ -77,6 +85,27 @@ const BEYOND_V_PER_SOC: f64 = 1.5;
 /// Weight of a full discharge beside a pulse test in judging how wrong the model is.
 const DISCHARGE_WEIGHT: f64 = 0.3;
 
+/// No cell is pulsed with more than this (C-rate).
+const LARGEST_C: f64 = 30.0;
+
+/// Above this a current counts as a load (C-rate).
+const LOAD_C: f64 = 0.04;
+
+/// Below this a cell counts as resting (C-rate).
+const REST_C: f64 = 0.02;
+
+/// A pulse test may leave the voltage limits by this much.
+const OUTSIDE_V: f64 = 0.5;
+
+/// What a cell may drop at 1C and 50 % SOC.
+const DROP_AT_1C_V: std::ops::RangeInclusive<f64> = 1e-3..=3.0;
+
+/// A fit worse than this is worth a word.
+const POOR_FIT_V: f64 = 0.015;
+
+/// Every temperature should have pulses down to this SOC.
+const LOW_PULSE: f64 = 0.15;
+
 /// Identifies a cell from the runs of a plan.
 ///
 /// # Errors
@@ -114,8 +143,16 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
                 .into(),
         );
     }
+    check_capacity(reference, capacity_ah)?;
     let base = base_curves(plan, nominal_ah, capacity_ah, &reference_curves, &mut warnings);
-    let voltage_limits = plan.voltage_limits_v.unwrap_or_else(|| voltage_range(&reference.runs));
+    let voltage_limits = plan.voltage_limits_v.unwrap_or_else(|| {
+        let [lo, hi] = voltage_range(&reference.runs);
+        warnings.push(format!(
+            "no voltage limits given: {lo:.2} to {hi:.2} V taken from the open-circuit test (--voltage-limits)"
+        ));
+        [lo, hi]
+    });
+    check_pulses(plan, nominal_ah, voltage_limits)?;
     let middle = ocv::at(&reference_curves.mean_v, 0.5);
     let span = ocv::at(&reference_curves.mean_v, 0.8) - ocv::at(&reference_curves.mean_v, 0.4);
     let chemistry = if (3.0..3.4).contains(&middle) && span < 0.1 {
@@ -175,6 +212,7 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     let tables = circuit::fit_tables(&nodes, &prepared[..pulses], &smoothing).ok_or_else(undetermined)?;
     let residuals = circuit::unexplained(&nodes, &prepared, &tables);
     let fit = summaries(&temperatures, &plan.pulses, &prepared, &residuals);
+    check_resistances(plan, &nodes, &tables, capacity_ah)?;
     let edges = lowest_pulse(&temperatures, &prepared[..pulses], capacity_ah);
     let mut tables = tables;
     extrapolate_down(&nodes, &mut tables, &edges);
@@ -193,12 +231,12 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     }
     let peaks = prepared.iter().flat_map(|r| r.current_a.iter().copied());
     let (lowest, highest) = peaks.fold((0.0f64, 0.0f64), |(lo, hi), i| (lo.min(i), hi.max(i)));
-    let socs = prepared.iter().flat_map(|r| r.soc.iter().copied());
-    let (soc_lo, soc_hi) = socs.fold((1.0f64, 0.0f64), |(lo, hi), z| (lo.min(z), hi.max(z)));
-    if soc_lo > 0.25 {
-        warnings
-            .push(format!("no pulse below {:.0} % SOC: resistances there are extrapolated", 100.0 * soc_lo));
-    }
+    let (soc_lo, soc_hi) = loaded_soc(&prepared[..pulses], capacity_ah);
+    warnings.extend(plan.pulses.iter().filter_map(|p| start_warning(&p.run, &base, capacity_ah)));
+    warnings.extend(fit_warnings(&nodes, &fit, &edges));
+    warnings.push(format!(
+        "coulombic efficiency is taken as 1 and the rate of hysteresis as {HYSTERESIS_GAMMA}: neither is identified"
+    ));
     Ok(CellFile {
         format_version: FORMAT_VERSION,
         cell: CellInfo {
@@ -224,6 +262,135 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
         tables: cell_tables,
         fit,
     })
+}
+
+/// File names of the pulse tests that a condition takes.
+fn pulse_files(plan: &Plan, takes: impl Fn(&PulseTest) -> bool) -> String {
+    let names = plan.pulses.iter().filter(|p| takes(p)).map(|p| p.run.source.as_str());
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Refuses a capacity that no single cell has.
+fn check_capacity(reference: &ocv::OcvTest, capacity_ah: f64) -> Result<(), IdentifyError> {
+    if (0.001..=2000.0).contains(&capacity_ah) {
+        return Ok(());
+    }
+    Err(IdentifyError::Nonsense {
+        what: "capacity in Ah".into(),
+        value: capacity_ah,
+        files: reference.runs.iter().map(|r| r.source.as_str()).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// Refuses pulse tests whose currents or voltages no cell has, or that hold no current steps.
+fn check_pulses(plan: &Plan, nominal_ah: f64, limits: [f64; 2]) -> Result<(), IdentifyError> {
+    for test in &plan.pulses {
+        let run = &test.run;
+        let largest = run.current_a.iter().fold(0.0f64, |m, i| m.max(i.abs())) / nominal_ah;
+        if largest > LARGEST_C {
+            return Err(IdentifyError::Nonsense {
+                what: "largest current in C (mA instead of A?)".into(),
+                value: largest.round(),
+                files: run.source.clone(),
+            });
+        }
+        let outside = |v: &&f64| **v < limits[0] - OUTSIDE_V || **v > limits[1] + OUTSIDE_V;
+        let share = run.voltage_v.iter().filter(outside).count() as f64 / run.len().max(1) as f64;
+        if share > 0.5 {
+            return Err(IdentifyError::Nonsense {
+                what: format!(
+                    "share of samples more than {OUTSIDE_V} V outside {:.2} to {:.2} V",
+                    limits[0], limits[1]
+                ),
+                value: round(share, 1e-2),
+                files: run.source.clone(),
+            });
+        }
+    }
+    for t in distinct_temperatures(&plan.pulses) {
+        let at_t = |p: &PulseTest| (p.temperature_c - t).abs() < 0.5;
+        let runs = plan.pulses.iter().filter(|p| at_t(p));
+        if runs.map(|p| load_steps(&p.run, nominal_ah)).sum::<usize>() < 2 {
+            return Err(IdentifyError::Undetermined {
+                file: pulse_files(plan, at_t),
+                temperature_c: t,
+                reason: format!("fewer than two current steps above {LOAD_C}C"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// How often the current steps to a load.
+fn load_steps(run: &Run, nominal_ah: f64) -> usize {
+    let load = LOAD_C * nominal_ah;
+    run.current_a.windows(2).filter(|i| i[1].abs() > load && (i[1] - i[0]).abs() > load).count()
+}
+
+/// Refuses a voltage drop at 1C that no cell has.
+fn check_resistances(
+    plan: &Plan,
+    nodes: &Nodes,
+    tables: &circuit::Tables,
+    capacity_ah: f64,
+) -> Result<(), IdentifyError> {
+    for &t in &nodes.temperature_c {
+        let drop_v = ocv::at(&total_resistance(nodes, tables, t), 0.5) * capacity_ah;
+        if !DROP_AT_1C_V.contains(&drop_v) {
+            return Err(IdentifyError::Nonsense {
+                what: format!("voltage drop at 1C, 50 % SOC and {t} degC in V"),
+                value: round(drop_v, 1e-5),
+                files: pulse_files(plan, |p| (p.temperature_c - t).abs() < 0.5),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Lowest and highest SOC with load in any pulse test.
+fn loaded_soc(runs: &[FitRun], capacity_ah: f64) -> (f64, f64) {
+    let loaded = runs.iter().flat_map(|r| {
+        let used = |k: &usize| r.weight[*k] > 0.0 && r.current_a[*k].abs() > LOAD_C * capacity_ah;
+        (0..r.soc.len()).filter(used).map(|k| r.soc[k])
+    });
+    loaded.fold((1.0f64, 0.0f64), |(lo, hi), z| (lo.min(z), hi.max(z)))
+}
+
+/// What had to be assumed about the start of a pulse test.
+fn start_warning(run: &Run, base: &[OcvCurves], capacity_ah: f64) -> Option<String> {
+    let start = start_soc(run, base, capacity_ah);
+    let name = &run.source;
+    if run.current_a.first().is_some_and(|i| i.abs() >= REST_C * capacity_ah) {
+        Some(format!("{name}: starts under load, its start is taken as full"))
+    } else if start < 1.0 {
+        Some(format!("{name}: does not start full, its start is taken as {:.0} % SOC", 100.0 * start))
+    } else {
+        None
+    }
+}
+
+/// Where the fit is poor or rests on an assumption.
+fn fit_warnings(nodes: &Nodes, fit: &[FitSummary], edges: &[f64]) -> Vec<String> {
+    let mut out = Vec::new();
+    for ((&t, shape), (fit, &edge)) in nodes.temperature_c.iter().zip(&nodes.shape).zip(fit.iter().zip(edges))
+    {
+        if fit.voltage_rmse_v > POOR_FIT_V {
+            out.push(format!(
+                "the fit at {t} degC leaves {:.1} mV RMS unexplained",
+                1e3 * fit.voltage_rmse_v
+            ));
+        }
+        if let Some(words) = circuit::at_bound(shape) {
+            out.push(format!("time constants at {t} degC: {words}"));
+        }
+        if edge > LOW_PULSE {
+            out.push(format!(
+                "no pulse below {:.0} % SOC at {t} degC: resistances there are extrapolated and the model error is widened",
+                100.0 * edge
+            ));
+        }
+    }
+    out
 }
 
 fn largest_throughput(runs: &[Run]) -> f64 {
@@ -258,8 +425,7 @@ fn base_curves(
     reference: &OcvCurves,
     warnings: &mut Vec<String>,
 ) -> Vec<OcvCurves> {
-    let from_dynamic = plan.warnings.iter().any(|w| w.contains("dynamic"));
-    if !from_dynamic {
+    if !plan.from_dynamic {
         return vec![reference.clone()];
     }
     let mut all: Vec<OcvCurves> = plan
@@ -342,7 +508,7 @@ fn prepare(
 
 /// SOC at the first sample: full, unless the voltage clearly says otherwise.
 fn start_soc(run: &Run, base: &[OcvCurves], capacity_ah: f64) -> f64 {
-    let at_rest = run.current_a.first().is_some_and(|i| i.abs() < 0.02 * capacity_ah);
+    let at_rest = run.current_a.first().is_some_and(|i| i.abs() < REST_C * capacity_ah);
     let curve = &base[0].mean_v;
     let v = run.voltage_v.first().copied().unwrap_or_default();
     let guess = (0..OCV_COLUMNS).find(|&k| curve[k] >= v).map_or(1.0, ocv::soc);

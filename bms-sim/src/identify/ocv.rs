@@ -4,7 +4,7 @@
 //! the mean open-circuit voltage (`M` half the hysteresis gap, `R` the total resistance), so that their mean is free of
 //! both (Plett 2015, "Battery Management Systems, Volume I", ch. 2.8).
 
-use super::IdentifyError;
+use super::{IdentifyError, round};
 use crate::data::Run;
 
 /// Columns of the open-circuit tables: SOC 0..=1 in steps of 1 %.
@@ -46,10 +46,21 @@ struct Branch {
     points: Vec<(f64, f64)>,
 }
 
+impl Branch {
+    /// Voltage of the last tenth of the points minus that of the first tenth.
+    fn rise_v(&self) -> Option<f64> {
+        let tenth = (self.points.len() / 10).max(1);
+        let mean = |points: &[(f64, f64)]| points.iter().map(|p| p.1).sum::<f64>() / tenth as f64;
+        Some(
+            mean(self.points.get(self.points.len().checked_sub(tenth)?..)?) - mean(self.points.get(..tenth)?),
+        )
+    }
+}
+
 /// Reads the curves from a test; `reference_ah` is the capacity that defines SOC (the test's own if `None`).
 ///
 /// # Errors
-/// If no slow discharge of at least half the nominal capacity is in it.
+/// If no slow discharge of at least half the nominal capacity is in it, or the voltage moves against the current.
 pub fn curves(
     test: &OcvTest,
     nominal_ah: f64,
@@ -89,6 +100,20 @@ pub fn curves(
             }
         }
         offset = removed.last().copied().unwrap_or(offset);
+    }
+    for (branch, sign) in [(&discharge, -1.0), (&charge, 1.0)] {
+        let Some(rise) = branch.as_ref().filter(|b| b.charge_ah > 0.3 * nominal_ah).and_then(Branch::rise_v)
+        else {
+            continue;
+        };
+        if sign * rise < -0.05 {
+            let (way, wrong) = if sign < 0.0 { ("discharge", "rise") } else { ("charge", "fall") };
+            return Err(IdentifyError::Nonsense {
+                what: format!("{wrong} of the voltage during the slow {way} in V"),
+                value: round(rise.abs(), 1e-3),
+                files: names(),
+            });
+        }
     }
     let (mut discharge, charge) = match (discharge, charge) {
         (Some(d), c) if d.charge_ah > 0.5 * nominal_ah => (d, c.filter(|c| c.charge_ah > 0.5 * nominal_ah)),

@@ -35,6 +35,8 @@ pub struct Plan {
     pub pulses: Vec<PulseTest>,
     /// Full discharges at higher rates: not fitted; they tell how far the model can be trusted under lasting load.
     pub discharges: Vec<PulseTest>,
+    /// Whether resistances are fitted to dynamic runs because there is no pulse test.
+    pub from_dynamic: bool,
     /// File names with their use.
     pub files: Vec<String>,
     /// What was noticed on the way.
@@ -87,6 +89,8 @@ impl Plan {
             ocv =
                 files.iter().filter(|f| kind(f, &["rate", "capacity_rate"]) && is_slow_by_name(f)).collect();
         }
+        one_cell(&set.name, &ocv)?;
+        let ocv_cell = ocv.iter().find_map(|f| f.cell.clone());
         for f in ocv {
             let t = temperature(f, &mut plan.warnings);
             let runs = read_segments(&set.path(f))?;
@@ -100,15 +104,19 @@ impl Plan {
         if pulses.is_empty() {
             pulses = files.iter().filter(|f| kind(f, &["dynamic"])).collect();
             if !pulses.is_empty() {
+                plan.from_dynamic = true;
                 plan.warnings.push("no pulse test: resistances are fitted to dynamic runs".into());
             }
         }
+        one_cell(&set.name, &pulses)?;
+        if let (Some(slow), Some(pulsed)) = (ocv_cell, pulses.iter().find_map(|f| f.cell.clone()))
+            && slow != pulsed
+        {
+            plan.warnings.push(format!("open-circuit test of cell {slow}, pulse test of cell {pulsed}"));
+        }
         for f in pulses {
             let t = temperature(f, &mut plan.warnings);
-            if let Some(run) = read_segments(&set.path(f))?.into_iter().next() {
-                plan.files.push(format!("{}: pulse test at {t} degC", f.file));
-                plan.pulses.push(PulseTest { temperature_c: t, run });
-            }
+            plan.add_pulses(&f.file, read_segments(&set.path(f))?, t);
         }
         for f in files.iter().filter(|f| kind(f, &["capacity_rate", "capacity_1C"])) {
             let t = temperature(f, &mut plan.warnings);
@@ -138,14 +146,34 @@ impl Plan {
             }
         }
         for (path, t) in hppc {
-            plan.files.push(format!("{}: pulse test at {t} degC", path.display()));
-            if let Some(run) = read_segments(path)?.into_iter().next() {
-                plan.pulses.push(PulseTest { temperature_c: *t, run });
-            }
+            plan.add_pulses(&path.display().to_string(), read_segments(path)?, *t);
         }
         let first = ocv.first().or(hppc.first()).map(|(p, _)| p.clone()).unwrap_or_default();
         plan.name = first.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(plan)
+    }
+
+    /// Takes the first part of a pulse file.
+    fn add_pulses(&mut self, name: &str, parts: Vec<Run>, temperature_c: f64) {
+        let count = parts.len();
+        if count > 1 {
+            self.warnings.push(format!("{name}: only the first of its {count} tests is used"));
+        }
+        if let Some(run) = parts.into_iter().next() {
+            self.files.push(format!("{name}: pulse test at {temperature_c} degC"));
+            self.pulses.push(PulseTest { temperature_c, run });
+        }
+    }
+}
+
+/// Refuses tests of one use that belong to different cells.
+fn one_cell(set: &str, files: &[&&DatasetFile]) -> Result<(), IdentifyError> {
+    let mut cells: Vec<&str> = files.iter().filter_map(|f| f.cell.as_deref()).collect();
+    cells.sort_unstable();
+    cells.dedup();
+    match cells.len() {
+        0 | 1 => Ok(()),
+        _ => Err(IdentifyError::SeveralCells { set: set.to_owned(), cells: cells.join(", ") }),
     }
 }
 

@@ -213,7 +213,7 @@ fn replay_case(
         loaded.cell,
         &loaded.run,
         &ReplayOptions {
-            initial_soc: Some(start + condition.start_error),
+            initial_soc: Some((start + condition.start_error).clamp(0.0, 1.0)),
             sensors: condition.sensors,
             seed: matrix::seed(options.seed, set, &loaded.drive.file.file, condition.sensors),
             current_offset_a: condition.current_offset_a,
