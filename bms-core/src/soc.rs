@@ -577,7 +577,8 @@ impl<'a> SocEstimator<'a> {
     }
 
     fn correct(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
-        self.state.last_predicted_v = self.output(instant_a).0;
+        let (mut predicted, mut h) = self.output(instant_a);
+        self.state.last_predicted_v = predicted;
         self.state.last_innovation_v = 0.0;
         let Some(voltage) = sample.voltage_v.valid() else { return };
         if self.state.current_lost_s > 0.0 {
@@ -597,8 +598,8 @@ impl<'a> SocEstimator<'a> {
         let anchored = self.at_rest(estimate) && self.not_yet_anchored();
         if anchored {
             self.anchor_rest();
+            (predicted, h) = self.output(instant_a);
         }
-        let (predicted, h) = self.output(instant_a);
         let innovation = voltage - predicted;
         self.state.last_predicted_v = predicted;
         self.state.last_innovation_v = innovation;

@@ -162,8 +162,10 @@ fn text(cell: &CellFile, temperatures: &[AtTemperature]) -> String {
         );
     }
     out += "N: pulses of 3 to 60 s; the residual of each is in the cell file.\n\n";
+    out += "Not identified, or assumed:\n";
     for warning in &cell.provenance.warnings {
-        out += &format!("could not identify everything: {warning}\n");
+        out += &format!("  - {warning}\n");
     }
+    out.push('\n');
     out
 }

@@ -81,8 +81,14 @@ impl Plan {
         };
         let text = format!("{} {}", set.cell, set.chemistry.as_deref().unwrap_or("")).to_uppercase();
         plan.chemistry = text.contains("NCA").then_some(Chemistry::Nca);
-        let files: Vec<&DatasetFile> =
+        let mut files: Vec<&DatasetFile> =
             set.files.iter().filter(|f| f.is_run() && selection.takes(&f.file)).collect();
+        if let Some(cell) = only_characterised(&files) {
+            plan.warnings
+                .push(format!("several cells here: took {cell}, the only one with slow and pulse tests"));
+            plan.name = cell.clone();
+            files.retain(|f| f.cell.as_ref().is_none_or(|c| *c == cell));
+        }
         let kind = |f: &&&DatasetFile, kinds: &[&str]| f.kind.as_deref().is_some_and(|k| kinds.contains(&k));
         let mut ocv: Vec<_> = files.iter().filter(|f| kind(f, &["ocv", "ocv_c20"])).collect();
         if ocv.is_empty() {
@@ -163,6 +169,25 @@ impl Plan {
             self.files.push(format!("{name}: pulse test at {temperature_c} degC"));
             self.pulses.push(PulseTest { temperature_c, run });
         }
+    }
+}
+
+/// The one cell among several that has both slow tests and pulse (or dynamic) tests; `None` if there is no choice to make
+/// or no single answer.
+fn only_characterised(files: &[&DatasetFile]) -> Option<String> {
+    let cells_with = |kinds: &[&str]| -> Vec<&String> {
+        let of_kind = files.iter().filter(|f| f.kind.as_deref().is_some_and(|k| kinds.contains(&k)));
+        let mut cells: Vec<&String> = of_kind.filter_map(|f| f.cell.as_ref()).collect();
+        cells.sort_unstable();
+        cells.dedup();
+        cells
+    };
+    let slow = cells_with(&["ocv", "ocv_c20"]);
+    let pulsed = cells_with(&["hppc", "gitt", "pulse", "dynamic"]);
+    let mut both = slow.iter().filter(|c| pulsed.contains(c));
+    match (both.next(), both.next()) {
+        (Some(cell), None) if slow.len() > 1 || pulsed.len() > 1 => Some((*cell).clone()),
+        _ => None,
     }
 }
 
