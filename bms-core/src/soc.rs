@@ -10,10 +10,10 @@
 //! own, a first-order Gauss-Markov process
 //!
 //! ```text
-//! e' = a e,  a = exp(-dt/τ_e - |ΔSOC|/ℓ_e),  var(e) -> σ² = σ_T² + (κ v_pol)² + (s dOCV/dSOC)²
+//! e' = a e,  a = exp(-dt/τ_e - |ΔSOC|/ℓ_e),  var(e) -> σ² = σ_T² + (κ η)² + (s dOCV/dSOC)²
 //! ```
 //!
-//! (`σ_T` from identification, κ of the overpotential that the terminal shows, s the error of the table along its SOC
+//! (`σ_T` from identification, κ of the overpotential η that the terminal shows, s the error of the table along its SOC
 //! axis, which grows as the cell ages). On a flat open-circuit voltage σ is worth tens of points of SOC and the filter
 //! counts; on a slope it is worth one or two and the filter corrects. There is no switch for the plateau. White noise
 //! beside it is the same for any sampling rate: readings closer together than a few tens of seconds share their error.

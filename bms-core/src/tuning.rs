@@ -155,11 +155,6 @@ impl Tuning {
         rest_voltage_std_v: 0.012,
         gate_sigma: 4.0,
         rest_time_s: 1460.0,
-        gate_recovery_s: 30.0,
-        rest_current_c: 0.005,
-        full_soc_std: 0.01,
-        full_current_c: 0.05,
-        update_period_s: 1.0,
-        parts: Parts::ALL,
+        ..Self::NMC
     };
 }

@@ -6,6 +6,7 @@ use super::aggregate::{Aggregate, Estimator, dataset_label, group_by, met, sever
 use super::condition::{Condition, condition};
 use super::html::{count, esc, file_link, maximum, minutes, number, opt_percent, percent, points};
 use super::traces::chemistry_name;
+use crate::cell_file::Chemistry;
 use crate::results::{Case, Results, TARGET_COVERAGE, TARGET_POINTS};
 
 /// What this is and how to read it.
@@ -38,6 +39,7 @@ pub(super) fn verdict(results: &Results) -> String {
     let kept = cases.iter().filter(|c| met(&c.bms)).count();
     let broken = results.bounds.iter().filter(|b| !b.ok).count();
     let covered = cases.iter().filter_map(|c| c.bms.coverage).filter(|c| *c >= TARGET_COVERAGE).count();
+    let narrow = cases.iter().filter_map(|c| c.bms.coverage).filter(|c| *c < 0.5).count();
     let banded = cases.iter().filter(|c| c.bms.coverage.is_some()).count();
     let unscored = cases.iter().filter(|c| !c.bms.max_points.is_finite()).count();
     let best = |e: Estimator| {
@@ -49,7 +51,8 @@ pub(super) fn verdict(results: &Results) -> String {
     };
     let all = kept == cases.len();
     let mut items = format!(
-        "<li>Own ±3σ band holds the truth at least {} % of the time in {covered} of {banded} runs.</li>\
+        "<li>Own ±3σ band holds the truth at least {} % of the time in {covered} of {banded} runs, \
+         and for less than half of the time in {narrow}.</li>\
          <li>Lowest maximum error of the three (ties count for each): BMS in {}, coulomb counter in {}, textbook EKF in {} \
          of {} runs.</li>",
         number(100.0 * TARGET_COVERAGE, 0),
@@ -117,6 +120,12 @@ pub(super) fn headline(cases: &[Case]) -> String {
     group("by chemistry", by_chemistry.into_iter().map(|(k, v)| (k.to_string(), v)).collect());
     let by_condition = group_by(cases, condition);
     group("by condition", by_condition.into_iter().map(|(k, v)| (k.label().to_string(), v)).collect());
+    let family = |lfp: bool| if lfp { "LFP" } else { "NMC and NCA" };
+    let by_both = group_by(cases, |c| (c.chemistry == Chemistry::Lfp, condition(c)));
+    group(
+        "by chemistry and condition",
+        by_both.into_iter().map(|((lfp, k), v)| (format!("{}, {}", family(lfp), k.label()), v)).collect(),
+    );
 
     let heads: String = Estimator::ALL
         .iter()
