@@ -73,6 +73,7 @@
 
 mod ecm;
 mod error;
+pub mod physics;
 mod plant;
 mod profile;
 mod table;

@@ -1,0 +1,11 @@
+//! Physics models of lithium-ion cells: single particle with electrolyte (SPMe), heat and ageing.
+
+mod ageing;
+mod expression;
+mod function;
+mod parameters;
+
+pub use ageing::{ActiveMaterialLoss, AgeingParameters, LithiumPlating, SeiGrowth};
+pub use expression::Expression;
+pub use function::{Arrhenius, Function};
+pub use parameters::{Electrode, Electrolyte, OcpHysteresis, PhysicsParameters, Separator};
