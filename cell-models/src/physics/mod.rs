@@ -1,11 +1,21 @@
 //! Physics models of lithium-ion cells: single particle with electrolyte (SPMe), heat and ageing.
 
 mod ageing;
+mod block;
 mod expression;
 mod function;
+mod lanes;
+mod mesh;
+mod model;
 mod parameters;
+mod spme;
+mod tabulated;
+mod wear;
 
 pub use ageing::{ActiveMaterialLoss, AgeingParameters, LithiumPlating, SeiGrowth};
 pub use expression::Expression;
 pub use function::{Arrhenius, Function};
+pub use mesh::Resolution;
 pub use parameters::{Electrode, Electrolyte, OcpHysteresis, PhysicsParameters, Separator};
+pub use spme::SpmeCell;
+pub use wear::{Wear, WearKind};

@@ -1,0 +1,736 @@
+//! The single-particle model with electrolyte, solved for `W` cells at once.
+//!
+//! Time runs in pieces. A piece takes one step of the two-stage, second-order, L-stable Runge-Kutta method of
+//! R. Alexander ("Diagonally implicit Runge-Kutta methods for stiff O.D.E.'s", SIAM J. Numer. Anal. 14, 1977) through
+//! the diffusion equations, with the diffusivities of its start; then follow hysteresis, ageing and heat. In space these
+//! are linear finite elements with the consistent mass matrix, which lose no lithium. Both stages share one symmetric
+//! tridiagonal matrix, which is factorised anew only when it has changed.
+
+use super::ageing::AgeingParameters;
+use super::lanes::Lanes;
+use super::model::{Model, Side, kelvin};
+use super::tabulated::{AtTemperature, FARADAY, GAS, Property};
+
+/// Where the first stage lies in the step: 1 - 1/sqrt(2).
+const GAMMA: f64 = 1.0 - std::f64::consts::FRAC_1_SQRT_2;
+/// Change of temperature in K that calls for new Arrhenius factors.
+const SAME_TEMPERATURE_K: f64 = 0.005;
+/// Relative change of a diffusivity that calls for a new factorisation.
+const SAME_DIFFUSIVITY: f64 = 5e-4;
+
+/// Values for the negative and for the positive electrode.
+type Pair<T> = [T; 2];
+
+/// `W` cells of the same kind with their own states.
+#[derive(Debug, Clone)]
+pub(super) struct Block<const W: usize> {
+    pub(super) state: State<W>,
+    /// Current at this instant in A.
+    pub(super) current: Lanes<W>,
+    pub(super) ambient_c: Lanes<W>,
+    /// Size of each cell against its parameters, and what its contacts add in ohm.
+    pub(super) size: Lanes<W>,
+    pub(super) extra_ohm: Lanes<W>,
+    /// Whether time ages the cells.
+    pub(super) ages: bool,
+    /// What the state and the temperature mean for the terminals.
+    pub(super) terminals: Terminals<W>,
+    laws: Laws<W>,
+    particles: Diffusion<[Lanes<W>; 2]>,
+    electrolyte: Diffusion<Lanes<W>>,
+    /// Lithium from reaction and migration to each node of the electrolyte per A.
+    load: Vec<Lanes<W>>,
+    heat_step: HeatStep,
+}
+
+/// What a cell remembers.
+#[derive(Debug, Clone)]
+pub(super) struct State<const W: usize> {
+    /// Stoichiometries of both particles, node by node from the centre.
+    pub(super) particles: Vec<Pair<Lanes<W>>>,
+    /// Concentrations in mol/m3 across the cell.
+    pub(super) electrolyte: Vec<Lanes<W>>,
+    /// Core and surface in degC.
+    pub(super) temperature_c: Pair<Lanes<W>>,
+    /// State of the open-circuit hysteresis, -1..1.
+    pub(super) hysteresis: Pair<Lanes<W>>,
+    /// Active material left, 1 when new.
+    pub(super) active: Pair<Lanes<W>>,
+    /// Thickness of the film in m.
+    pub(super) film_m: Lanes<W>,
+    /// Lithium in the film beyond the new cell's, on the electrode and without contact, in A s per unit of size.
+    pub(super) film_as: Lanes<W>,
+    pub(super) plated_as: Lanes<W>,
+    pub(super) dead_as: Lanes<W>,
+    /// Lithium that went with lost active material, in A s per unit of size.
+    pub(super) material_as: Lanes<W>,
+}
+
+/// What determines the voltage at any current `I` (A per unit of size):
+/// `V = open - I ohm - thermal (asinh(I reaction[0]) + asinh(I reaction[1]))`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terminals<const W: usize> {
+    /// Open-circuit voltage of the surfaces with the electrolyte's concentration voltage, in V.
+    open_v: Lanes<W>,
+    /// Open-circuit voltage that counts for the heat: the surfaces', midway between the branches.
+    equilibrium_v: Lanes<W>,
+    entropic_v_per_k: Lanes<W>,
+    ohm: Lanes<W>,
+    /// 2 R T / F.
+    thermal_v: Lanes<W>,
+    /// 1 / (2 exchange current) in 1/A.
+    reaction: Pair<Lanes<W>>,
+    kelvin: Lanes<W>,
+    /// Potential of the negative electrode against the electrolyte at the separator, without overpotential; its ohms.
+    anode_open_v: Lanes<W>,
+    anode_ohm: Lanes<W>,
+}
+
+impl<const W: usize> State<W> {
+    /// Mean stoichiometry of the negative (0) or positive (1) electrode.
+    pub(super) fn mean_stoichiometry(&self, m: &Model, side: usize) -> Lanes<W> {
+        let mut mean = Lanes::ZERO;
+        for (x, &share) in self.particles.iter().zip(&m.shell_shares) {
+            mean += x[side] * share;
+        }
+        mean
+    }
+
+    /// Takes over another state of the same size without allocating.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        let (mut particles, mut electrolyte) =
+            (std::mem::take(&mut self.particles), std::mem::take(&mut self.electrolyte));
+        particles.copy_from_slice(&other.particles);
+        electrolyte.copy_from_slice(&other.electrolyte);
+        let Self {
+            temperature_c, hysteresis, active, film_m, film_as, plated_as, dead_as, material_as, ..
+        } = *other;
+        *self = Self {
+            particles,
+            electrolyte,
+            temperature_c,
+            hysteresis,
+            active,
+            film_m,
+            film_as,
+            plated_as,
+            dead_as,
+            material_as,
+        };
+    }
+}
+
+impl<const W: usize> Terminals<W> {
+    /// Terminal voltage in V at `i` A per unit of size.
+    #[inline(always)]
+    pub(super) fn voltage_v(&self, i: Lanes<W>) -> Lanes<W> {
+        let size = i.abs();
+        // The two inverse hyperbolic sines share one logarithm.
+        let [a, b] = self.reaction.map(|r| {
+            let x = size * r;
+            x + (x * x + 1.0).sqrt()
+        });
+        let over = self.thermal_v * (a * b).map(f64::ln);
+        self.open_v - i * self.ohm - over.zip(i, f64::copysign)
+    }
+
+    /// Heat in W per unit of size: what the voltage lacks, and the entropic part.
+    #[inline(always)]
+    pub(super) fn heat_w(&self, i: Lanes<W>) -> Lanes<W> {
+        i * (self.equilibrium_v - self.voltage_v(i) - self.kelvin * self.entropic_v_per_k)
+    }
+
+    /// Potential of the negative electrode against the electrolyte at the separator in V.
+    #[inline(always)]
+    pub(super) fn anode_v(&self, i: Lanes<W>) -> Lanes<W> {
+        let over = self.thermal_v * (i * self.reaction[0]).map(f64::asinh);
+        self.anode_open_v + over + i * self.anode_ohm
+    }
+}
+
+/// Temperature-dependent factors at the temperature where they were last worked out.
+#[derive(Debug, Clone)]
+struct Laws<const W: usize> {
+    kelvin: Lanes<W>,
+    diffusivity: Pair<[AtTemperature; W]>,
+    /// Twice the exchange current at half-filled particles and rested electrolyte over `sqrt(x (1 - x))`, in A.
+    twice_exchange_a: Pair<Lanes<W>>,
+    electrolyte_diffusivity: [AtTemperature; W],
+    conductivity: [AtTemperature; W],
+    transference: [AtTemperature; W],
+    factor: [AtTemperature; W],
+}
+
+impl<const W: usize> Laws<W> {
+    fn new(m: &Model, kelvin: Lanes<W>) -> Self {
+        let at = |p: &Property| kelvin.0.map(|t| p.at_temperature(t));
+        let s = &m.solution;
+        Self {
+            kelvin,
+            diffusivity: [0, 1].map(|k| at(&m.sides[k].diffusivity)),
+            twice_exchange_a: [0, 1].map(|k| {
+                let side = &m.sides[k];
+                kelvin.map(|t| side.twice_exchange_a * side.rate.at(0.5, side.rate.at_temperature(t)))
+            }),
+            electrolyte_diffusivity: at(&s.diffusivity),
+            conductivity: at(&s.conductivity),
+            transference: at(&s.transference),
+            factor: at(&s.factor),
+        }
+    }
+}
+
+#[inline(always)]
+fn evaluate<const W: usize>(p: &Property, x: Lanes<W>, t: &[AtTemperature; W]) -> Lanes<W> {
+    Lanes(std::array::from_fn(|w| p.at(x.0[w], t[w])))
+}
+
+/// A factorised diffusion problem and room to solve it; one entry per node (elements: one fewer).
+#[derive(Debug, Clone)]
+struct Diffusion<T> {
+    /// Step in s that the factors hold for; 0 before the first.
+    dt_s: f64,
+    /// Stiffness with the diffusivity that the factors hold for, per element, and room for a newer one.
+    stiffness: Vec<T>,
+    fresh: Vec<T>,
+    /// Lower factor and inverse pivots.
+    lower: Vec<T>,
+    inverse: Vec<T>,
+    /// Rates of the two stages.
+    rates: Vec<T>,
+    more_rates: Vec<T>,
+}
+
+impl<T: Copy> Diffusion<T> {
+    fn new(nodes: usize, zero: T) -> Self {
+        let (elements, nodes) = (vec![zero; nodes - 1], vec![zero; nodes]);
+        Self {
+            dt_s: 0.0,
+            stiffness: elements.clone(),
+            fresh: elements.clone(),
+            lower: elements,
+            inverse: nodes.clone(),
+            rates: nodes.clone(),
+            more_rates: nodes,
+        }
+    }
+}
+
+/// Arithmetic that the solver needs, for one chain of nodes or for two side by side.
+trait Chain: Copy {
+    fn times(self, other: Self) -> Self;
+    fn scaled(self, factor: f64) -> Self;
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    fn inverse(self) -> Self;
+    fn constant(value: f64) -> Self;
+}
+
+impl<const W: usize> Chain for Lanes<W> {
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        self * other
+    }
+    #[inline(always)]
+    fn scaled(self, factor: f64) -> Self {
+        self * factor
+    }
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self + other
+    }
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        self - other
+    }
+    #[inline(always)]
+    fn inverse(self) -> Self {
+        1.0 / self
+    }
+    #[inline(always)]
+    fn constant(value: f64) -> Self {
+        Self::splat(value)
+    }
+}
+
+impl<const W: usize> Chain for [Lanes<W>; 2] {
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        [self[0] * other[0], self[1] * other[1]]
+    }
+    #[inline(always)]
+    fn scaled(self, factor: f64) -> Self {
+        self.map(|v| v * factor)
+    }
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        [self[0] + other[0], self[1] + other[1]]
+    }
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        [self[0] - other[0], self[1] - other[1]]
+    }
+    #[inline(always)]
+    fn inverse(self) -> Self {
+        self.map(|v| 1.0 / v)
+    }
+    #[inline(always)]
+    fn constant(value: f64) -> Self {
+        [Lanes::splat(value); 2]
+    }
+}
+
+impl<T: Chain> Diffusion<T> {
+    /// Takes over the fresh stiffness and factorises `mass + gamma dt stiffness`.
+    #[inline(always)]
+    fn factorise(&mut self, mesh: &super::mesh::Mesh, dt_s: f64) {
+        self.dt_s = dt_s;
+        self.stiffness.copy_from_slice(&self.fresh);
+        let weight = GAMMA * dt_s;
+        let elements = self.stiffness.len();
+        let (lower, inverse) = (&mut self.lower[..elements], &mut self.inverse[..=elements]);
+        let (diagonal, off) = (&mesh.mass_diagonal[..=elements], &mesh.mass_off[..elements]);
+        let mut carried = T::constant(diagonal[0]);
+        for e in 0..elements {
+            let flow = self.stiffness[e].scaled(weight);
+            let coupling = T::constant(off[e]).minus(flow);
+            inverse[e] = carried.plus(flow).inverse();
+            lower[e] = coupling.times(inverse[e]);
+            carried = T::constant(diagonal[e + 1]).plus(flow).minus(coupling.times(lower[e]));
+        }
+        inverse[elements] = carried.inverse();
+    }
+
+    /// Solves for the rates under the stage's state `values` and its `source`: forward, then backward.
+    #[inline(always)]
+    fn solve(
+        rates: &mut [T],
+        [stiffness, lower, inverse]: [&[T]; 3],
+        values: impl Fn(usize) -> T,
+        source: impl Fn(usize) -> T,
+    ) {
+        let elements = stiffness.len();
+        let (rates, lower, inverse) = (&mut rates[..=elements], &lower[..elements], &inverse[..=elements]);
+        let mut here = values(0);
+        let mut inflow = T::constant(0.0);
+        let mut carried = T::constant(0.0);
+        for e in 0..elements {
+            let next = values(e + 1);
+            let flow = stiffness[e].times(next.minus(here));
+            let eliminated = source(e).plus(flow).minus(inflow).minus(carried);
+            rates[e] = eliminated;
+            carried = lower[e].times(eliminated);
+            (here, inflow) = (next, flow);
+        }
+        let last = source(elements).minus(inflow).minus(carried);
+        let mut after = last.times(inverse[elements]);
+        rates[elements] = after;
+        for e in (0..elements).rev() {
+            after = rates[e].times(inverse[e]).minus(lower[e].times(after));
+            rates[e] = after;
+        }
+    }
+
+    /// One step of `values` with the source at the two stages.
+    #[inline(always)]
+    fn step(
+        &mut self,
+        values: &mut [T],
+        first_source: impl Fn(usize) -> T,
+        second_source: impl Fn(usize) -> T,
+    ) {
+        let n = self.inverse.len();
+        let values = &mut values[..n];
+        let h = self.dt_s;
+        let factors = [&self.stiffness[..], &self.lower[..], &self.inverse[..]];
+        Self::solve(&mut self.rates, factors, |i| values[i], first_source);
+        let rates = &self.rates[..n];
+        let to_stage = (1.0 - GAMMA) * h;
+        Self::solve(
+            &mut self.more_rates,
+            factors,
+            |i| values[i].plus(rates[i].scaled(to_stage)),
+            second_source,
+        );
+        let more = &self.more_rates[..n];
+        for i in 0..n {
+            values[i] = values[i].plus(rates[i].scaled(to_stage)).plus(more[i].scaled(GAMMA * h));
+        }
+    }
+}
+
+/// The thermal nodes' exact answer to a step: what remains of each temperature and what 1 W adds.
+#[derive(Debug, Clone, Copy)]
+struct HeatStep {
+    dt_s: f64,
+    free: [[f64; 2]; 2],
+    forced: [f64; 2],
+}
+
+impl HeatStep {
+    fn new(m: &Model, dt_s: f64) -> Self {
+        let t = &m.parameters.thermal;
+        let (core, surface) = (t.step([1.0, 0.0], 0.0, 0.0, dt_s), t.step([0.0, 1.0], 0.0, 0.0, dt_s));
+        Self {
+            dt_s,
+            free: [[core[0], surface[0]], [core[1], surface[1]]],
+            forced: t.step([0.0; 2], 0.0, 1.0, dt_s),
+        }
+    }
+}
+
+impl<const W: usize> Block<W> {
+    /// Rested cells at the stoichiometries given for negative and positive electrode and at one temperature each.
+    pub(super) fn new(m: &Model, stoichiometry: Pair<Lanes<W>>, temperature_c: Lanes<W>) -> Self {
+        let (particle_nodes, electrolyte_nodes) = (m.particle.nodes(), m.solution.mesh.nodes());
+        let film_m = m.ageing.as_ref().and_then(|a| a.sei).map_or(0.0, |s| s.initial_thickness_m);
+        let state = State {
+            particles: vec![stoichiometry; particle_nodes],
+            electrolyte: vec![Lanes::splat(m.solution.initial); electrolyte_nodes],
+            temperature_c: [temperature_c; 2],
+            hysteresis: [Lanes::ZERO; 2],
+            active: [Lanes::splat(1.0); 2],
+            film_m: Lanes::splat(film_m),
+            film_as: Lanes::ZERO,
+            plated_as: Lanes::ZERO,
+            dead_as: Lanes::ZERO,
+            material_as: Lanes::ZERO,
+        };
+        let laws = Laws::new(m, temperature_c.map(kelvin));
+        let mut block = Self {
+            current: Lanes::ZERO,
+            ambient_c: temperature_c,
+            size: Lanes::splat(1.0),
+            extra_ohm: Lanes::ZERO,
+            ages: m.ageing.is_some(),
+            terminals: terminals(m, &state, &laws, Lanes::ZERO),
+            laws,
+            particles: Diffusion::new(particle_nodes, [Lanes::ZERO; 2]),
+            electrolyte: Diffusion::new(electrolyte_nodes, Lanes::ZERO),
+            load: vec![Lanes::ZERO; electrolyte_nodes],
+            heat_step: HeatStep::new(m, 1.0),
+            state,
+        };
+        block.set_load(m);
+        block
+    }
+
+    /// Works out anew what the terminals show, after the state was changed from outside.
+    pub(super) fn refresh(&mut self, m: &Model) {
+        self.laws = Laws::new(m, self.state.temperature_c[0].map(kelvin));
+        self.particles.dt_s = 0.0;
+        self.electrolyte.dt_s = 0.0;
+        self.terminals = terminals(m, &self.state, &self.laws, self.extra_ohm * self.size);
+    }
+
+    /// One piece of `dt_s` seconds in which the current goes linearly from the present one to `to` (A).
+    #[inline(always)]
+    pub(super) fn advance_piece(&mut self, m: &Model, to: Lanes<W>, dt_s: f64) {
+        let [i0, i1] = [self.current / self.size, to / self.size];
+        let heat_before = self.terminals.heat_w(i0);
+        let side_current = match &m.ageing {
+            Some(ageing) if self.ages => self.age(m, ageing, i0, i1, dt_s),
+            _ => Lanes::ZERO,
+        };
+        self.diffuse(m, i0, i1, side_current, dt_s);
+        self.follow_hysteresis(m, 0.5 * (i0 + i1), dt_s);
+        self.current = to;
+        let scaled_ohm = self.extra_ohm * self.size;
+        self.terminals = terminals(m, &self.state, &self.laws, scaled_ohm);
+        let heat = 0.5 * (heat_before + self.terminals.heat_w(i1));
+        self.warm(m, heat, dt_s);
+        let now = self.state.temperature_c[0].map(kelvin);
+        if (now - self.laws.kelvin).any(|d| d.abs() > SAME_TEMPERATURE_K || d.is_nan()) {
+            self.laws = Laws::new(m, now);
+            self.terminals = terminals(m, &self.state, &self.laws, scaled_ohm);
+        }
+    }
+
+    /// Diffusion in both particles and in the electrolyte.
+    #[inline(always)]
+    fn diffuse(&mut self, m: &Model, i0: Lanes<W>, i1: Lanes<W>, side_current: Lanes<W>, dt_s: f64) {
+        self.set_particle_stiffness(m, dt_s);
+        let stage = [i0 + GAMMA * (i1 - i0), i1];
+        // Flux through the surface: a third of the rate of the mean stoichiometry (the volume of the mesh).
+        let flux = stage.map(|i| {
+            let [negative, positive] = [0, 1].map(|k| 3.0 * m.sides[k].capacity_as * self.state.active[k]);
+            [-((i + side_current) / negative), i / positive]
+        });
+        let last = self.state.particles.len() - 1;
+        let surface = |flux: Pair<Lanes<W>>| move |i: usize| if i == last { flux } else { [Lanes::ZERO; 2] };
+        self.particles.step(&mut self.state.particles, surface(flux[0]), surface(flux[1]));
+
+        self.set_electrolyte_stiffness(m, dt_s);
+        if m.solution.transference.constant().is_none() {
+            self.set_load(m);
+        }
+        let load = &self.load;
+        self.electrolyte.step(&mut self.state.electrolyte, |i| load[i] * stage[0], |i| load[i] * stage[1]);
+    }
+
+    #[inline(always)]
+    fn set_particle_stiffness(&mut self, m: &Model, dt_s: f64) {
+        let solver = &mut self.particles;
+        let geometry = &m.particle.stiffness[..];
+        let mut changed = solver.dt_s != dt_s;
+        // A diffusivity that is the same everywhere is worked out once and written only if the factors are renewed.
+        let mut uniform = [None; 2];
+        for k in [0, 1] {
+            let side: &Side = &m.sides[k];
+            let laws = &self.laws.diffusivity[k];
+            let at = |x: Lanes<W>| evaluate(&side.diffusivity, x, laws) * side.per_radius_squared;
+            if side.diffusivity.constant().is_some() {
+                let d = at(Lanes::ZERO);
+                uniform[k] = Some(d);
+                changed |= differs(d * geometry[0], solver.stiffness[0][k]);
+            } else {
+                let kept = solver.fresh.iter_mut().zip(&solver.stiffness);
+                for (((fresh, used), &g), x) in kept.zip(geometry).zip(self.state.particles.windows(2)) {
+                    fresh[k] = at(0.5 * (x[0][k] + x[1][k])) * g;
+                    changed |= differs(fresh[k], used[k]);
+                }
+            }
+        }
+        if changed {
+            for (k, d) in uniform.into_iter().enumerate() {
+                let Some(d) = d else { continue };
+                for (fresh, &g) in solver.fresh.iter_mut().zip(geometry) {
+                    fresh[k] = d * g;
+                }
+            }
+            solver.factorise(&m.particle, dt_s);
+        }
+    }
+
+    #[inline(always)]
+    fn set_electrolyte_stiffness(&mut self, m: &Model, dt_s: f64) {
+        let solver = &mut self.electrolyte;
+        let s = &m.solution;
+        let mut changed = solver.dt_s != dt_s;
+        let kept = solver.fresh.iter_mut().zip(&solver.stiffness);
+        for (((fresh, used), &g), c) in kept.zip(&s.mesh.stiffness).zip(self.state.electrolyte.windows(2)) {
+            let d = evaluate(&s.diffusivity, 0.5 * (c[0] + c[1]), &self.laws.electrolyte_diffusivity);
+            *fresh = d * g;
+            changed |= differs(*fresh, *used);
+        }
+        if changed {
+            solver.factorise(&s.mesh, dt_s);
+        }
+    }
+
+    /// Lithium that 1 A brings to each node of the electrolyte by reaction and migration.
+    #[inline(always)]
+    fn set_load(&mut self, m: &Model) {
+        let s = &m.solution;
+        for (load, &reaction) in self.load.iter_mut().zip(&s.reaction) {
+            *load = Lanes::splat(reaction);
+        }
+        for (e, &ionic) in s.ionic.iter().enumerate() {
+            let c = 0.5 * (self.state.electrolyte[e] + self.state.electrolyte[e + 1]);
+            let carried = evaluate(&s.transference, c, &self.laws.transference) * ionic;
+            self.load[e] -= carried;
+            self.load[e + 1] += carried;
+        }
+    }
+
+    /// The hysteresis states decay towards the branch that the current leads to.
+    #[inline(always)]
+    fn follow_hysteresis(&mut self, m: &Model, i: Lanes<W>, dt_s: f64) {
+        for k in [0, 1] {
+            let Some(branches) = &m.sides[k].hysteresis else { continue };
+            let into_delithiation = if k == 0 { i } else { -i };
+            let moved = i.abs() * (dt_s / m.sides[k].capacity_as) / self.state.active[k];
+            let rest = moved.map(|x| (-0.5 * branches.decay * x).exp());
+            let aim = into_delithiation.map(|v| if v == 0.0 { 0.0 } else { v.signum() });
+            let h = self.state.hysteresis[k];
+            // Without current `moved` is 0, so that the aim does not count.
+            self.state.hysteresis[k] = aim + (h - aim) * rest;
+        }
+    }
+
+    #[inline(always)]
+    fn warm(&mut self, m: &Model, heat: Lanes<W>, dt_s: f64) {
+        if self.heat_step.dt_s != dt_s {
+            self.heat_step = HeatStep::new(m, dt_s);
+        }
+        let HeatStep { free, forced, .. } = self.heat_step;
+        let ambient = self.ambient_c;
+        let above = self.state.temperature_c.map(|t| t - ambient);
+        self.state.temperature_c =
+            [0, 1].map(|k| ambient + free[k][0] * above[0] + free[k][1] * above[1] + forced[k] * heat);
+    }
+
+    /// Film growth, plating and loss of active material over a piece; the current in A per unit of size that the side
+    /// reactions take from the negative particle on top.
+    #[inline]
+    fn age(
+        &mut self,
+        m: &Model,
+        ageing: &AgeingParameters,
+        i0: Lanes<W>,
+        i1: Lanes<W>,
+        dt_s: f64,
+    ) -> Lanes<W> {
+        let negative = &m.sides[0];
+        let t = self.laws.kelvin;
+        let per_volt = FARADAY / GAS / t;
+        let warmer = |activation: f64| t.map(|t| (activation / GAS * (1.0 / m.reference_k - 1.0 / t)).exp());
+        let surface = negative.surface_m2 * self.state.active[0];
+        let mean_i = 0.5 * (i0 + i1);
+        let film_drop = film_ohm(m, ageing, &self.state) * mean_i;
+        let potential = self.terminals.anode_v(mean_i);
+        let mut side_as = Lanes::ZERO;
+        let mut film_ratio = Lanes::splat(1.0);
+        if let Some(sei) = ageing.sei {
+            film_ratio = sei.initial_thickness_m / self.state.film_m;
+            let barrier = (-(potential - film_drop) * per_volt).map(f64::exp);
+            let per_thickness =
+                FARADAY * sei.interstitial_mol_per_m_s * warmer(sei.activation_j_per_mol) * barrier;
+            // L grows as dL/dt = g / L under a constant g: exactly the root of L^2 + 2 g dt.
+            let volume = sei.molar_volume_m3_per_mol / (sei.lithium_per_formula * FARADAY);
+            let film = self.state.film_m;
+            let grown = (film * film + 2.0 * dt_s * volume * per_thickness).sqrt();
+            let bound = (grown - film) / volume * surface;
+            self.state.film_m = grown;
+            self.state.film_as += bound;
+            side_as += bound;
+        }
+        if let Some(p) = ageing.plating {
+            let eta = (potential - film_drop) * per_volt;
+            let c_e = self.state.electrolyte[m.solution.elements[0]].at_least(0.0);
+            let forward = FARADAY * p.rate_m_per_s * surface * c_e * eta.map(|e| (-p.transfer * e).exp());
+            // Concentration of the plated lithium per volume of electrode.
+            let back =
+                p.rate_m_per_s * surface / negative.volume_m3 * eta.map(|e| ((1.0 - p.transfer) * e).exp());
+            let dying = p.dead_per_s * film_ratio;
+            // Implicit in the plated lithium, which stripping may remove within milliseconds.
+            let before = self.state.plated_as;
+            let after = (before + dt_s * forward) / (1.0 + dt_s * (back + dying));
+            let died = dt_s * dying * after;
+            self.state.plated_as = after;
+            self.state.dead_as += died;
+            side_as += after - before + died;
+        }
+        for (k, loss) in [ageing.negative_loss, ageing.positive_loss].into_iter().enumerate() {
+            let Some(loss) = loss else { continue };
+            let moved = mean_i.abs() * (dt_s / m.sides[k].capacity_as) / self.state.active[k];
+            let lost = loss.per_stoichiometry * moved * warmer(loss.activation_j_per_mol);
+            let left = self.state.active[k] * (-lost).map(f64::exp);
+            let gone = (self.state.active[k] - left) * m.sides[k].capacity_as;
+            self.state.material_as += gone * self.state.mean_stoichiometry(m, k);
+            self.state.active[k] = left;
+        }
+        side_as / dt_s
+    }
+}
+
+/// Resistance of the film in ohm per unit of size.
+#[inline(always)]
+fn film_ohm<const W: usize>(m: &Model, ageing: &AgeingParameters, state: &State<W>) -> Lanes<W> {
+    let Some(sei) = ageing.sei else { return Lanes::ZERO };
+    state.film_m * sei.resistivity_ohm_m / (m.sides[0].surface_m2 * state.active[0])
+}
+
+#[inline(always)]
+fn differs<const W: usize>(new: Lanes<W>, used: Lanes<W>) -> bool {
+    new.zip(used, |n, u| (n - u).abs() - SAME_DIFFUSIVITY * u).any(|d| d > 0.0)
+}
+
+/// What the present state means for the terminals.
+#[inline(always)]
+fn terminals<const W: usize>(
+    m: &Model,
+    state: &State<W>,
+    laws: &Laws<W>,
+    extra_ohm: Lanes<W>,
+) -> Terminals<W> {
+    let s = &m.solution;
+    let t = laws.kelvin;
+    let surface = state.particles[state.particles.len() - 1];
+    let warmer = t - m.reference_k;
+
+    // Electrolyte: means over the layers, of the concentration and of its logarithm over that mean.
+    let [n, n_s, n_p] = s.elements;
+    let c = &state.electrolyte[..];
+    let mean = |range: std::ops::Range<usize>| {
+        let count = range.len() as f64;
+        let mut sum = 0.5 * (c[range.start] + c[range.end]);
+        for node in &c[range.start + 1..range.end] {
+            sum += *node;
+        }
+        sum / count
+    };
+    let (in_n, in_s, in_p) = (0..n, n..n + n_s, n + n_s..n + n_s + n_p);
+    // An exhausted electrolyte conducts badly, but its logarithm must exist.
+    let [mean_n, mean_s, mean_p] =
+        [mean(in_n.clone()), mean(in_s), mean(in_p.clone())].map(|c| c.at_least(1e-3 * s.initial));
+    let log_mean = |range: std::ops::Range<usize>, mean: Lanes<W>| {
+        // The logarithm of a product: one logarithm for all elements.
+        let count = range.len() as f64;
+        let per_mean = 0.5 / mean;
+        let mut product = Lanes::splat(1.0);
+        for pair in c[range.start..=range.end].windows(2) {
+            product = product * ((pair[0] + pair[1]) * per_mean).at_least(1e-3);
+        }
+        product.map(f64::ln) / count
+    };
+    let (log_n, log_p) = (log_mean(in_n, mean_n), log_mean(in_p, mean_p));
+    let [w_n, w_s, w_p] = s.width_shares;
+    let average = w_n * mean_n + w_s * mean_s + w_p * mean_p;
+    let conductivity = evaluate(&s.conductivity, average, &laws.conductivity);
+    let transference = evaluate(&s.transference, average, &laws.transference);
+    let factor = evaluate(&s.factor, average, &laws.factor);
+    let thermal_v = (2.0 * GAS / FARADAY) * t;
+    let diffusion_v = thermal_v * (1.0 - transference) * factor;
+    let concentration_v = diffusion_v * ((mean_p / mean_n).map(f64::ln) + log_p - log_n);
+
+    // Electrodes.
+    let logs = [log_n, log_p];
+    let means = [mean_n, mean_p];
+    let mut open = [Lanes::ZERO; 2];
+    let mut equilibrium = [Lanes::ZERO; 2];
+    let mut entropic = [Lanes::ZERO; 2];
+    let mut reaction = [Lanes::ZERO; 2];
+    for k in [0, 1] {
+        let side = &m.sides[k];
+        let x = surface[k];
+        entropic[k] = x.map(|x| side.entropic_v_per_k.at(x));
+        let shift = warmer * entropic[k];
+        equilibrium[k] = x.map(|x| side.ocp_v.at(x)) + shift;
+        open[k] = match &side.hysteresis {
+            None => equilibrium[k],
+            Some(b) => {
+                let up = 0.5 * (1.0 + state.hysteresis[k]);
+                let (upper, lower) = (x.map(|x| b.delithiation_v.at(x)), x.map(|x| b.lithiation_v.at(x)));
+                lower + up * (upper - lower) + shift
+            }
+        };
+        // The overpotential averages over the electrode; the logarithmic mean of the concentration stands for that.
+        let ratio = means[k] / s.initial * (1.0 + logs[k] + 0.5 * logs[k] * logs[k]);
+        let x = x.map(|x| x.clamp(1e-6, 1.0 - 1e-6));
+        let shape = if side.exponent == 0.5 {
+            (ratio * x * (1.0 - x)).sqrt()
+        } else {
+            let a = side.exponent;
+            (ratio * (1.0 - x)).map(|v| v.powf(1.0 - a)) * x.map(|v| v.powf(a))
+        };
+        reaction[k] = 1.0 / (laws.twice_exchange_a[k] * shape * state.active[k]);
+    }
+    let film = m.ageing.as_ref().map_or(Lanes::ZERO, |a| film_ohm(m, a, state));
+    let ohm = s.ohm_per_resistivity / conductivity
+        + (m.sides[0].solid_ohm + m.sides[1].solid_ohm + m.contact_ohm)
+        + film
+        + extra_ohm;
+    let at_separator = (c[n] / mean_n).at_least(1e-3).map(f64::ln);
+    Terminals {
+        open_v: open[1] - open[0] + concentration_v,
+        equilibrium_v: equilibrium[1] - equilibrium[0],
+        entropic_v_per_k: entropic[1] - entropic[0],
+        ohm,
+        thermal_v,
+        reaction,
+        kelvin: t,
+        anode_open_v: open[0] - diffusion_v * (at_separator - log_n),
+        anode_ohm: s.negative_ohm_per_resistivity / conductivity - 0.5 * m.sides[0].solid_ohm + film,
+    }
+}

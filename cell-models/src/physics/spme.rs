@@ -1,0 +1,306 @@
+//! One cell of the single-particle model with electrolyte, as a [`Plant`].
+
+use std::sync::Arc;
+
+use super::block::{Block, State};
+use super::lanes::Lanes;
+use super::mesh::Resolution;
+use super::model::Model;
+use super::parameters::PhysicsParameters;
+use super::wear::{Reference, Wear, WornCell, equilibrium};
+use crate::error::{ParameterError, PlantError, check};
+use crate::plant::{Plant, check_current, check_temperature, check_time_step};
+
+/// The most pieces that a step is cut into; above, they grow longer instead.
+const MAX_PIECES: f64 = 1e5;
+
+/// A cell of the single-particle model with electrolyte (SPMe), heat and ageing.
+///
+/// The [module documentation](crate::physics) gives its equations.
+///
+/// ```
+/// use cell_models::physics::{SpmeCell, sets};
+/// use cell_models::Plant;
+///
+/// let mut cell = SpmeCell::new(sets::chen2020(), 1.0, 25.0)?;
+/// cell.set_current(5.0)?;
+/// cell.advance(600.0)?;
+/// assert!(cell.voltage_v() > 3.7 && cell.core_temperature_c() > 26.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct SpmeCell {
+    model: Arc<Model>,
+    reference: Reference,
+    block: Block<1>,
+    /// Time since the current last changed, in s: how far its disturbance has spread.
+    settled_s: f64,
+    /// State before the step, to go back to if it fails.
+    before: State<1>,
+}
+
+impl SpmeCell {
+    /// A rested new cell at the SOC `soc` (0..1), all of it at `temperature_c`, which is also the ambient temperature
+    /// (-60..100 degC).
+    ///
+    /// # Errors
+    /// When a parameter, the SOC or the temperature is out of range; the message names it.
+    pub fn new(parameters: PhysicsParameters, soc: f64, temperature_c: f64) -> Result<Self, ParameterError> {
+        Self::with(parameters, Wear::default(), Resolution::default(), soc, temperature_c)
+    }
+
+    /// The same with a cell that has aged and a resolution of choice.
+    ///
+    /// # Errors
+    /// As [`SpmeCell::new`]; also when so worn a cell cannot reach its voltage limits.
+    pub fn with(
+        parameters: PhysicsParameters,
+        wear: Wear,
+        resolution: Resolution,
+        soc: f64,
+        temperature_c: f64,
+    ) -> Result<Self, ParameterError> {
+        let model = Arc::new(Model::new(parameters, resolution)?);
+        Self::of_model(model, wear, soc, temperature_c)
+    }
+
+    pub(super) fn of_model(
+        model: Arc<Model>,
+        wear: Wear,
+        soc: f64,
+        temperature_c: f64,
+    ) -> Result<Self, ParameterError> {
+        check("start SOC", soc, "between 0 and 1", |v| (0.0..=1.0).contains(&v))?;
+        check("start temperature", temperature_c, "between -60 and 100 degC", |v| {
+            (-60.0..=100.0).contains(&v)
+        })?;
+        let worn = WornCell::new(&wear, &model)?;
+        let mut block = Block::new(&model, worn.full.map(Lanes::splat), Lanes::splat(temperature_c));
+        block.state.active = worn.active.map(Lanes::splat);
+        block.state.film_m += Lanes::splat(worn.film_growth_m);
+        block.state.film_as = Lanes::splat(worn.film_as);
+        block.state.material_as = Lanes::splat(worn.material_as);
+        block.refresh(&model);
+        let before = block.state.clone();
+        let mut cell = Self { model, reference: Reference::default(), block, settled_s: 0.0, before };
+        cell.reference = Reference::measure(&cell)?;
+        let negative = cell.reference.negative_at(soc);
+        cell.rest_at(negative);
+        Ok(cell)
+    }
+
+    /// The same cell, which keeps what it has lost but ages no further.
+    #[must_use]
+    pub fn without_ageing(mut self) -> Self {
+        self.block.ages = false;
+        self
+    }
+
+    /// Rests the cell with its lithium shared out so that the negative electrode has the stoichiometry `negative`.
+    fn rest_at(&mut self, negative: f64) {
+        let [now_n, now_p] = self.mean_stoichiometry();
+        let [q_n, q_p] = self.electrode_capacity_as();
+        let positive = now_p + (now_n - negative) * q_n / q_p;
+        let state = &mut self.block.state;
+        state.particles.fill([negative, positive].map(Lanes::splat));
+        state.electrolyte.fill(Lanes::splat(self.model.solution.initial));
+        self.block.current = Lanes::ZERO;
+        self.block.refresh(&self.model);
+    }
+
+    /// Fills the cell: rested at the upper voltage limit, all of it at `temperature_c`.
+    pub(super) fn fill(&mut self, temperature_c: f64) -> Result<(), ParameterError> {
+        let [x, y] = self.mean_stoichiometry();
+        let [q_n, q_p] = self.electrode_capacity_as();
+        let [negative, _] =
+            equilibrium(&self.model, [q_n, q_p], x * q_n + y * q_p, self.voltage_limits_v()[1])?;
+        self.block.ambient_c = Lanes::splat(temperature_c);
+        self.block.state.temperature_c = [Lanes::splat(temperature_c); 2];
+        self.rest_at(negative);
+        Ok(())
+    }
+
+    /// The same cell with the hysteresis states of its electrodes set: 1 after a long delithiation (for the negative
+    /// electrode: discharge), -1 after a long lithiation. Without branches in the parameters they do nothing.
+    ///
+    /// # Errors
+    /// When a state is not between -1 and 1.
+    pub fn with_hysteresis(mut self, negative: f64, positive: f64) -> Result<Self, ParameterError> {
+        for h in [negative, positive] {
+            check("hysteresis state", h, "between -1 and 1", |v| v.abs() <= 1.0)?;
+        }
+        self.block.state.hysteresis = [negative, positive].map(Lanes::splat);
+        self.block.refresh(&self.model);
+        Ok(self)
+    }
+
+    /// The parameters of the cell.
+    pub fn parameters(&self) -> &PhysicsParameters {
+        &self.model.parameters
+    }
+
+    /// Mean stoichiometries of negative and positive electrode.
+    pub fn mean_stoichiometry(&self) -> [f64; 2] {
+        [0, 1].map(|k| self.block.state.mean_stoichiometry(&self.model, k).0[0])
+    }
+
+    /// Stoichiometries at the surface of the particles of negative and positive electrode.
+    pub fn surface_stoichiometry(&self) -> [f64; 2] {
+        self.block.state.particles[self.model.shell_shares.len() - 1].map(|x| x.0[0])
+    }
+
+    /// Concentration of the electrolyte in mol/m3 at each node from the negative to the positive current collector.
+    pub fn electrolyte_concentration(&self) -> impl Iterator<Item = f64> + '_ {
+        self.block.state.electrolyte.iter().map(|c| c.0[0])
+    }
+
+    /// Potential of the negative electrode against the electrolyte at the separator in V; below 0, lithium plates.
+    pub fn anode_potential_v(&self) -> f64 {
+        self.block.terminals.anode_v(self.block.current).0[0]
+    }
+
+    /// What has been lost since the cell was new.
+    pub fn wear(&self) -> Wear {
+        Wear::of(&self.model, &self.block.state)
+    }
+
+    /// Resistance of the film on the negative electrode in ohm.
+    pub fn film_resistance_ohm(&self) -> f64 {
+        let s = &self.block.state;
+        self.model.ageing.as_ref().and_then(|a| a.sei).map_or(0.0, |sei| {
+            s.film_m.0[0] * sei.resistivity_ohm_m / (self.model.sides[0].surface_m2 * s.active[0].0[0])
+        })
+    }
+
+    /// All lithium outside the electrolyte, in A s: in particles, film and plating, and what went with lost active
+    /// material. It never changes.
+    pub fn lithium_as(&self) -> f64 {
+        let ([x_n, x_p], [q_n, q_p]) = (self.mean_stoichiometry(), self.electrode_capacity_as());
+        let s = &self.block.state;
+        let lost = [s.film_as, s.plated_as, s.dead_as, s.material_as].map(|lane| lane.0[0]);
+        x_n * q_n + x_p * q_p + lost.iter().sum::<f64>()
+    }
+
+    /// Lithium in the electrolyte in mol per m2 of electrode.
+    pub fn electrolyte_mol_per_m2(&self) -> f64 {
+        let volumes = self.model.solution.mesh.node_volumes();
+        volumes.iter().zip(self.electrolyte_concentration()).map(|(v, c)| v * c).sum()
+    }
+
+    /// Charge in A s that changes the mean stoichiometry of negative and positive electrode by 1.
+    pub(super) fn electrode_capacity_as(&self) -> [f64; 2] {
+        [0, 1].map(|k| self.model.sides[k].capacity_as * self.block.state.active[k].0[0])
+    }
+
+    pub(super) fn state(&self) -> &State<1> {
+        &self.block.state
+    }
+
+    /// Whether lithium or active material has been lost beyond a trifle since the capacity was measured.
+    fn has_aged(&self) -> bool {
+        self.block.ages && self.reference.differs_from(&self.block.state)
+    }
+
+    /// Lets `dt_s` pass while the current goes linearly to `to_a`, in pieces that follow its disturbance.
+    fn pass(&mut self, to_a: f64, dt_s: f64) -> Result<(), PlantError> {
+        check_time_step(dt_s)?;
+        check_current(to_a)?;
+        if dt_s == 0.0 {
+            return self.set_current(to_a);
+        }
+        let from_a = self.block.current.0[0];
+        let r = &self.model.resolution;
+        let largest = from_a.abs().max(to_a.abs());
+        let [q_n, q_p] = self.electrode_capacity_as();
+        // Infinite without current.
+        let by_charge = r.stoichiometry_step * q_n.min(q_p) / largest;
+        let shortest = dt_s / MAX_PIECES;
+        if from_a != to_a {
+            self.settled_s = 0.0;
+        }
+        self.before.copy_from(&self.block.state);
+        let model = Arc::clone(&self.model);
+        let mut done = 0.0;
+        while done < dt_s {
+            let allowed = (r.growth * self.settled_s).max(r.first_step_s).min(by_charge).max(shortest);
+            let left = dt_s - done;
+            // The rest in equal pieces, so that none is tiny.
+            let piece = left / (left / allowed).ceil().max(1.0);
+            let ends = if left <= allowed { dt_s } else { done + piece };
+            let to = from_a + (to_a - from_a) * (ends / dt_s);
+            self.block.advance_piece(&model, Lanes::splat(to), piece);
+            self.settled_s += piece;
+            done = ends;
+        }
+        let outcome = self.block.terminals.voltage_v(self.block.current).0[0]
+            + self.block.state.temperature_c[0].0[0]
+            + self.block.state.temperature_c[1].0[0]
+            + self.block.state.film_m.0[0];
+        if !outcome.is_finite() {
+            self.block.state.copy_from(&self.before);
+            self.block.current = Lanes::splat(from_a);
+            self.block.refresh(&model);
+            return Err(PlantError::Diverged { current_a: to_a, dt_s });
+        }
+        if self.has_aged() {
+            // A cell worn beyond use keeps the capacity last measured.
+            if let Ok(reference) = Reference::measure(self) {
+                self.reference = reference;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plant for SpmeCell {
+    fn set_current(&mut self, current_a: f64) -> Result<(), PlantError> {
+        check_current(current_a)?;
+        if current_a != self.block.current.0[0] {
+            self.block.current = Lanes::splat(current_a);
+            self.settled_s = 0.0;
+        }
+        Ok(())
+    }
+
+    fn set_ambient_c(&mut self, ambient_c: f64) -> Result<(), PlantError> {
+        check_temperature(ambient_c)?;
+        self.block.ambient_c = Lanes::splat(ambient_c);
+        Ok(())
+    }
+
+    fn advance(&mut self, dt_s: f64) -> Result<(), PlantError> {
+        self.pass(self.block.current.0[0], dt_s)
+    }
+
+    fn current_a(&self) -> f64 {
+        self.block.current.0[0]
+    }
+
+    fn voltage_v(&self) -> f64 {
+        self.block.terminals.voltage_v(self.block.current).0[0]
+    }
+
+    fn core_temperature_c(&self) -> f64 {
+        self.block.state.temperature_c[0].0[0]
+    }
+
+    fn surface_temperature_c(&self) -> f64 {
+        self.block.state.temperature_c[1].0[0]
+    }
+
+    fn soc(&self) -> f64 {
+        self.reference.soc(self.mean_stoichiometry()[0])
+    }
+
+    fn capacity_ah(&self) -> f64 {
+        self.reference.capacity_ah
+    }
+
+    fn heat_w(&self) -> f64 {
+        self.block.terminals.heat_w(self.block.current).0[0]
+    }
+
+    fn voltage_limits_v(&self) -> [f64; 2] {
+        self.model.parameters.voltage_limits_v
+    }
+}
