@@ -65,6 +65,28 @@ pub enum ParameterError {
     /// More RC pairs than the model holds.
     #[error("{0} RC pairs given, but the model holds at most 3")]
     TooManyRcPairs(usize),
+    /// A text that is no formula.
+    #[error("formula refused at character {position} ({near:?}): {problem}")]
+    Formula {
+        /// Where, counted from 1 (in bytes).
+        position: usize,
+        /// The text from there, at most 20 characters.
+        near: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// No state of charge has the open-circuit voltage asked for.
+    #[error(
+        "no state of charge has an open-circuit voltage of {voltage_v} V: this cell's lies between {lowest_v} and {highest_v} V"
+    )]
+    Unreachable {
+        /// The voltage in V.
+        voltage_v: f64,
+        /// Open-circuit voltage in V of the emptiest cell.
+        lowest_v: f64,
+        /// Open-circuit voltage in V of the fullest cell.
+        highest_v: f64,
+    },
 }
 
 /// Passes `value` on if `ok` holds for it and it is finite.
