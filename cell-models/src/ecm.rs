@@ -426,6 +426,20 @@ mod tests {
     }
 
     #[test]
+    fn a_ramp_moves_the_mean_charge_and_a_refused_one_nothing() {
+        let mut cell = EcmCell::new(EcmParameters::generic_nmc_5ah(), 0.5, 25.0).unwrap();
+        cell.set_current(2.0).unwrap();
+        cell.ramp_current(4.0, 60.0).unwrap();
+        assert_eq!(cell.current_a(), 4.0);
+        assert!((cell.soc() - (0.5 - 3.0 * 60.0 / 18e3)).abs() < 1e-15);
+        let before = format!("{cell:?}");
+        assert!(cell.ramp_current(f64::NAN, 1.0).is_err() && cell.ramp_current(1.0, -1.0).is_err());
+        assert_eq!(before, format!("{cell:?}"));
+        cell.ramp_current(-1.0, 0.0).unwrap();
+        assert_eq!(cell.current_a(), -1.0);
+    }
+
+    #[test]
     fn charge_and_discharge_use_their_own_resistance() {
         let mut cell = EcmCell::new(EcmParameters::generic_nmc_5ah(), 0.5, 25.0).unwrap();
         let rest = cell.voltage_v();

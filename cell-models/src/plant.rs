@@ -31,6 +31,28 @@ pub trait Plant: Clone {
     /// finite number; the state stays as it was.
     fn advance(&mut self, dt_s: f64) -> Result<(), PlantError>;
 
+    /// Lets `dt_s` seconds pass while the current changes linearly from the present one to `to_a` (A, positive on
+    /// discharge), which flows from then on: a drive cycle that is linear between its samples. With `dt_s` = 0 the
+    /// current jumps.
+    ///
+    /// The default lets the mean of both currents flow for `dt_s`: it keeps the charge, but not the shape. A model that
+    /// can do better overrides it.
+    ///
+    /// # Errors
+    /// Those of [`Plant::set_current`] for `to_a` and those of [`Plant::advance`]; state and current stay as they were.
+    fn ramp_current(&mut self, to_a: f64, dt_s: f64) -> Result<(), PlantError> {
+        check_current(to_a)?;
+        let from_a = self.current_a();
+        self.set_current(0.5 * (from_a + to_a))?;
+        match self.advance(dt_s) {
+            Ok(()) => self.set_current(to_a),
+            Err(refused) => {
+                self.set_current(from_a)?;
+                Err(refused)
+            }
+        }
+    }
+
     /// Current in A, positive on discharge.
     fn current_a(&self) -> f64;
     /// Terminal voltage in V under the present current.
