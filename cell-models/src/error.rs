@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::load::Load;
+
 /// Why a plant refused a call. The plant's state is as it was before the call.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
 #[non_exhaustive]
@@ -15,6 +17,12 @@ pub enum PlantError {
     /// The temperature is NaN, infinite, below absolute zero or above 1000 degC.
     #[error("temperature of {0} degC refused: it must lie between -273.15 and 1000 degC")]
     Temperature(f64),
+    /// No current gives the power or the voltage asked for.
+    #[error("no current gives {load:?} in the present state of the cell")]
+    LoadOutOfReach {
+        /// What was asked for.
+        load: Load,
+    },
     /// The model ran out of the range of floating-point numbers.
     #[error(
         "a step of {dt_s} s at {current_a} A drives the cell model beyond all bounds; use a smaller current or step"

@@ -73,6 +73,7 @@
 
 mod ecm;
 mod error;
+mod load;
 pub mod physics;
 mod plant;
 mod profile;
@@ -81,6 +82,7 @@ mod thermal;
 
 pub use ecm::{EcmCell, EcmParameters, MAX_RC_PAIRS, REFERENCE_TEMPERATURE_C, RcPair};
 pub use error::{ParameterError, PlantError};
+pub use load::Load;
 pub use plant::{MAX_CURRENT_A, Plant};
 pub use profile::{Drive, Hppc, Label, Recording, Step, hold, simulate, slow_cycle};
 pub use table::{Table1, Table2};

@@ -1,6 +1,7 @@
 //! What every plant model offers.
 
 use crate::error::PlantError;
+use crate::load::Load;
 
 /// Largest current that a plant accepts either way, in A. More is a spoiled reading or a mistaken unit.
 pub const MAX_CURRENT_A: f64 = 1e6;
@@ -53,6 +54,18 @@ pub trait Plant: Clone {
         }
     }
 
+    /// Holds a current, a power or a voltage for `dt_s` seconds.
+    ///
+    /// One constant current flows during the call: the one given, the one that has the power at its start, or the one
+    /// that leads to the voltage at its end. Call it with the step that the charger or inverter would take, 1 s or so.
+    ///
+    /// # Errors
+    /// Those of [`Plant::set_current`] and [`Plant::advance`], and [`PlantError::LoadOutOfReach`] when no current gives
+    /// the power or the voltage; state and current stay as they were.
+    fn hold(&mut self, load: Load, dt_s: f64) -> Result<(), PlantError> {
+        crate::load::hold(self, load, dt_s)
+    }
+
     /// Current in A, positive on discharge.
     fn current_a(&self) -> f64;
     /// Terminal voltage in V under the present current.
@@ -67,6 +80,11 @@ pub trait Plant: Clone {
     fn capacity_ah(&self) -> f64;
     /// Heat released in the cell in W; negative while the cell cools itself.
     fn heat_w(&self) -> f64;
+    /// Potential of the negative electrode against the electrolyte next to it in V, where the model has electrodes;
+    /// below 0, lithium plates.
+    fn anode_potential_v(&self) -> Option<f64> {
+        None
+    }
     /// Lower and upper voltage limit of the cell in V. The plant itself does not stop there; see
     /// [`simulate`](crate::simulate).
     fn voltage_limits_v(&self) -> [f64; 2];

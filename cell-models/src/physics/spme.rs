@@ -154,11 +154,6 @@ impl SpmeCell {
         self.block.state.electrolyte.iter().map(|c| c.0[0])
     }
 
-    /// Potential of the negative electrode against the electrolyte at the separator in V; below 0, lithium plates.
-    pub fn anode_potential_v(&self) -> f64 {
-        self.block.terminals.anode_v(self.block.current).0[0]
-    }
-
     /// What has been lost since the cell was new.
     pub fn wear(&self) -> Wear {
         Wear::of(&self.model, &self.block.state)
@@ -272,6 +267,10 @@ impl Plant for SpmeCell {
         self.pass(self.block.current.0[0], dt_s)
     }
 
+    fn ramp_current(&mut self, to_a: f64, dt_s: f64) -> Result<(), PlantError> {
+        self.pass(to_a, dt_s)
+    }
+
     fn current_a(&self) -> f64 {
         self.block.current.0[0]
     }
@@ -298,6 +297,10 @@ impl Plant for SpmeCell {
 
     fn heat_w(&self) -> f64 {
         self.block.terminals.heat_w(self.block.current).0[0]
+    }
+
+    fn anode_potential_v(&self) -> Option<f64> {
+        Some(self.block.terminals.anode_v(self.block.current).0[0])
     }
 
     fn voltage_limits_v(&self) -> [f64; 2] {
