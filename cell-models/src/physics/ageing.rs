@@ -1,5 +1,7 @@
 //! How a cell ages: growth of the film on the negative electrode, lithium plating, loss of active material.
 
+use crate::error::{ParameterError, check, check_not_negative, check_positive};
+
 /// Parameters of ageing; each mechanism may be left out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgeingParameters {
@@ -64,4 +66,32 @@ pub struct ActiveMaterialLoss {
     pub per_stoichiometry: f64,
     /// Activation energy `E` in J/mol.
     pub activation_j_per_mol: f64,
+}
+
+impl AgeingParameters {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// The first parameter that is out of its documented range.
+    pub fn validate(&self) -> Result<(), ParameterError> {
+        let activation = |name, value| check(name, value, "finite", |_| true);
+        if let Some(sei) = &self.sei {
+            check_positive("film: initial thickness in m", sei.initial_thickness_m)?;
+            check_not_negative("film: interstitials in mol/(m s)", sei.interstitial_mol_per_m_s)?;
+            activation("film: activation energy in J/mol", sei.activation_j_per_mol)?;
+            check_positive("film: molar volume in m3/mol", sei.molar_volume_m3_per_mol)?;
+            check_positive("film: lithium per formula unit", sei.lithium_per_formula)?;
+            check_not_negative("film: resistivity in ohm m", sei.resistivity_ohm_m)?;
+        }
+        if let Some(plating) = &self.plating {
+            check_not_negative("plating: rate constant in m/s", plating.rate_m_per_s)?;
+            check("plating: transfer coefficient", plating.transfer, "0..1", |v| (0.0..=1.0).contains(&v))?;
+            check_not_negative("plating: rate of dying in 1/s", plating.dead_per_s)?;
+        }
+        for loss in [&self.negative_loss, &self.positive_loss].into_iter().flatten() {
+            check_not_negative("loss of active material per stoichiometry", loss.per_stoichiometry)?;
+            activation("loss of active material: activation energy in J/mol", loss.activation_j_per_mol)?;
+        }
+        Ok(())
+    }
 }

@@ -2,6 +2,7 @@
 
 mod ageing;
 mod block;
+mod balance;
 mod expression;
 mod function;
 mod lanes;
@@ -11,8 +12,10 @@ mod parameters;
 mod spme;
 mod tabulated;
 mod wear;
+pub mod sets;
 
 pub use ageing::{ActiveMaterialLoss, AgeingParameters, LithiumPlating, SeiGrowth};
+pub use balance::Balance;
 pub use expression::Expression;
 pub use function::{Arrhenius, Function};
 pub use mesh::Resolution;

@@ -2,6 +2,7 @@
 
 use super::ageing::AgeingParameters;
 use super::function::{Arrhenius, Function};
+use crate::error::{ParameterError, check, check_not_negative, check_positive};
 use crate::thermal::Thermal;
 
 /// Everything that describes a lithium-ion cell to the physics models, in SI units.
@@ -116,4 +117,212 @@ pub struct Electrolyte {
     pub diffusivity_m2_per_s: Arrhenius,
     /// Conductivity in the bulk in S/m.
     pub conductivity_s_per_m: Arrhenius,
+}
+
+const SHARE: &str = "above 0 and below 1";
+const AT_MOST_1: &str = "above 0 and at most 1";
+
+fn check_share(name: &'static str, value: f64) -> Result<(), ParameterError> {
+    check(name, value, SHARE, |v| v > 0.0 && v < 1.0)
+}
+
+fn check_up_to_1(name: &'static str, value: f64) -> Result<(), ParameterError> {
+    check(name, value, AT_MOST_1, |v| v > 0.0 && v <= 1.0)
+}
+
+/// Checks an electrode; a macro, so that a message names the electrode and yet needs no memory.
+macro_rules! check_electrode {
+    ($side:literal, $electrode:expr, $t_ref:expr) => {{
+        let (e, t): (&Electrode, f64) = ($electrode, $t_ref);
+        let [low, high] = e.stoichiometry_window;
+        check_positive(concat!($side, " electrode: thickness in m"), e.thickness_m)?;
+        check_share(concat!($side, " electrode: porosity"), e.porosity)?;
+        check_up_to_1(concat!($side, " electrode: transport efficiency"), e.transport_efficiency)?;
+        check_positive(concat!($side, " electrode: conductivity in S/m"), e.conductivity_s_per_m)?;
+        let room = 1.0 - e.porosity + 1e-9;
+        check(
+            concat!($side, " electrode: active fraction"),
+            e.active_fraction,
+            "above 0 and at most what the pores leave",
+            |v| v > 0.0 && v <= room,
+        )?;
+        check_positive(concat!($side, " electrode: particle radius in m"), e.particle_radius_m)?;
+        check_positive(
+            concat!($side, " electrode: maximum concentration in mol/m3"),
+            e.max_concentration_mol_per_m3,
+        )?;
+        check(concat!($side, " electrode: lower stoichiometry"), low, "0..1", |v| (0.0..=1.0).contains(&v))?;
+        check(
+            concat!($side, " electrode: upper stoichiometry"),
+            high,
+            "above the lower stoichiometry and at most 1",
+            |v| v > low && v <= 1.0,
+        )?;
+        check(concat!($side, " electrode: reaction exponent"), e.reaction_exponent, SHARE, |v| {
+            v > 0.0 && v < 1.0
+        })?;
+        let rate = &e.reaction_rate_mol_per_m2_s;
+        let rate_name = concat!($side, " electrode: reaction rate constant in mol/(m2 s)");
+        check_positive(rate_name, rate.at_reference.at(low, t))?;
+        check(rate_name, rate.at_reference.at(high, t), "a number, the same for every stoichiometry", |v| {
+            v == rate.at_reference.at(low, t)
+        })?;
+        check(
+            concat!($side, " electrode: activation energy of the reaction in J/mol"),
+            rate.activation_j_per_mol,
+            "finite",
+            |_| true,
+        )?;
+        check(
+            concat!($side, " electrode: activation energy of the diffusivity in J/mol"),
+            e.diffusivity_m2_per_s.activation_j_per_mol,
+            "finite",
+            |_| true,
+        )?;
+        for k in 0..=20 {
+            let x = low + (high - low) * f64::from(k) / 20.0;
+            check_positive(
+                concat!($side, " electrode: diffusivity in m2/s within the window"),
+                e.diffusivity_m2_per_s.at_reference.at(x, t),
+            )?;
+            let ocp = concat!($side, " electrode: open-circuit potential in V within the window");
+            check(ocp, e.ocp_v.at(x, t), "finite", |_| true)?;
+            let entropic = concat!($side, " electrode: entropic coefficient in V/K within the window");
+            check(entropic, e.entropic_v_per_k.at(x, t), "finite", |_| true)?;
+            if let Some(h) = &e.hysteresis {
+                let branch = concat!($side, " electrode: branch of the open-circuit potential in V");
+                let lower = h.lithiation_v.at(x, t);
+                check(branch, lower, "finite", |_| true)?;
+                check(branch, h.delithiation_v.at(x, t), "not below the branch of lithiation", |v| {
+                    v >= lower
+                })?;
+            }
+        }
+        if let Some(h) = &e.hysteresis {
+            check_not_negative(concat!($side, " electrode: decay of the hysteresis"), h.decay)?;
+        }
+    }};
+}
+
+impl PhysicsParameters {
+    /// Checks every number, and every function within the stoichiometry windows (or from half to one and a half times the
+    /// electrolyte's initial concentration) at the reference temperature.
+    ///
+    /// ```
+    /// use cell_models::physics::sets;
+    /// let mut cell = sets::chen2020();
+    /// cell.validate()?;
+    /// cell.positive.porosity = 1.3;
+    /// assert!(cell.validate().unwrap_err().to_string().starts_with("positive electrode: porosity = 1.3 refused"));
+    /// # Ok::<(), cell_models::ParameterError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first parameter that is out of its documented range.
+    pub fn validate(&self) -> Result<(), ParameterError> {
+        let [low, high] = self.voltage_limits_v;
+        let t = self.reference_temperature_k;
+        check_positive("nominal capacity in Ah", self.nominal_capacity_ah)?;
+        check("lower voltage limit in V", low, "finite", |_| true)?;
+        check("upper voltage limit in V", high, "finite and above the lower limit", |v| v > low)?;
+        check("reference temperature in K", t, "200..400", |v| (200.0..=400.0).contains(&v))?;
+        check_positive("electrode area in m2", self.electrode_area_m2)?;
+        check("number of electrode pairs", self.electrode_pairs, "at least 1", |v| v >= 1.0)?;
+        check_electrode!("negative", &self.negative, t);
+        check_electrode!("positive", &self.positive, t);
+        check_positive("separator: thickness in m", self.separator.thickness_m)?;
+        check_up_to_1("separator: porosity", self.separator.porosity)?;
+        check_up_to_1("separator: transport efficiency", self.separator.transport_efficiency)?;
+        self.electrolyte.validate(t)?;
+        check_not_negative("contact resistance in ohm", self.contact_resistance_ohm)?;
+        self.thermal.validate()?;
+        let (n, p) = (self.negative.stoichiometry_window, self.positive.stoichiometry_window);
+        let empty = self.open_circuit_voltage_v(n[0], p[1]);
+        check(
+            "open-circuit voltage in V of the full cell",
+            self.open_circuit_voltage_v(n[1], p[0]),
+            "above that of the empty cell",
+            |v| v > empty,
+        )?;
+        self.ageing.as_ref().map_or(Ok(()), AgeingParameters::validate)
+    }
+}
+
+impl Electrolyte {
+    fn validate(&self, t: f64) -> Result<(), ParameterError> {
+        let c0 = self.initial_concentration_mol_per_m3;
+        check_positive("electrolyte: initial concentration in mol/m3", c0)?;
+        for (name, law) in [
+            ("electrolyte: activation energy of the diffusivity in J/mol", &self.diffusivity_m2_per_s),
+            ("electrolyte: activation energy of the conductivity in J/mol", &self.conductivity_s_per_m),
+        ] {
+            check(name, law.activation_j_per_mol, "finite", |_| true)?;
+        }
+        for k in 0..=10 {
+            let c = c0 * (0.5 + 0.1 * f64::from(k));
+            check_positive(
+                "electrolyte: diffusivity in m2/s",
+                self.diffusivity_m2_per_s.at_reference.at(c, t),
+            )?;
+            check_positive(
+                "electrolyte: conductivity in S/m",
+                self.conductivity_s_per_m.at_reference.at(c, t),
+            )?;
+            check("electrolyte: transference number", self.transference.at(c, t), "below 1", |v| v < 1.0)?;
+            check_positive("electrolyte: thermodynamic factor", self.thermodynamic_factor.at(c, t))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Function, sets};
+    use super::*;
+
+    #[test]
+    fn validation_names_the_first_parameter_out_of_range() {
+        type Break = fn(&mut PhysicsParameters);
+        let cases: [(Break, &str); 12] = [
+            (|p| p.nominal_capacity_ah = 0.0, "nominal capacity in Ah"),
+            (|p| p.voltage_limits_v = [4.2, 2.5], "upper voltage limit in V"),
+            (|p| p.electrode_pairs = f64::NAN, "number of electrode pairs"),
+            (|p| p.negative.active_fraction = 0.76, "negative electrode: active fraction"),
+            (|p| p.positive.stoichiometry_window = [0.9, 0.3], "positive electrode: upper stoichiometry"),
+            (
+                |p| p.negative.ocp_v = Function::expression("log(-x)").unwrap(),
+                "negative electrode: open-circuit potential in V within the window",
+            ),
+            (
+                |p| p.positive.reaction_rate_mol_per_m2_s.at_reference = Function::expression("x").unwrap(),
+                "positive electrode: reaction rate constant in mol/(m2 s)",
+            ),
+            (|p| p.separator.transport_efficiency = -0.1, "separator: transport efficiency"),
+            (|p| p.electrolyte.transference = 1.5.into(), "electrolyte: transference number"),
+            (
+                |p| p.electrolyte.conductivity_s_per_m.at_reference = 0.0.into(),
+                "electrolyte: conductivity in S/m",
+            ),
+            (|p| p.contact_resistance_ohm = -1.0, "contact resistance in ohm"),
+            (|p| p.thermal.core_j_per_k = 0.0, "core heat capacity"),
+        ];
+        for (spoil, expected) in cases {
+            let mut p = sets::chen2020();
+            spoil(&mut p);
+            match p.validate() {
+                Err(ParameterError::OutOfRange { name, .. }) => assert_eq!(name, expected),
+                other => panic!("{expected}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn validation_covers_ageing() {
+        let mut p = sets::okane2022();
+        p.validate().unwrap();
+        if let Some(sei) = p.ageing.as_mut().and_then(|a| a.sei.as_mut()) {
+            sei.initial_thickness_m = 0.0;
+        }
+        assert!(p.validate().unwrap_err().to_string().starts_with("film: initial thickness"));
+    }
 }
