@@ -437,7 +437,11 @@ impl<const W: usize> Block<W> {
         self.current = to;
         let scaled_ohm = self.extra_ohm * self.size;
         self.terminals = terminals(m, &self.state, &self.laws, scaled_ohm);
-        let heat = 0.5 * (heat_before + self.terminals.heat_w(i1));
+        let mut heat = 0.5 * (heat_before + self.terminals.heat_w(i1));
+        if (i1 - i0).any(|d| d != 0.0) {
+            // Heat goes with the square of the current: Simpson's rule along the ramp.
+            heat = (heat + 2.0 * self.terminals.heat_w(0.5 * (i0 + i1))) / 3.0;
+        }
         self.warm(m, heat, dt_s);
         let now = self.state.temperature_c[0].map(kelvin);
         if (now - self.laws.kelvin).any(|d| d.abs() > SAME_TEMPERATURE_K || d.is_nan()) {

@@ -9,6 +9,8 @@ use crate::error::{ParameterError, check, check_not_negative, check_positive};
 
 /// Concentrations in mol/m3 between which the electrolyte's properties are tabulated; straight on beyond.
 const ELECTROLYTE_RANGE: [f64; 2] = [0.0, 4000.0];
+/// Diffusivity and conductivity of the electrolyte are at least this share of those of the rested cell.
+const ELECTROLYTE_FLOOR: f64 = 1e-3;
 /// Open-circuit potentials are cut off here, in V: fitted formulas run away near stoichiometry 0 and 1.
 const OCP_RANGE: [f64; 2] = [-1.0, 7.0];
 
@@ -237,8 +239,12 @@ impl Solution {
         let e = &p.electrolyte;
         check_positive("electrolyte concentration in mol/m3", e.initial_concentration_mol_per_m3)?;
         let reference_k = p.reference_temperature_k;
+        let rested = e.initial_concentration_mol_per_m3;
+        // Formulas fitted to what was measured may fall below 0 far from it.
         let positive = |name, law: &Arrhenius| {
-            Property::new(name, law, reference_k, ELECTROLYTE_RANGE, "finite and not negative", |v| v >= 0.0)
+            check_positive(name, law.at_reference.at(rested, reference_k))?;
+            Property::new(name, law, reference_k, ELECTROLYTE_RANGE, "finite", |_| true)
+                .map(|property| property.with_floor(ELECTROLYTE_FLOOR, rested))
         };
         let number = |name, f: &Function| {
             Property::new(

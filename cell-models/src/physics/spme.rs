@@ -89,6 +89,20 @@ impl SpmeCell {
         Ok(cell)
     }
 
+    /// The same cell, rested anew with the stoichiometry `negative` in its negative electrode; what lithium that takes
+    /// goes to the positive one or comes from it.
+    ///
+    /// # Errors
+    /// When one of the electrodes would be more than full or less than empty.
+    pub fn at_stoichiometry(mut self, negative: f64) -> Result<Self, ParameterError> {
+        let inside = |v: f64| (0.0..=1.0).contains(&v);
+        check("stoichiometry of the negative electrode", negative, "between 0 and 1", inside)?;
+        self.rest_at(negative);
+        let positive = self.mean_stoichiometry()[1];
+        check("stoichiometry of the positive electrode", positive, "between 0 and 1", inside)?;
+        Ok(self)
+    }
+
     /// The same cell, which keeps what it has lost but ages no further.
     #[must_use]
     pub fn without_ageing(mut self) -> Self {

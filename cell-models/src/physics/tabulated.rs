@@ -94,6 +94,19 @@ impl Property {
         Ok(Self { curves, activation_k: law.activation_j_per_mol / GAS, reference_k, constant })
     }
 
+    /// Raises every value to at least `share` of the one at `x` at the same temperature.
+    pub(super) fn with_floor(mut self, share: f64, x: f64) -> Self {
+        for curve in &mut self.curves {
+            let floor = share * curve.at(x);
+            let ends: Vec<f64> = curve.intervals.iter().map(|[v, r]| (v + r).max(floor)).collect();
+            for (interval, end) in curve.intervals.iter_mut().zip(ends) {
+                let start = interval[0].max(floor);
+                *interval = [start, end - start];
+            }
+        }
+        self
+    }
+
     /// The value at every `x` at the reference temperature if there is only one.
     pub(super) fn constant(&self) -> Option<f64> {
         self.constant
