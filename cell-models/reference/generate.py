@@ -7,7 +7,6 @@ import csv
 import json
 import os
 import pathlib
-import sys
 import time
 import warnings
 
@@ -219,13 +218,15 @@ def run_there_and_back(cell, ambient_c, options):
         base.model, parameter_values=values, solver=base.solver, var_pts=base.var_pts,
         submesh_types=base.submesh_types, experiment=pybamm.Experiment(plan))
     whole = simulation.solve(calc_esoh=False)
-    parts = []
+    parts, lows = [], []
     for part in whole.cycles:
         first, last = float(part.t[0]), float(part.t[-1])
         t = first + sample_times(last - first)
-        parts.append(columns(part, np.minimum(t, last), "SPMe", True))
+        t = np.minimum(t, last)
+        parts.append(columns(part, t, "SPMe", True))
+        lows.append(electrolyte_min(part, t))
     table = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-    return table, "upper_voltage_limit" if abs(table["voltage_v"][-1] - cell.high) < 1e-4 else "end", ""
+    return table, "upper_voltage_limit" if abs(table["voltage_v"][-1] - cell.high) < 1e-4 else "end", f"{min(lows):.1f}"
 
 
 def run_heat_of_mixing(cell, ambient_c):
@@ -338,16 +339,26 @@ def describe(cell):
     # Samples of the functions, with everything that PyBaMM adds to them (ends of the OCP, regularised powers).
     x = [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995]
     functions = {"stoichiometry": x, "temperature_k": temperatures, "electrolyte_mol_per_m3": c_e0}
+    # PyBaMM regularises powers of states only, so the exchange current takes its concentrations from a state vector.
+    states = [pybamm.StateVector(slice(k, k + 1)) for k in (0, 1)]
     for side, p in (("negative", param.n), ("positive", param.p)):
         c_max = out[side]["maximum_concentration_mol_per_m3"]
+        exchange = [values.process_symbol(p.prim.j0(*states, scalar(t))) for t in temperatures]
         functions[side] = {
             "ocp_at_reference_v": [number(p.prim.U(scalar(s), scalar(reference))) for s in x],
             "entropic_v_per_k": [number(p.prim.dUdT(scalar(s))) for s in x],
             "diffusivity_m2_per_s": [[number(p.prim.D(scalar(s * c_max), scalar(t))) for s in x]
                                      for t in temperatures],
-            "exchange_current_a_per_m2": [[number(p.prim.j0(c_e, scalar(s * c_max), scalar(t))) for s in x]
-                                          for t in temperatures],
+            "exchange_current_a_per_m2": [[float(np.ravel(j.evaluate(y=np.array([[c_e0], [s * c_max]])))[0]) for s in x]
+                                          for j in exchange],
         }
+    # A potential given as a table, if there is one: PyBaMM puts a not-a-knot spline through it if it is cubic.
+    for side, p in (("negative", param.n), ("positive", param.p)):
+        for node in values.process_symbol(p.prim.U(states[0], scalar(reference))).pre_order():
+            if isinstance(node, pybamm.Interpolant):
+                out[side]["ocp_table"] = {
+                    "interpolation": node.interpolator, "stoichiometry": np.asarray(node.x[0]).tolist(),
+                    "potential_v": np.asarray(node.y).tolist()}
     c = [200.0, 500.0, 800.0, 1000.0, 1200.0, 1500.0, 2000.0]
     sample = lambda f: [[number(f(scalar(v), scalar(t))) for v in c] for t in temperatures]
     functions["electrolyte"] = {
@@ -538,4 +549,3 @@ if __name__ == "__main__":
         split()
     else:
         generate(chosen.sets, chosen.models)
-    sys.exit(0)
