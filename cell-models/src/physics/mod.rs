@@ -2,6 +2,7 @@
 
 mod ageing;
 mod balance;
+pub mod bpx;
 mod expression;
 mod function;
 mod parameters;
