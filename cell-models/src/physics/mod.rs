@@ -3,6 +3,7 @@
 mod ageing;
 mod block;
 mod balance;
+pub mod bpx;
 mod expression;
 mod function;
 mod lanes;

@@ -14,7 +14,7 @@ use crate::table::Table1;
 /// LG M50, 21700, graphite-SiOx / NMC811, 5 Ah, 2.5..4.2 V, with temperature dependence, film growth and lithium plating.
 ///
 /// Values: O'Kane et al. 2022 on top of Chen et al. 2020 ([`chen2020`](super::chen2020())). The negative open-circuit
-/// potential is the measured one: a cubic spline through its points, tabulated four times as densely. The cracking of
+/// potential is the measured one: a cubic spline through its points, tabulated ten times as densely. The cracking of
 /// particles and the loss of active material by stress, which that paper has too, have no place in [`AgeingParameters`].
 pub fn okane2022() -> PhysicsParameters {
     let mut cell = chen2020();
@@ -23,7 +23,7 @@ pub fn okane2022() -> PhysicsParameters {
                    (2020) 080534; activation energies: Ecker et al., J. Electrochem. Soc. 162 (2015) A1836; electrolyte: \
                    Nyman et al., Electrochim. Acta 53 (2008) 6356. Values as in PyBaMM 26.10."
         .into();
-    cell.negative.ocp_v = Function::Table(Arc::new(spline(&GRAPHITE_OCP_V, 0.000_95)));
+    cell.negative.ocp_v = Function::Table(Arc::new(spline(&GRAPHITE_OCP_V, 0.000_38)));
     cell.negative.conductivity_s_per_m *= (1.0 - cell.negative.porosity).powf(1.5);
     cell.negative.diffusivity_m2_per_s = Arrhenius::new(3.3e-14, 30.3e3);
     cell.positive.conductivity_s_per_m *= (1.0 - cell.positive.porosity).powf(1.5);
