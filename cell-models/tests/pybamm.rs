@@ -58,9 +58,34 @@ fn compare(parameters: &PhysicsParameters, run: &Run, ambient_c: f64, constant: 
     let mut p = parameters.clone();
     p.ageing = None;
     p.positive.hysteresis = None;
-    if p.title.contains("A123") { p.thermal = cell_models::Thermal::lumped(44.80647389221557, 0.0531); }
-    let refine=std::env::var("REF").map_or(1,|v|v.parse().unwrap());
-    let mut cell = SpmeCell::with(p, cell_models::physics::Wear::default(), { let g=|n:&str,d:f64|std::env::var(n).map_or(d,|v|v.parse().unwrap()); let r=cell_models::physics::Resolution::default().refined(refine); cell_models::physics::Resolution{particle_elements:g("PE",r.particle_elements as f64) as usize, particle_grading:g("PG",r.particle_grading), electrolyte_elements:{let f=g("EE",1.0); r.electrolyte_elements.map(|n| (n as f64*f) as usize)}, stoichiometry_step:g("SS",r.stoichiometry_step), growth:g("GR",r.growth), first_step_s:g("FS",1.0)} }, 1.0, ambient_c).unwrap().at_stoichiometry(start).unwrap();
+    if p.title.contains("A123") {
+        p.thermal = cell_models::Thermal::lumped(44.80647389221557, 0.0531);
+    }
+    let refine = std::env::var("REF").map_or(1, |v| v.parse().unwrap());
+    let mut cell = SpmeCell::with(
+        p,
+        cell_models::physics::Wear::default(),
+        {
+            let g = |n: &str, d: f64| std::env::var(n).map_or(d, |v| v.parse().unwrap());
+            let r = cell_models::physics::Resolution::default().refined(refine);
+            cell_models::physics::Resolution {
+                particle_elements: g("PE", r.particle_elements as f64) as usize,
+                particle_grading: g("PG", r.particle_grading),
+                electrolyte_elements: {
+                    let f = g("EE", 1.0);
+                    r.electrolyte_elements.map(|n| (n as f64 * f) as usize)
+                },
+                stoichiometry_step: g("SS", r.stoichiometry_step),
+                growth: g("GR", r.growth),
+                first_step_s: g("FS", 1.0),
+            }
+        },
+        1.0,
+        ambient_c,
+    )
+    .unwrap()
+    .at_stoichiometry(start)
+    .unwrap();
     cell.set_current(i[0]).unwrap();
     let (mut squares, mut largest, mut warmest) = (0.0, 0.0f64, 0.0f64);
     // Rows are dense where the voltage moves fast: weigh them by time.

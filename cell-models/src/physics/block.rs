@@ -18,6 +18,10 @@ const SAME_TEMPERATURE_K: f64 = 0.005;
 /// Relative change of a diffusivity that calls for a new factorisation.
 const SAME_DIFFUSIVITY: f64 = 5e-4;
 
+/// Share of the mean or rested concentration below which the electrolyte counts as exhausted: it conducts badly there,
+/// but its logarithm must exist.
+const EXHAUSTED: f64 = 1e-3;
+
 /// Values for the negative and for the positive electrode.
 type Pair<T> = [T; 2];
 
@@ -172,7 +176,7 @@ impl<const W: usize> Laws<W> {
                 let side = &m.sides[k];
                 kelvin.map(|t| side.twice_exchange_a * side.rate.at(0.5, side.rate.at_temperature(t)))
             }),
-            electrolyte_diffusivity: at(&s.diffusivity),
+            electrolyte_diffusivity: at(&s.diffusivity_integral),
             conductivity: at(&s.conductivity),
             transference: at(&s.transference),
             factor: at(&s.factor),
@@ -182,7 +186,7 @@ impl<const W: usize> Laws<W> {
 
 #[inline(always)]
 fn evaluate<const W: usize>(p: &Property, x: Lanes<W>, t: &[AtTemperature; W]) -> Lanes<W> {
-    Lanes(std::array::from_fn(|w| p.at(x.0[w], t[w])))
+    Lanes::from_fn(|w| p.at(x.0[w], t[w]))
 }
 
 /// A factorised diffusion problem and room to solve it; one entry per node (elements: one fewer).
@@ -482,15 +486,15 @@ impl<const W: usize> Block<W> {
         for k in [0, 1] {
             let side: &Side = &m.sides[k];
             let laws = &self.laws.diffusivity[k];
-            let at = |x: Lanes<W>| evaluate(&side.diffusivity, x, laws) * side.per_radius_squared;
             if side.diffusivity.constant().is_some() {
-                let d = at(Lanes::ZERO);
+                let d = evaluate(&side.diffusivity, Lanes::ZERO, laws) * side.per_radius_squared;
                 uniform[k] = Some(d);
                 changed |= differs(d * geometry[0], solver.stiffness[0][k]);
             } else {
                 let kept = solver.fresh.iter_mut().zip(&solver.stiffness);
                 for (((fresh, used), &g), x) in kept.zip(geometry).zip(self.state.particles.windows(2)) {
-                    fresh[k] = at(0.5 * (x[0][k] + x[1][k])) * g;
+                    let mean = |w: usize| side.diffusivity_integral.mean(x[0][k].0[w], x[1][k].0[w], laws[w]);
+                    fresh[k] = Lanes::from_fn(mean) * (side.per_radius_squared * g);
                     changed |= differs(fresh[k], used[k]);
                 }
             }
@@ -513,8 +517,9 @@ impl<const W: usize> Block<W> {
         let mut changed = solver.dt_s != dt_s;
         let kept = solver.fresh.iter_mut().zip(&solver.stiffness);
         for (((fresh, used), &g), c) in kept.zip(&s.mesh.stiffness).zip(self.state.electrolyte.windows(2)) {
-            let d = evaluate(&s.diffusivity, 0.5 * (c[0] + c[1]), &self.laws.electrolyte_diffusivity);
-            *fresh = d * g;
+            let laws = &self.laws.electrolyte_diffusivity;
+            let mean = |w: usize| s.diffusivity_integral.mean(c[0].0[w], c[1].0[w], laws[w]);
+            *fresh = Lanes::from_fn(mean) * g;
             changed |= differs(*fresh, *used);
         }
         if changed {
@@ -640,6 +645,41 @@ fn differs<const W: usize>(new: Lanes<W>, used: Lanes<W>) -> bool {
     new.zip(used, |n, u| (n - u).abs() - SAME_DIFFUSIVITY * u).any(|d| d > 0.0)
 }
 
+/// Mean over an electrode of the electrolyte's concentration, and of the logarithm of concentration over mean: from the
+/// nodes between current collector and separator and the one at the separator.
+///
+/// The trapezoidal rule with the end correction of Euler and Maclaurin, whose slope is 0 at the current collector.
+#[inline(always)]
+fn electrode_means<'a, const W: usize>(
+    nodes: impl DoubleEndedIterator<Item = &'a Lanes<W>> + Clone,
+    at_separator: Lanes<W>,
+    elements: usize,
+    floor: f64,
+) -> [Lanes<W>; 2] {
+    let per_element = 1.0 / elements as f64;
+    let mut inward = nodes.clone().rev();
+    let next = inward.next().copied().unwrap_or(at_separator);
+    let second = inward.next().copied().unwrap_or(next);
+    let slope = 0.5 * (3.0 * at_separator - 4.0 * next + second);
+    let mut sum = 0.5 * at_separator - slope / 12.0;
+    let mut inside = nodes.clone();
+    let at_collector = inside.next().copied().unwrap_or(at_separator);
+    sum += 0.5 * at_collector;
+    for c in inside.clone() {
+        sum += *c;
+    }
+    let mean = (sum * per_element).at_least(floor);
+    // The logarithm of a product: one logarithm for all nodes.
+    let per_mean = 1.0 / mean;
+    let ratio = |c: Lanes<W>| (c * per_mean).at_least(EXHAUSTED);
+    let mut product = (ratio(at_collector) * ratio(at_separator)).sqrt();
+    for c in inside {
+        product = product * ratio(*c);
+    }
+    let end_slope = slope * per_mean / ratio(at_separator);
+    [mean, (product.map(f64::ln) - end_slope / 12.0) * per_element]
+}
+
 /// What the present state means for the terminals.
 #[inline(always)]
 fn terminals<const W: usize>(
@@ -653,32 +693,20 @@ fn terminals<const W: usize>(
     let surface = state.particles[state.particles.len() - 1];
     let warmer = t - m.reference_k;
 
-    // Electrolyte: means over the layers, of the concentration and of its logarithm over that mean.
+    // Electrolyte: means over the layers.
     let [n, n_s, n_p] = s.elements;
-    let c = &state.electrolyte[..];
-    let mean = |range: std::ops::Range<usize>| {
-        let count = range.len() as f64;
-        let mut sum = 0.5 * (c[range.start] + c[range.end]);
-        for node in &c[range.start + 1..range.end] {
-            sum += *node;
-        }
-        sum / count
-    };
-    let (in_n, in_s, in_p) = (0..n, n..n + n_s, n + n_s..n + n_s + n_p);
-    // An exhausted electrolyte conducts badly, but its logarithm must exist.
-    let [mean_n, mean_s, mean_p] =
-        [mean(in_n.clone()), mean(in_s), mean(in_p.clone())].map(|c| c.at_least(1e-3 * s.initial));
-    let log_mean = |range: std::ops::Range<usize>, mean: Lanes<W>| {
-        // The logarithm of a product: one logarithm for all elements.
-        let count = range.len() as f64;
-        let per_mean = 0.5 / mean;
-        let mut product = Lanes::splat(1.0);
-        for pair in c[range.start..=range.end].windows(2) {
-            product = product * ((pair[0] + pair[1]) * per_mean).at_least(1e-3);
-        }
-        product.map(f64::ln) / count
-    };
-    let (log_n, log_p) = (log_mean(in_n, mean_n), log_mean(in_p, mean_p));
+    let (in_negative, rest) = state.electrolyte.split_at(n);
+    let (in_separator, in_positive) = rest.split_at(n_s);
+    let at_negative = in_separator[0];
+    let at_positive = in_positive[0];
+    let floor = EXHAUSTED * s.initial;
+    let [mean_n, log_n] = electrode_means(in_negative.iter(), at_negative, n, floor);
+    let [mean_p, log_p] = electrode_means(in_positive[1..].iter().rev(), at_positive, n_p, floor);
+    let mut mean_s = 0.5 * (at_positive - at_negative);
+    for c in in_separator {
+        mean_s += *c;
+    }
+    let mean_s = (mean_s / n_s as f64).at_least(floor);
     let [w_n, w_s, w_p] = s.width_shares;
     let average = w_n * mean_n + w_s * mean_s + w_p * mean_p;
     let conductivity = evaluate(&s.conductivity, average, &laws.conductivity);
@@ -725,7 +753,7 @@ fn terminals<const W: usize>(
         + (m.sides[0].solid_ohm + m.sides[1].solid_ohm + m.contact_ohm)
         + film
         + extra_ohm;
-    let at_separator = (c[n] / mean_n).at_least(1e-3).map(f64::ln);
+    let at_separator = (at_negative / mean_n).at_least(EXHAUSTED).map(f64::ln);
     Terminals {
         open_v: open[1] - open[0] + concentration_v,
         equilibrium_v: equilibrium[1] - equilibrium[0],

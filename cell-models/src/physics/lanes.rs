@@ -1,6 +1,5 @@
 //! Numbers of several cells side by side, one per lane, so that one instruction works on all of them.
 
-use std::array;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
 /// One number for each of `W` cells. The loops over lanes are what the compiler turns into vector instructions.
@@ -16,14 +15,24 @@ impl<const W: usize> Lanes<W> {
         Self([value; W])
     }
 
+    /// The value of each lane from its index. A plain loop: `array::from_fn` does not always become part of its caller.
+    #[inline(always)]
+    pub(super) fn from_fn(f: impl Fn(usize) -> f64) -> Self {
+        let mut out = [0.0; W];
+        for (w, value) in out.iter_mut().enumerate() {
+            *value = f(w);
+        }
+        Self(out)
+    }
+
     #[inline(always)]
     pub(super) fn map(self, f: impl Fn(f64) -> f64) -> Self {
-        Self(array::from_fn(|w| f(self.0[w])))
+        Self::from_fn(|w| f(self.0[w]))
     }
 
     #[inline(always)]
     pub(super) fn zip(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
-        Self(array::from_fn(|w| f(self.0[w], other.0[w])))
+        Self::from_fn(|w| f(self.0[w], other.0[w]))
     }
 
     #[inline(always)]

@@ -22,9 +22,9 @@ impl Default for Resolution {
     /// and above.
     fn default() -> Self {
         Self {
-            particle_elements: 9,
-            particle_grading: 4.0,
-            electrolyte_elements: [6, 3, 6],
+            particle_elements: 18,
+            particle_grading: 3.5,
+            electrolyte_elements: [4, 2, 4],
             first_step_s: 1.0,
             growth: 0.25,
             stoichiometry_step: 0.005,

@@ -1,8 +1,8 @@
 //! Physics models of lithium-ion cells: single particle with electrolyte (SPMe), heat and ageing.
 
 mod ageing;
-mod block;
 mod balance;
+mod block;
 pub mod bpx;
 mod expression;
 mod function;
@@ -10,10 +10,10 @@ mod lanes;
 mod mesh;
 mod model;
 mod parameters;
+pub mod sets;
 mod spme;
 mod tabulated;
 mod wear;
-pub mod sets;
 
 pub use ageing::{ActiveMaterialLoss, AgeingParameters, LithiumPlating, SeiGrowth};
 pub use balance::Balance;

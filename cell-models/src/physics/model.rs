@@ -22,6 +22,7 @@ pub(super) struct Side {
     /// 1 / radius^2.
     pub(super) per_radius_squared: f64,
     pub(super) diffusivity: Property,
+    pub(super) diffusivity_integral: Property,
     /// Reaction rate constant at the reference temperature and its Arrhenius law.
     pub(super) rate: Property,
     pub(super) exponent: f64,
@@ -61,7 +62,8 @@ pub(super) struct Solution {
     /// Ionic current through the middle of each element over Faraday's constant, in mol/(m2 s) per A.
     pub(super) ionic: Vec<f64>,
     pub(super) initial: f64,
-    pub(super) diffusivity: Property,
+    /// Integral of the diffusivity over concentration.
+    pub(super) diffusivity_integral: Property,
     pub(super) conductivity: Property,
     pub(super) transference: Property,
     pub(super) factor: Property,
@@ -174,10 +176,12 @@ impl Side {
                 })
             }
         };
+        let diffusivity = property("diffusivity in a particle", &e.diffusivity_m2_per_s)?;
         Ok(Self {
             capacity_as: FARADAY * volume_m3 * e.active_fraction * e.max_concentration_mol_per_m3,
             per_radius_squared: e.particle_radius_m.powi(-2),
-            diffusivity: property("diffusivity in a particle", &e.diffusivity_m2_per_s)?,
+            diffusivity_integral: diffusivity.integral(),
+            diffusivity,
             rate: property("reaction rate constant", &e.reaction_rate_mol_per_m2_s)?,
             exponent: e.reaction_exponent,
             twice_exchange_a: 2.0 * FARADAY * surface_m2,
@@ -269,7 +273,8 @@ impl Solution {
             reaction,
             ionic,
             initial: e.initial_concentration_mol_per_m3,
-            diffusivity: positive("diffusivity of the electrolyte", &e.diffusivity_m2_per_s)?,
+            diffusivity_integral: positive("diffusivity of the electrolyte", &e.diffusivity_m2_per_s)?
+                .integral(),
             conductivity: positive("conductivity of the electrolyte", &e.conductivity_s_per_m)?,
             transference: number("transference number", &e.transference)?,
             factor: number("thermodynamic factor", &e.thermodynamic_factor)?,
