@@ -92,17 +92,16 @@ fn check_electrode(
     let name = format!("{set}, {side}: exchange current");
     same_over_temperature(&name, &s["exchange_current_a_per_m2"], &xs, &temperatures, |x, t| {
         let a = e.reaction_exponent;
-        FARADAY * law(&e.reaction_rate_mol_per_m2_s, x, t, t_ref) * x.powf(a) * (1.0 - x).powf(1.0 - a)
+        // PyBaMM bends powers near zero, so that their slope stays finite there.
+        let power = |z: f64, a: f64| z * (z * z + 1e-6).powf(0.5 * (a - 1.0));
+        let rate = law(&e.reaction_rate_mol_per_m2_s, x, t, t_ref);
+        FARADAY * rate * power(1.0, 1.0 - a) * power(x, a) * power(1.0 - x, 1.0 - a)
     });
 }
 
 #[test]
 fn built_in_sets_are_those_of_pybamm() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pybamm");
-    if !folder.is_dir() {
-        println!("skipped: no reference data in tests/golden/pybamm");
-        return;
-    }
     for (name, file) in [
         ("chen2020", "Chen2020"),
         ("okane2022", "OKane2022"),

@@ -27,8 +27,11 @@
 //!
 //! What BPX has no field for goes into `User-defined`, under the name that PyBaMM has for it where there is one: contact
 //! resistance, a thermodynamic factor other than 1, a transference number that is not constant, the exponents of the
-//! exchange currents, the two thermal nodes and ageing; it is read back from there. A formula that contains `T`, or a
-//! function that BPX lacks, is an error that names the quantity; [`arrhenius_approximation`] helps with the former.
+//! exchange currents, the two thermal nodes and ageing; it is read back from there. Other programs may pass over it.
+//! Volume, density and the like are put in where not given (see [`Body`]), as other programs ask for them.
+//!
+//! A formula that contains `T`, or a function that BPX lacks, is an error that names the quantity;
+//! [`arrhenius_approximation`] helps with the former.
 //!
 //! Sources: BPX standard v1.1, <https://github.com/FaradayInstitution/BPX>; the schema of the PyPI package `bpx` 1.1.1.
 
@@ -60,6 +63,9 @@ const USER_DEFINED: &str = "Parameterisation/User-defined";
 const CONTACT: &str = "Contact resistance [Ohm]";
 const FACTOR: &str = "Thermodynamic factor";
 const TRANSFERENCE: &str = "Cation transference number";
+/// Functions of the concentration have names of their own, since PyBaMM stumbles over functions under the names above.
+const FACTOR_LAW: &str = "Thermodynamic factor over electrolyte concentration";
+const TRANSFERENCE_LAW: &str = "Cation transference number over electrolyte concentration";
 const EXPONENT: [&str; 2] = ["Negative electrode reaction exponent", "Positive electrode reaction exponent"];
 const NODES: [&str; 4] = [
     "Core heat capacity [J.K-1]",
@@ -629,8 +635,7 @@ fn is_legacy(header: &mut Section, warnings: &mut Vec<String>) -> Result<bool, B
         "0" => {
             warnings.push(format!(
                 "BPX {version} converted to 1.x: state of charge 1, temperatures as far as given, the thermal \
-                 conductivity dropped; changes in what parameters mean are not corrected (the factor of the \
-                 Butler-Volmer equation before 0.3)"
+                 conductivity dropped; changes in what parameters mean are not corrected"
             ));
             Ok(true)
         }
@@ -865,8 +870,11 @@ impl UserDefined {
         let ages = sei.is_some() || plating.is_some() || negative_loss.is_some() || positive_loss.is_some();
         Ok(Self {
             contact_resistance_ohm: number(user, CONTACT)?.unwrap_or(0.0),
-            thermodynamic_factor: function(user, FACTOR)?,
-            transference: function(user, TRANSFERENCE)?,
+            thermodynamic_factor: match function(user, FACTOR_LAW)? {
+                Some(law) => Some(law),
+                None => function(user, FACTOR)?,
+            },
+            transference: function(user, TRANSFERENCE_LAW)?,
             exponents: [number(user, EXPONENT[0])?.unwrap_or(0.5), number(user, EXPONENT[1])?.unwrap_or(0.5)],
             nodes,
             ageing: ages.then_some(AgeingParameters { sei, plating, negative_loss, positive_loss }),
@@ -878,6 +886,11 @@ impl UserDefined {
 fn layers_m3(cell: &PhysicsParameters) -> f64 {
     let thickness = cell.negative.thickness_m + cell.separator.thickness_m + cell.positive.thickness_m;
     thickness * cell.electrode_area_m2 * cell.electrode_pairs
+}
+
+/// Surface in m2 of a cube: the least that a box of this volume can have.
+fn cube_m2(volume_m3: f64) -> f64 {
+    6.0 * volume_m3.cbrt().powi(2)
 }
 
 /// One thermal node from what the file says; what it does not say is guessed and put in. Warns if `loud`.
@@ -895,20 +908,17 @@ fn guess_thermal(
             value
         })
     };
-    let volume = guess("volume", &mut body.volume_m3, layers_m3(cell));
-    // A cube's surface: the least that a box can have.
-    let area =
-        guess("external surface area", &mut body.external_surface_area_m2, 6.0 * volume.cbrt().powi(2));
-    let specific = guess("specific heat capacity", &mut body.specific_heat_j_per_kg_k, DEFAULT_SPECIFIC_HEAT);
-    let density = guess("density", &mut body.density_kg_per_m3, DEFAULT_VOLUMETRIC_HEAT / specific);
-    let transfer =
-        guess("heat transfer coefficient", &mut state.heat_transfer_w_per_m2_k, DEFAULT_HEAT_TRANSFER);
+    let volume = guess("volume (the layers')", &mut body.volume_m3, layers_m3(cell));
+    let area = &mut body.external_surface_area_m2;
+    let area = guess("external surface area (a cube's)", area, cube_m2(volume));
+    let specific = &mut body.specific_heat_j_per_kg_k;
+    let specific = guess("specific heat capacity (1000 J/(kg K))", specific, DEFAULT_SPECIFIC_HEAT);
+    let density =
+        guess("density (2.2 MJ/(m3 K))", &mut body.density_kg_per_m3, DEFAULT_VOLUMETRIC_HEAT / specific);
+    let transfer = &mut state.heat_transfer_w_per_m2_k;
+    let transfer = guess("heat transfer coefficient (10 W/(m2 K))", transfer, DEFAULT_HEAT_TRANSFER);
     if loud && !guessed.is_empty() {
-        warnings.push(format!(
-            "for the cell's heat these are missing and guessed: {} (a cube of the layers' volume, 2.2 MJ/(m3 K), \
-             10 W/(m2 K))",
-            guessed.join(", ")
-        ));
+        warnings.push(format!("the cell's heat needs what is missing; guessed: {}", guessed.join(", ")));
     }
     Thermal::lumped(density * specific * volume, transfer * area)
 }
@@ -1023,7 +1033,7 @@ fn write_electrode(e: &Electrode, names: &Names) -> Result<Value, BpxError> {
 fn fill_body(cell: &PhysicsParameters, body: &mut Body, state: &mut State) {
     let heat = cell.thermal.core_j_per_k + cell.thermal.surface_j_per_k;
     let volume = *body.volume_m3.get_or_insert(layers_m3(cell));
-    let area = *body.external_surface_area_m2.get_or_insert(6.0 * volume.cbrt().powi(2));
+    let area = *body.external_surface_area_m2.get_or_insert(cube_m2(volume));
     match (body.density_kg_per_m3, body.specific_heat_j_per_kg_k) {
         (Some(density), None) => body.specific_heat_j_per_kg_k = Some(heat / (density * volume)),
         (None, specific) => {
@@ -1070,15 +1080,16 @@ fn write_user_defined(
     user: &BTreeMap<String, UserValue>,
 ) -> Result<Value, BpxError> {
     let mut value = write_user_values(user)?;
-    if cell.contact_resistance_ohm != 0.0 {
-        value[CONTACT] = json!(cell.contact_resistance_ohm);
-    }
+    // Always, since PyBaMM looks for it.
+    value[CONTACT] = json!(cell.contact_resistance_ohm);
     let y = &cell.electrolyte;
     if y.thermodynamic_factor != Function::Constant(1.0) {
-        value[FACTOR] = function("the thermodynamic factor", &y.thermodynamic_factor)?;
+        let constant = matches!(y.thermodynamic_factor, Function::Constant(_));
+        let key = if constant { FACTOR } else { FACTOR_LAW };
+        value[key] = function("the thermodynamic factor", &y.thermodynamic_factor)?;
     }
     if !matches!(y.transference, Function::Constant(_)) {
-        value[TRANSFERENCE] = function("the transference number", &y.transference)?;
+        value[TRANSFERENCE_LAW] = function("the transference number", &y.transference)?;
     }
     for (key, e) in EXPONENT.iter().zip([&cell.negative, &cell.positive]) {
         if e.reaction_exponent != 0.5 {
