@@ -118,7 +118,7 @@ impl SpmeCell {
         let state = &mut self.block.state;
         state.particles.fill([negative, positive].map(Lanes::splat));
         state.electrolyte.fill(Lanes::splat(self.model.solution.initial));
-        self.block.current = Lanes::ZERO;
+        self.block.set_current(Lanes::ZERO);
         self.block.refresh(&self.model);
     }
 
@@ -217,7 +217,7 @@ impl SpmeCell {
         if dt_s == 0.0 {
             return self.set_current(to_a);
         }
-        let from_a = self.block.current.0[0];
+        let from_a = self.block.current().0[0];
         let r = &self.model.resolution;
         let largest = from_a.abs().max(to_a.abs());
         let [q_n, q_p] = self.electrode_capacity_as();
@@ -228,7 +228,6 @@ impl SpmeCell {
             self.settled_s = 0.0;
         }
         self.before.copy_from(&self.block.state);
-        let model = Arc::clone(&self.model);
         let mut done = 0.0;
         while done < dt_s {
             let allowed = (r.growth * self.settled_s).max(r.first_step_s).min(by_charge).max(shortest);
@@ -237,18 +236,18 @@ impl SpmeCell {
             let piece = left / (left / allowed).ceil().max(1.0);
             let ends = if left <= allowed { dt_s } else { done + piece };
             let to = from_a + (to_a - from_a) * (ends / dt_s);
-            self.block.advance_piece(&model, Lanes::splat(to), piece);
+            self.block.advance_piece(&self.model, Lanes::splat(to), piece);
             self.settled_s += piece;
             done = ends;
         }
-        let outcome = self.block.terminals.voltage_v(self.block.current).0[0]
+        let outcome = self.block.voltage_v().0[0]
             + self.block.state.temperature_c[0].0[0]
             + self.block.state.temperature_c[1].0[0]
             + self.block.state.film_m.0[0];
         if !outcome.is_finite() {
             self.block.state.copy_from(&self.before);
-            self.block.current = Lanes::splat(from_a);
-            self.block.refresh(&model);
+            self.block.set_current(Lanes::splat(from_a));
+            self.block.refresh(&self.model);
             return Err(PlantError::Diverged { current_a: to_a, dt_s });
         }
         if self.has_aged() {
@@ -264,8 +263,8 @@ impl SpmeCell {
 impl Plant for SpmeCell {
     fn set_current(&mut self, current_a: f64) -> Result<(), PlantError> {
         check_current(current_a)?;
-        if current_a != self.block.current.0[0] {
-            self.block.current = Lanes::splat(current_a);
+        if current_a != self.block.current().0[0] {
+            self.block.set_current(Lanes::splat(current_a));
             self.settled_s = 0.0;
         }
         Ok(())
@@ -278,7 +277,7 @@ impl Plant for SpmeCell {
     }
 
     fn advance(&mut self, dt_s: f64) -> Result<(), PlantError> {
-        self.pass(self.block.current.0[0], dt_s)
+        self.pass(self.block.current().0[0], dt_s)
     }
 
     fn ramp_current(&mut self, to_a: f64, dt_s: f64) -> Result<(), PlantError> {
@@ -286,11 +285,11 @@ impl Plant for SpmeCell {
     }
 
     fn current_a(&self) -> f64 {
-        self.block.current.0[0]
+        self.block.current().0[0]
     }
 
     fn voltage_v(&self) -> f64 {
-        self.block.terminals.voltage_v(self.block.current).0[0]
+        self.block.voltage_v().0[0]
     }
 
     fn core_temperature_c(&self) -> f64 {
@@ -310,11 +309,11 @@ impl Plant for SpmeCell {
     }
 
     fn heat_w(&self) -> f64 {
-        self.block.terminals.heat_w(self.block.current).0[0]
+        self.block.heat_w().0[0]
     }
 
     fn anode_potential_v(&self) -> Option<f64> {
-        Some(self.block.terminals.anode_v(self.block.current).0[0])
+        Some(self.block.anode_v().0[0])
     }
 
     fn voltage_limits_v(&self) -> [f64; 2] {
