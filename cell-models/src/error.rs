@@ -15,6 +15,14 @@ pub enum PlantError {
     /// The temperature is NaN, infinite, below absolute zero or above 1000 degC.
     #[error("temperature of {0} degC refused: it must lie between -273.15 and 1000 degC")]
     Temperature(f64),
+    /// An input or output slice has the wrong number of values.
+    #[error("{expected} values expected, one for each sample or cell, but the slice holds {got}")]
+    Length {
+        /// Values needed.
+        expected: usize,
+        /// Values given.
+        got: usize,
+    },
     /// The model ran out of the range of floating-point numbers.
     #[error(
         "a step of {dt_s} s at {current_a} A drives the cell model beyond all bounds; use a smaller current or step"

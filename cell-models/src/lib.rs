@@ -74,12 +74,13 @@
 mod ecm;
 mod error;
 pub mod physics;
+mod piece;
 mod plant;
 mod profile;
 mod table;
 mod thermal;
 
-pub use ecm::{EcmCell, EcmParameters, MAX_RC_PAIRS, REFERENCE_TEMPERATURE_C, RcPair};
+pub use ecm::{EcmCell, EcmParameters, EcmTrace, MAX_RC_PAIRS, REFERENCE_TEMPERATURE_C, RcPair, Waveform};
 pub use error::{ParameterError, PlantError};
 pub use plant::{MAX_CURRENT_A, Plant};
 pub use profile::{Drive, Hppc, Label, Recording, Step, hold, simulate, slow_cycle};
