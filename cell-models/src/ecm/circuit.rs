@@ -20,10 +20,28 @@ pub(super) struct Circuit {
     pub(super) parameters: EcmParameters,
     soc_per_as: f64,
     /// Resistance in ohm and time constant in s of the pairs if neither these nor R0 depend on temperature or SOC.
-    fixed: Option<[[f64; 2]; MAX_RC_PAIRS]>,
+    pub(super) fixed: Option<[[f64; 2]; MAX_RC_PAIRS]>,
     /// Neither charge nor hysteresis ask for the sign of the current.
     direction_is_one: bool,
 }
+
+/// Calls a method of [`Circuit`] or [`EcmCell`](super::EcmCell) compiled for the cell's number of RC pairs and for fixed
+/// or looked-up parameters, so that its loops unroll and the state stays in registers.
+macro_rules! for_shape {
+    ($circuit:expr, $target:ident . $method:ident ( $($argument:expr),* )) => {
+        match ($circuit.parameters.rc.len(), $circuit.fixed.is_some()) {
+            (0, false) => $target.$method::<0, false>($($argument),*),
+            (1, false) => $target.$method::<1, false>($($argument),*),
+            (2, false) => $target.$method::<2, false>($($argument),*),
+            (_, false) => $target.$method::<3, false>($($argument),*),
+            (0, true) => $target.$method::<0, true>($($argument),*),
+            (1, true) => $target.$method::<1, true>($($argument),*),
+            (2, true) => $target.$method::<2, true>($($argument),*),
+            (_, true) => $target.$method::<3, true>($($argument),*),
+        }
+    };
+}
+pub(super) use for_shape;
 
 /// The state of a cell and what its tables say there.
 #[derive(Debug, Clone, Copy)]
@@ -160,8 +178,8 @@ impl Circuit {
     ///
     /// # Errors
     /// [`PlantError::Diverged`]; the state is then spoiled.
-    #[inline]
-    pub(super) fn step(
+    #[inline(always)]
+    pub(super) fn step<const PAIRS: usize, const FIXED: bool>(
         &self,
         cache: &mut Cache,
         state: &mut State,
@@ -175,10 +193,10 @@ impl Circuit {
         let charge = self.charge([from_a, to_a], dt_s);
         let moved = charge.throughput();
         if dt_s <= MAX_PIECE_S && moved <= MAX_PIECE_SOC {
-            self.piece(cache, state, ambient_c, [from_a, to_a], dt_s, &charge);
+            self.piece::<PAIRS, FIXED>(cache, state, ambient_c, [from_a, to_a], dt_s, &charge);
         } else {
             let pieces = (dt_s / MAX_PIECE_S).max(moved / MAX_PIECE_SOC).ceil().min(MAX_PIECES);
-            self.pieces(cache, state, ambient_c, [from_a, to_a], dt_s, pieces);
+            self.pieces::<PAIRS, FIXED>(cache, state, ambient_c, [from_a, to_a], dt_s, pieces);
         }
         let [core, surface] = state.temperature_c;
         let heat = to_a * state.heat_voltage_v(to_a);
@@ -190,7 +208,7 @@ impl Circuit {
     }
 
     #[inline(never)]
-    fn pieces(
+    fn pieces<const PAIRS: usize, const FIXED: bool>(
         &self,
         cache: &mut Cache,
         state: &mut State,
@@ -203,9 +221,9 @@ impl Circuit {
         for k in 0..pieces as u32 {
             let start = from_a + f64::from(k) * change_a;
             let current = [start, start + change_a];
-            self.piece(cache, state, ambient_c, current, dt_s, &self.charge(current, dt_s));
+            self.piece::<PAIRS, FIXED>(cache, state, ambient_c, current, dt_s, &self.charge(current, dt_s));
             if !state.temperature_c[0].is_finite() {
-                return; // It only gets worse.
+                break; // It only gets worse.
             }
         }
     }
@@ -229,7 +247,7 @@ impl Circuit {
     /// One piece of a step, second order in its length: the circuit exactly under the parameters of the middle (where
     /// the temperature is predicted), then the thermal nodes exactly under the mean heat.
     #[inline(always)]
-    fn piece(
+    fn piece<const PAIRS: usize, const FIXED: bool>(
         &self,
         cache: &mut Cache,
         state: &mut State,
@@ -242,7 +260,7 @@ impl Circuit {
         if cache.lengths[cache.last].dt_s != dt_s {
             self.change_length(cache, dt_s);
         }
-        let length = &cache.lengths[cache.last];
+        let length = cache.lengths[cache.last];
         let per_a_start = state.heat_voltage_v(from_a);
         let cooled = length.thermal.cool(state.temperature_c, ambient_c);
         let predicted_c = length.thermal.heat(cooled, from_a * per_a_start);
@@ -252,39 +270,48 @@ impl Circuit {
         state.soc_carry = (state.soc - start_soc) - change;
 
         let change_a = to_a - from_a;
-        if self.fixed.is_some() {
-            for (v, [decay, gain, change_gain]) in state.rc_v.iter_mut().zip(length.rc).take(p.rc.len()) {
+        if FIXED {
+            for k in 0..PAIRS {
+                let ([decay, gain, change_gain], v) = (length.rc[k], &mut state.rc_v[k]);
                 *v = decay * *v + (gain * from_a + change_gain * change_a);
             }
         } else {
             let (core, soc) = (0.5 * (start_c + predicted_c[0]), 0.5 * (start_soc + state.soc));
             cache.patch.follow(|| self.tables(), core, soc);
-            for (k, v) in state.rc_v.iter_mut().enumerate().take(p.rc.len()) {
+            for k in 0..PAIRS {
                 let [r, tau] = [2, 3].map(|n| cache.patch.at(n + 2 * k, core, soc));
-                let [decay, gain, change_gain] = ramp_response(r, tau, dt_s);
+                let ([decay, gain, change_gain], v) = (ramp_response(r, tau, dt_s), &mut state.rc_v[k]);
                 *v = decay * *v + (gain * from_a + change_gain * change_a);
             }
         }
         if p.hysteresis_gamma != 0.0 {
-            for moved in charge.moved.into_iter().filter(|&moved| moved != 0.0) {
-                let settled = if moved < 0.0 { 1.0 } else { -1.0 };
-                state.hysteresis =
-                    settled + (state.hysteresis - settled) * decay(moved.abs() * p.hysteresis_gamma);
+            let [first, second] = charge.moved;
+            state.hysteresis = self.approach(state.hysteresis, first);
+            if second != 0.0 {
+                state.hysteresis = self.approach(state.hysteresis, second);
             }
         }
 
         self.follow_soc(cache, state);
         state.temperature_c = predicted_c;
-        if self.fixed.is_none() {
+        if !FIXED {
             self.follow_r0(cache, state);
         }
         // The mean of current times a voltage that also changes linearly.
         let per_a_end = state.heat_voltage_v(to_a);
-        let heat = (from_a * (2.0 * per_a_start + per_a_end) + to_a * (2.0 * per_a_end + per_a_start)) / 6.0;
-        state.temperature_c = cache.lengths[cache.last].thermal.heat(cooled, heat);
-        if self.fixed.is_none() {
+        let heat =
+            (from_a * (2.0 * per_a_start + per_a_end) + to_a * (2.0 * per_a_end + per_a_start)) * (1.0 / 6.0);
+        state.temperature_c = length.thermal.heat(cooled, heat);
+        if !FIXED {
             self.follow_r0(cache, state);
         }
+    }
+
+    /// Hysteresis state after `moved` of the capacity, positive on discharge.
+    #[inline(always)]
+    fn approach(&self, hysteresis: f64, moved: f64) -> f64 {
+        let settled = if moved < 0.0 { 1.0 } else { -1.0 };
+        settled + (hysteresis - settled) * decay(moved.abs() * self.parameters.hysteresis_gamma)
     }
 
     #[inline(always)]

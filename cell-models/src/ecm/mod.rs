@@ -9,7 +9,7 @@ pub use parameters::{EcmParameters, RcPair};
 
 use crate::error::{ParameterError, PlantError, check};
 use crate::plant::{Plant, check_current, check_temperature, check_time_step};
-use circuit::{Cache, Circuit, State};
+use circuit::{Cache, Circuit, State, for_shape};
 
 /// Largest number of RC pairs.
 pub const MAX_RC_PAIRS: usize = 3;
@@ -142,6 +142,17 @@ impl EcmCell {
                 return Err(PlantError::Length { expected, got });
             }
         }
+        for_shape!(self.circuit, self.run_checked(dt_s, current_a, waveform, trace))
+    }
+
+    fn run_checked<const PAIRS: usize, const FIXED: bool>(
+        &mut self,
+        dt_s: f64,
+        current_a: &[f64],
+        waveform: Waveform,
+        trace: EcmTrace<'_>,
+    ) -> Result<(), PlantError> {
+        let (circuit, mut cache, ambient_c) = (&*self.circuit, self.cache.clone(), self.ambient_c);
         let (mut state, mut before) = (self.state, self.current_a);
         let readings = trace
             .voltage_v
@@ -150,14 +161,34 @@ impl EcmCell {
             .zip(trace.core_temperature_c.iter_mut().zip(trace.surface_temperature_c));
         for (&current, ((voltage, soc), (core, surface))) in current_a.iter().zip(readings) {
             let from = if waveform == Waveform::Held { current } else { before };
-            self.circuit.step(&mut self.cache, &mut state, self.ambient_c, [from, current], dt_s)?;
+            circuit.step::<PAIRS, FIXED>(&mut cache, &mut state, ambient_c, [from, current], dt_s)?;
             *voltage = state.voltage_v(current);
             *soc = state.soc;
             [*core, *surface] = state.temperature_c;
             before = current;
         }
-        (self.state, self.current_a) = (state, before);
+        (self.state, self.current_a, self.cache) = (state, before, cache);
         Ok(())
+    }
+
+    fn ramp_checked<const PAIRS: usize, const FIXED: bool>(
+        &mut self,
+        to_a: f64,
+        dt_s: f64,
+    ) -> Result<(), PlantError> {
+        let (before, current) = (self.state, [self.current_a, to_a]);
+        let done = self.circuit.step::<PAIRS, FIXED>(
+            &mut self.cache,
+            &mut self.state,
+            self.ambient_c,
+            current,
+            dt_s,
+        );
+        match done {
+            Ok(()) => self.current_a = to_a,
+            Err(_) => self.state = before,
+        }
+        done
     }
 }
 
@@ -183,10 +214,7 @@ impl Plant for EcmCell {
     fn ramp_current(&mut self, to_a: f64, dt_s: f64) -> Result<(), PlantError> {
         check_current(to_a)?;
         check_time_step(dt_s)?;
-        let mut state = self.state;
-        self.circuit.step(&mut self.cache, &mut state, self.ambient_c, [self.current_a, to_a], dt_s)?;
-        (self.state, self.current_a) = (state, to_a);
-        Ok(())
+        for_shape!(self.circuit, self.ramp_checked(to_a, dt_s))
     }
 
     fn current_a(&self) -> f64 {
