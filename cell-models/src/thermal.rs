@@ -57,9 +57,9 @@ impl Thermal {
 /// Core and surface temperature above ambient after a step: `free * before + forced * heat`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Propagator {
-    free: [[f64; 2]; 2],
+    pub(crate) free: [[f64; 2]; 2],
     /// K per W of heat.
-    forced: [f64; 2],
+    pub(crate) forced: [f64; 2],
 }
 
 impl Propagator {

@@ -10,19 +10,21 @@ use crate::table::Table2;
 use crate::thermal::Propagator;
 
 /// A step is cut up so that parameters and heat hardly change within a piece.
-const MAX_PIECE_S: f64 = 5.0;
-const MAX_PIECE_SOC: f64 = 1e-3;
+pub(super) const MAX_PIECE_S: f64 = 5.0;
+pub(super) const MAX_PIECE_SOC: f64 = 1e-3;
 const MAX_PIECES: f64 = 1e5;
 
 /// What a cell is made of, with everything that can be worked out once.
 #[derive(Debug)]
 pub(super) struct Circuit {
     pub(super) parameters: EcmParameters,
-    soc_per_as: f64,
+    pub(super) soc_per_as: f64,
     /// Resistance in ohm and time constant in s of the pairs if neither these nor R0 depend on temperature or SOC.
     pub(super) fixed: Option<[[f64; 2]; MAX_RC_PAIRS]>,
     /// Neither charge nor hysteresis ask for the sign of the current.
-    direction_is_one: bool,
+    pub(super) direction_is_one: bool,
+    /// A cell for [`plain::run`](super::plain::run).
+    pub(super) is_plain: bool,
 }
 
 /// Calls a method of [`Circuit`] or [`EcmCell`](super::EcmCell) compiled for the cell's number of RC pairs and for fixed
@@ -48,16 +50,16 @@ pub(super) use for_shape;
 pub(super) struct State {
     pub(super) soc: f64,
     /// Rounding error carried along by Kahan's summation, so that years of small steps lose no charge.
-    soc_carry: f64,
+    pub(super) soc_carry: f64,
     pub(super) rc_v: [f64; MAX_RC_PAIRS],
     pub(super) hysteresis: f64,
     /// Core and surface.
     pub(super) temperature_c: [f64; 2],
-    ocv_v: f64,
+    pub(super) ocv_v: f64,
     entropic_v_per_k: f64,
     hysteresis_v: f64,
     /// Discharge and charge.
-    r0_ohm: [f64; 2],
+    pub(super) r0_ohm: [f64; 2],
 }
 
 impl State {
@@ -68,8 +70,9 @@ impl State {
     /// `U - V`: what the terminal voltage lacks against the open-circuit voltage, in V.
     fn drop_v(&self, current_a: f64) -> f64 {
         let [v1, v2, v3] = self.rc_v;
-        current_a * self.r0_ohm[usize::from(current_a < 0.0)] + (v1 + v2 + v3)
-            - self.hysteresis_v * self.hysteresis
+        let [discharge, charge] = self.r0_ohm;
+        let r0 = if current_a < 0.0 { charge } else { discharge };
+        current_a * r0 + (v1 + v2 + v3) - self.hysteresis_v * self.hysteresis
     }
 
     pub(super) fn voltage_v(&self, current_a: f64) -> f64 {
@@ -85,7 +88,7 @@ impl State {
 /// Pieces of tables and exponentials that held last. They change how long a step takes, never its outcome.
 #[derive(Clone)]
 pub(super) struct Cache {
-    ocv: Line,
+    pub(super) ocv: Line,
     entropic: Line,
     hysteresis: Line,
     /// R0 on discharge and charge, then resistance and time constant of each pair.
@@ -97,11 +100,11 @@ pub(super) struct Cache {
 
 /// What depends on the length of a step alone.
 #[derive(Clone, Copy)]
-struct Length {
+pub(super) struct Length {
     dt_s: f64,
-    thermal: Propagator,
+    pub(super) thermal: Propagator,
     /// For the pairs of a fixed circuit: decay, gain (ohm) of the current at the start and of its change.
-    rc: [[f64; 3]; MAX_RC_PAIRS],
+    pub(super) rc: [[f64; 3]; MAX_RC_PAIRS],
 }
 
 impl Default for Cache {
@@ -149,12 +152,15 @@ impl Circuit {
             }
             p.r0_discharge_ohm.everywhere().and(p.r0_charge_ohm.everywhere()).and(Some(rc))
         };
-        Self {
+        let mut circuit = Self {
             soc_per_as: 1.0 / (3600.0 * p.capacity_ah),
             fixed: fixed(),
             direction_is_one: p.coulombic_efficiency == 1.0 && p.hysteresis_gamma == 0.0,
+            is_plain: false,
             parameters,
-        }
+        };
+        circuit.is_plain = super::plain::is_plain(&circuit);
+        circuit
     }
 
     pub(super) fn rested(&self, cache: &mut Cache, soc: f64, temperature_c: f64) -> State {
@@ -257,10 +263,7 @@ impl Circuit {
         charge: &Charge,
     ) {
         let p = &self.parameters;
-        if cache.lengths[cache.last].dt_s != dt_s {
-            self.change_length(cache, dt_s);
-        }
-        let length = cache.lengths[cache.last];
+        let length = self.length(cache, dt_s);
         let per_a_start = state.heat_voltage_v(from_a);
         let cooled = length.thermal.cool(state.temperature_c, ambient_c);
         let predicted_c = length.thermal.heat(cooled, from_a * per_a_start);
@@ -335,6 +338,14 @@ impl Circuit {
         [&p.r0_discharge_ohm, &p.r0_charge_ohm]
             .into_iter()
             .chain(p.rc.iter().flat_map(|pair| [&pair.r_ohm, &pair.tau_s]))
+    }
+
+    #[inline(always)]
+    pub(super) fn length(&self, cache: &mut Cache, dt_s: f64) -> Length {
+        if cache.lengths[cache.last].dt_s != dt_s {
+            self.change_length(cache, dt_s);
+        }
+        cache.lengths[cache.last]
     }
 
     #[inline(never)]

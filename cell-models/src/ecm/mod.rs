@@ -2,6 +2,7 @@
 
 mod circuit;
 mod parameters;
+mod plain;
 
 use std::sync::Arc;
 
@@ -38,6 +39,15 @@ pub struct EcmTrace<'a> {
     pub core_temperature_c: &'a mut [f64],
     /// Surface temperature in degC.
     pub surface_temperature_c: &'a mut [f64],
+}
+
+/// A checked profile for [`EcmCell::run`].
+struct Profile<'a> {
+    dt_s: f64,
+    /// Flows at the start.
+    start_a: f64,
+    current_a: &'a [f64],
+    waveform: Waveform,
 }
 
 /// The equivalent-circuit plant. The [crate documentation](crate#equivalent-circuit) gives its equations.
@@ -102,7 +112,7 @@ impl EcmCell {
     }
 
     /// Puts the cell through a whole profile, one sample every `dt_s` seconds: the same as one [`Plant::advance`]
-    /// (held) or [`Plant::ramp_current`] (linear) per sample, but faster. The readings at the end of each step go to
+    /// (held) or [`Plant::ramp_current`] (linear) per sample (but for rounding), only faster. The readings at the end of each step go to
     /// `trace`. Afterwards the last sample flows.
     ///
     /// ```
@@ -142,18 +152,27 @@ impl EcmCell {
                 return Err(PlantError::Length { expected, got });
             }
         }
-        for_shape!(self.circuit, self.run_checked(dt_s, current_a, waveform, trace))
+        let profile = Profile { dt_s, start_a: self.current_a, current_a, waveform };
+        for_shape!(self.circuit, self.run_checked(&profile, trace))
     }
 
     fn run_checked<const PAIRS: usize, const FIXED: bool>(
         &mut self,
-        dt_s: f64,
-        current_a: &[f64],
-        waveform: Waveform,
+        profile: &Profile<'_>,
         trace: EcmTrace<'_>,
     ) -> Result<(), PlantError> {
+        let &Profile { dt_s, start_a: mut before, current_a, waveform } = profile;
         let (circuit, mut cache, ambient_c) = (&*self.circuit, self.cache.clone(), self.ambient_c);
-        let (mut state, mut before) = (self.state, self.current_a);
+        let mut state = self.state;
+        if circuit.is_plain && plain::in_one_piece(circuit, profile) {
+            plain::run::<PAIRS>(circuit, &mut cache, &mut state, ambient_c, profile, trace);
+            let last = current_a.last().copied().unwrap_or(before);
+            if !(state.soc + state.temperature_c[0] + state.voltage_v(last)).is_finite() {
+                return Err(PlantError::Diverged { current_a: last, dt_s });
+            }
+            (self.state, self.current_a, self.cache) = (state, last, cache);
+            return Ok(());
+        }
         let readings = trace
             .voltage_v
             .iter_mut()
