@@ -1,7 +1,7 @@
 //! Times the circuit models in the same way as the C floors in `benches/c`; `benches/plants_vs_c.sh` runs both in turns.
 //!
 //! Arguments: `profile N` prints N currents in A; `cell const|table|full run|step REPEATS PROFILE N` and
-//! `batch CELLS STEPS REPEATS PROFILE` print the least and the median time of a step (of one cell) in ns, then the last
+//! `batch const|full CELLS STEPS REPEATS PROFILE` print the least and the median time of a step (of one cell) in ns, then the last
 //! voltage and temperature as a check.
 
 use std::error::Error;
@@ -9,7 +9,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use cell_models::{
-    Drive, EcmCell, EcmParameters, EcmTrace, Plant, RcPair, Table1, Table2, Thermal, Waveform,
+    BatchCell, Drive, EcmBatch, EcmCell, EcmParameters, EcmTrace, Plant, RcPair, Table1, Table2, Thermal,
+    Waveform,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -111,6 +112,32 @@ fn cell(kind: &str, how: &str, repeats: usize, path: &str, n: usize) -> Outcome<
     Ok(())
 }
 
+/// The cells of `limit.c`: `tables` puts the generic NMC cell in their place, with look-ups, hysteresis and all.
+fn batch(cells: usize, steps: usize, repeats: usize, path: &str, tables: bool) -> Outcome<()> {
+    let parameters = if tables { EcmParameters::generic_nmc_5ah() } else { floor_cell(false)? };
+    let spread = (0..cells).map(|k| {
+        let z = (k as f64 * 12.9898).sin() * 43758.5453;
+        let z = z - z.floor() - 0.5;
+        BatchCell { capacity: 1.0 + 0.02 * z, resistance: 1.0 + 0.1 * z, soc: 0.95, temperature_c: 25.0 }
+    });
+    let start = EcmBatch::new(parameters, spread)?;
+    let currents = read_profile(path, steps)?;
+    let mut seconds = Vec::with_capacity(repeats);
+    let mut batch = start.clone();
+    for _ in 0..=repeats {
+        batch.clone_from(&start);
+        let clock = Instant::now();
+        for &current in black_box(&currents) {
+            batch.step_series(current, 1.0)?;
+        }
+        seconds.push(clock.elapsed().as_secs_f64());
+        black_box(&batch);
+    }
+    let per_step = (steps * cells) as f64;
+    report(seconds.split_off(1), per_step, batch.voltage_v()[0], batch.core_temperature_c()[0]);
+    Ok(())
+}
+
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -125,6 +152,9 @@ fn main() -> Outcome<()> {
             Ok(())
         }
         ["cell", kind, how, repeats, path, n] => cell(kind, how, repeats.parse()?, path, n.parse()?),
+        ["batch", kind, cells, steps, repeats, path] => {
+            batch(cells.parse()?, steps.parse()?, repeats.parse()?, path, kind == "full")
+        }
         _ => Err("see the head of this file for its arguments".into()),
     }
 }

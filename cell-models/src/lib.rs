@@ -72,6 +72,7 @@
 //! * *Battery Test Manual For Electric Vehicles*, Idaho National Laboratory, INL/EXT-15-34184: the pulse test.
 
 mod ecm;
+mod ecm_batch;
 mod error;
 pub mod physics;
 mod piece;
@@ -81,6 +82,7 @@ mod table;
 mod thermal;
 
 pub use ecm::{EcmCell, EcmParameters, EcmTrace, MAX_RC_PAIRS, REFERENCE_TEMPERATURE_C, RcPair, Waveform};
+pub use ecm_batch::{BATCH_TOLERANCE_K, BATCH_TOLERANCE_SOC, BatchCell, EcmBatch};
 pub use error::{ParameterError, PlantError};
 pub use plant::{MAX_CURRENT_A, Plant};
 pub use profile::{Drive, Hppc, Label, Recording, Step, hold, simulate, slow_cycle};

@@ -375,7 +375,7 @@ fn ramp_response(r_ohm: f64, tau_s: f64, dt_s: f64) -> [f64; 3] {
 
 /// `exp(-x)` for `x >= 0`, by its series where that is exact to the last bits.
 #[inline(always)]
-fn decay(x: f64) -> f64 {
+pub(crate) fn decay(x: f64) -> f64 {
     if x > 0.02 {
         return (-x).exp();
     }

@@ -6,6 +6,7 @@ mod plain;
 
 use std::sync::Arc;
 
+pub(crate) use circuit::decay;
 pub use parameters::{EcmParameters, RcPair};
 
 use crate::error::{ParameterError, PlantError, check};
@@ -17,7 +18,7 @@ pub const MAX_RC_PAIRS: usize = 3;
 /// Temperature in degC at which the open-circuit voltage table holds.
 pub const REFERENCE_TEMPERATURE_C: f64 = 25.0;
 
-const KELVIN: f64 = 273.15;
+pub(crate) const KELVIN: f64 = 273.15;
 
 /// How the current runs between the samples of a profile; see [`EcmCell::run`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
