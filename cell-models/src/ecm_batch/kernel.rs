@@ -199,24 +199,24 @@ impl WithSimd for Step<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Outcome {
         match (self.parameters.rc.len(), self.curves.full, !self.coefficients.blocks.is_empty()) {
-            (0, false, false) => blocks::<0, false, false>(self),
-            (1, false, false) => blocks::<1, false, false>(self),
-            (2, false, false) => blocks::<2, false, false>(self),
-            (_, false, false) => blocks::<3, false, false>(self),
-            (0, true, false) => blocks::<0, true, false>(self),
-            (1, true, false) => blocks::<1, true, false>(self),
-            (2, true, false) => blocks::<2, true, false>(self),
-            (_, true, false) => blocks::<3, true, false>(self),
-            (0, _, true) => blocks::<0, true, true>(self),
-            (1, _, true) => blocks::<1, true, true>(self),
-            (2, _, true) => blocks::<2, true, true>(self),
-            (_, _, true) => blocks::<3, true, true>(self),
+            (0, false, false) => blocks::<S, 0, false, false>(self),
+            (1, false, false) => blocks::<S, 1, false, false>(self),
+            (2, false, false) => blocks::<S, 2, false, false>(self),
+            (_, false, false) => blocks::<S, 3, false, false>(self),
+            (0, true, false) => blocks::<S, 0, true, false>(self),
+            (1, true, false) => blocks::<S, 1, true, false>(self),
+            (2, true, false) => blocks::<S, 2, true, false>(self),
+            (_, true, false) => blocks::<S, 3, true, false>(self),
+            (0, _, true) => blocks::<S, 0, true, true>(self),
+            (1, _, true) => blocks::<S, 1, true, true>(self),
+            (2, _, true) => blocks::<S, 2, true, true>(self),
+            (_, _, true) => blocks::<S, 3, true, true>(self),
         }
     }
 }
 
 #[inline(always)]
-fn blocks<const PAIRS: usize, const FULL: bool, const TABLES: bool>(step: Step<'_>) -> Outcome {
+fn blocks<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(step: Step<'_>) -> Outcome {
     let Step { parameters: p, curves, lanes, coefficients, input } = step;
     let Coefficients { thermal, fixed, blocks } = coefficients;
     let known = Known { thermal, fixed, dt_s: input.dt_s, tolerance: input.tolerance };
@@ -250,7 +250,7 @@ fn blocks<const PAIRS: usize, const FULL: bool, const TABLES: bool>(step: Step<'
         let rc1 = &mut rc1.as_chunks_mut::<BLOCK>().0[b];
         let rc2 = &mut rc2.as_chunks_mut::<BLOCK>().0[b];
         let rc3 = &mut rc3.as_chunks_mut::<BLOCK>().0[b];
-        let [spoiled, moved_far] = block::<PAIRS, FULL, TABLES>(
+        let [spoiled, moved_far] = block::<S, PAIRS, FULL, TABLES>(
             p, curves, &known, table, current, ambient, per_as, resistance, soc, rc1, rc2, rc3, hysteresis,
             core, surface, voltage,
         );
@@ -276,8 +276,8 @@ struct Known<'a> {
     clippy::too_many_arguments,
     reason = "the compiler knows of arguments alone that they do not overlap"
 )]
-#[inline(always)]
-fn block<const PAIRS: usize, const FULL: bool, const TABLES: bool>(
+#[inline]
+fn block<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(
     p: &EcmParameters,
     curves: &Curves,
     known: &Known<'_>,
@@ -299,10 +299,6 @@ fn block<const PAIRS: usize, const FULL: bool, const TABLES: bool>(
     let ([[cc, cs], [sc, ss]], [core_per_w, surface_per_w]) = (known.thermal.free, known.thermal.forced);
     let charge_as = [known.dt_s, p.coulombic_efficiency * known.dt_s];
     let (mut spoiled, mut moved_far) = (0_u64, 0_u64);
-    // Results go to arrays of this function first: nothing read can change on the way, so vectors are allowed.
-    let [mut next_soc, mut next_h, mut next_core, mut next_surface, mut next_v] = [[0.0; BLOCK]; 5];
-    let mut next_rc = [[0.0; BLOCK]; PAIRS];
-    let rc_v: [&[f64; BLOCK]; MAX_RC_PAIRS] = [rc1, rc2, rc3];
     let (r0, rc) = (fixed.r0, fixed.rc);
     let [tolerance_soc, tolerance_k] = known.tolerance;
     let through_per_soc = p.hysteresis_gamma * known.dt_s;
@@ -311,7 +307,7 @@ fn block<const PAIRS: usize, const FULL: bool, const TABLES: bool>(
         let (charging, scaled) = (i < 0.0, i * resistance[l]);
         let moved = i * (if charging { charge_as[1] } else { charge_as[0] }) * per_as[l];
         let z = soc[l] - moved;
-        next_soc[l] = z;
+        soc[l] = z;
         let ohmic = if TABLES {
             let [discharge, charge] = [table.r0[0][l], table.r0[1][l]];
             i * if charging { charge } else { discharge }
@@ -319,16 +315,23 @@ fn block<const PAIRS: usize, const FULL: bool, const TABLES: bool>(
             scaled * if charging { r0[1] } else { r0[0] }
         };
         let (mut before, mut after) = (0.0, 0.0);
-        for k in 0..PAIRS {
-            let v = rc_v[k][l];
-            let next = if TABLES {
-                table.rc[k][0][l] * v + table.rc[k][1][l] * i
+        let mut pair = |v: &mut f64, k: usize| {
+            before += *v;
+            *v = if TABLES {
+                table.rc[k][0][l] * *v + table.rc[k][1][l] * i
             } else {
-                rc[k][0] * v + rc[k][1] * scaled
+                rc[k][0] * *v + rc[k][1] * scaled
             };
-            next_rc[k][l] = next;
-            before += v;
-            after += next;
+            after += *v;
+        };
+        if PAIRS > 0 {
+            pair(&mut rc1[l], 0);
+        }
+        if PAIRS > 1 {
+            pair(&mut rc2[l], 1);
+        }
+        if PAIRS > 2 {
+            pair(&mut rc3[l], 2);
         }
         let place = curves.locate(z);
         let mut open_circuit = on(&curves.ocv, place);
@@ -339,7 +342,7 @@ fn block<const PAIRS: usize, const FULL: bool, const TABLES: bool>(
             let through = through_per_soc * per_as[l] * i.abs();
             let settled = if charging { 1.0 } else { -1.0 };
             let next = settled + (h - settled) * vector_decay(through);
-            next_h[l] = next;
+            hysteresis[l] = next;
             entropic = on(&curves.entropic, place);
             per_a -= m * (0.5 * (h + next)) + (core[l] + KELVIN) * entropic;
             open_circuit += m * next;
@@ -347,27 +350,21 @@ fn block<const PAIRS: usize, const FULL: bool, const TABLES: bool>(
         let heat = i * per_a;
         let (c, s) = (core[l] - ambient[l], surface[l] - ambient[l]);
         let hot = ambient[l] + (cc * c + cs * s + core_per_w * heat);
-        next_core[l] = hot;
-        next_surface[l] = ambient[l] + (sc * c + ss * s + surface_per_w * heat);
+        core[l] = hot;
+        surface[l] = ambient[l] + (sc * c + ss * s + surface_per_w * heat);
         if FULL {
             open_circuit += (hot - REFERENCE_TEMPERATURE_C) * entropic;
         }
         let v = open_circuit - (ohmic + after);
-        next_v[l] = v;
-        spoiled |= u64::from(!((v + hot).abs() < f64::INFINITY));
+        voltage[l] = v;
+        // Carries into the sign if all bits of the exponent are set: infinity or NaN.
+        spoiled |= ((v + hot).to_bits() & !(1 << 63)) + (1 << 52);
         if TABLES {
             moved_far |= u64::from((z - table.soc[l]).abs() > tolerance_soc);
             moved_far |= u64::from((hot - table.core[l]).abs() > tolerance_k);
         }
     }
-    (*soc, *core, *surface, *voltage) = (next_soc, next_core, next_surface, next_v);
-    for (v, next) in [rc1, rc2, rc3].into_iter().zip(next_rc) {
-        *v = next;
-    }
-    if FULL {
-        *hysteresis = next_h;
-    }
-    [spoiled != 0, moved_far != 0]
+    [spoiled >> 63 != 0, moved_far != 0]
 }
 
 /// `exp(-x)` for `x >= 0` without a branch: a series and six squarings, within 1e-12.
