@@ -1,11 +1,13 @@
-//! Times the circuit models in the same way as the C floors in `benches/c`; `benches/plants_vs_c.sh` runs both in turns.
+//! Times the circuit models against the C floors in `benches/c`, side by side; `benches/plants_vs_c.sh` builds those and
+//! calls this program.
 //!
-//! Arguments: `profile N` prints N currents in A; `cell const|table|full run|step REPEATS PROFILE N` and
-//! `batch const|full CELLS STEPS REPEATS PROFILE` print the least and the median time of a step (of one cell) in ns, then the last
-//! voltage and temperature as a check.
+//! Arguments: the folder with the built floors (those missing are skipped), where `plants.json` and the profile go as
+//! well, and `--check` to fail when a ratio misses its aim.
 
 use std::error::Error;
 use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use cell_models::{
@@ -14,6 +16,10 @@ use cell_models::{
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const STEPS: usize = 36_000;
+const REPEATS: usize = 11;
+const ROUNDS: usize = 5;
 
 /// The cell of `S1_floor.c`: with constants, or with its tables of 21 SOC by 5 temperatures.
 fn floor_cell(tables: bool) -> Outcome<EcmParameters> {
@@ -56,42 +62,30 @@ fn floor_cell(tables: bool) -> Outcome<EcmParameters> {
     })
 }
 
-fn report(mut seconds: Vec<f64>, steps: f64, voltage_v: f64, temperature_c: f64) {
-    seconds.sort_by(f64::total_cmp);
-    let ns = |s: f64| s * 1e9 / steps;
-    println!(
-        "{:.5} {:.5} {voltage_v:.9} {:.6}",
-        ns(seconds[0]),
-        ns(seconds[seconds.len() / 2]),
-        temperature_c + 273.15
-    );
+/// A timing: least time of a step (of one cell) in ns, and the voltage in V at the end.
+type Timing = (f64, f64);
+
+/// 36 001 currents in A; the drive is shifted so that the cell goes from 95 % SOC to about 10 %.
+fn profile() -> Outcome<Vec<f64>> {
+    let drive: Vec<f64> = Drive::new(6, 10.0, 600.0, 1.0)?.map(|step| step.current_a).collect();
+    let mean = drive.iter().sum::<f64>() / drive.len() as f64;
+    Ok(drive.iter().cycle().take(STEPS + 1).map(|i| i - mean + 0.42).collect())
 }
 
-fn read_profile(path: &str, n: usize) -> Outcome<Vec<f64>> {
-    let text = std::fs::read_to_string(path)?;
-    let current_a = text.lines().take(n).map(str::parse).collect::<Result<Vec<f64>, _>>()?;
-    if current_a.len() < n {
-        return Err(format!("the profile holds {} currents, but {n} are needed", current_a.len()).into());
-    }
-    Ok(current_a)
+fn least(seconds: &[f64], steps: usize) -> f64 {
+    seconds.iter().copied().fold(f64::INFINITY, f64::min) * 1e9 / steps as f64
 }
 
-fn cell(kind: &str, how: &str, repeats: usize, path: &str, n: usize) -> Outcome<()> {
-    let parameters = match kind {
-        "const" => floor_cell(false)?,
-        "table" => floor_cell(true)?,
-        // Hysteresis, entropic heat and a resistance for each direction as well.
-        _ => EcmParameters::generic_nmc_5ah(),
-    };
-    let currents = read_profile(path, n + 1)?;
-    let mut start = EcmCell::new(parameters, 0.95, 25.0)?;
+fn cell(parameters: &EcmParameters, run: bool, currents: &[f64]) -> Outcome<Timing> {
+    let n = currents.len() - 1;
+    let mut start = EcmCell::new(parameters.clone(), 0.95, 25.0)?;
     start.set_current(currents[0])?;
     let [mut voltage, mut soc, mut core, mut surface] = [(); 4].map(|()| vec![0.0; n]);
-    let mut seconds = Vec::with_capacity(repeats);
-    for _ in 0..=repeats {
+    let mut seconds = [0.0; REPEATS];
+    for second in &mut seconds {
         let mut cell = start.clone();
         let clock = Instant::now();
-        if how == "run" {
+        if run {
             let trace = EcmTrace {
                 voltage_v: &mut voltage,
                 soc: &mut soc,
@@ -105,56 +99,169 @@ fn cell(kind: &str, how: &str, repeats: usize, path: &str, n: usize) -> Outcome<
                 (voltage[k], soc[k], core[k]) = (cell.voltage_v(), cell.soc(), cell.core_temperature_c());
             }
         }
-        seconds.push(clock.elapsed().as_secs_f64());
+        *second = clock.elapsed().as_secs_f64();
         black_box((&voltage, &soc, &core, &surface));
     }
-    report(seconds.split_off(1), n as f64, voltage[n - 1], core[n - 1]);
-    Ok(())
+    Ok((least(&seconds, n), voltage[n - 1]))
 }
 
-/// The cells of `limit.c`: `tables` puts the generic NMC cell in their place, with look-ups, hysteresis and all.
-fn batch(cells: usize, steps: usize, repeats: usize, path: &str, tables: bool) -> Outcome<()> {
-    let parameters = if tables { EcmParameters::generic_nmc_5ah() } else { floor_cell(false)? };
+/// Cells with the spread of those of `limit.c`.
+fn batch(parameters: &EcmParameters, cells: usize, steps: usize, currents: &[f64]) -> Outcome<Timing> {
     let spread = (0..cells).map(|k| {
         let z = (k as f64 * 12.9898).sin() * 43758.5453;
         let z = z - z.floor() - 0.5;
         BatchCell { capacity: 1.0 + 0.02 * z, resistance: 1.0 + 0.1 * z, soc: 0.95, temperature_c: 25.0 }
     });
-    let start = EcmBatch::new(parameters, spread)?;
-    let currents = read_profile(path, steps)?;
-    let mut seconds = Vec::with_capacity(repeats);
-    let mut batch = start.clone();
-    for _ in 0..=repeats {
-        batch.clone_from(&start);
+    let mut batch = EcmBatch::new(parameters.clone(), spread)?;
+    let mut seconds = [0.0; REPEATS];
+    for second in &mut seconds {
         let clock = Instant::now();
-        for &current in black_box(&currents) {
+        for &current in black_box(&currents[..steps]) {
             batch.step_series(current, 1.0)?;
         }
-        seconds.push(clock.elapsed().as_secs_f64());
+        *second = clock.elapsed().as_secs_f64();
         black_box(&batch);
     }
-    let per_step = (steps * cells) as f64;
-    report(seconds.split_off(1), per_step, batch.voltage_v()[0], batch.core_temperature_c()[0]);
-    Ok(())
+    Ok((least(&seconds, steps * cells), batch.voltage_v()[0]))
+}
+
+/// Runs a floor; `None` if it is not there or does not run.
+fn floor(program: &Path, arguments: &[&str]) -> Option<Timing> {
+    let output = Command::new(program).args(arguments).output().ok().filter(|o| o.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut numbers = text.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.nth(1)?.ok()?))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+struct Row {
+    name: String,
+    cells: usize,
+    rust_ns: f64,
+    /// Time of the floor in ns and the median of the ratios of all rounds.
+    floor: Option<(f64, f64)>,
+    aim: Option<f64>,
+}
+
+/// Both sides in turns, so that whatever else the machine does hits both alike.
+fn row(
+    name: &str,
+    cells: usize,
+    aim: Option<f64>,
+    ours: impl Fn() -> Outcome<Timing>,
+    theirs: impl Fn() -> Option<Timing>,
+) -> Outcome<Row> {
+    let (mut rust, mut c, mut ratios) = (vec![], vec![], vec![]);
+    for _ in 0..ROUNDS {
+        let floor = theirs();
+        let (ns, _) = ours()?;
+        rust.push(ns);
+        if let Some((floor_ns, _)) = floor {
+            c.push(floor_ns);
+            ratios.push(ns / floor_ns);
+        }
+    }
+    let floor = (!ratios.is_empty()).then(|| (median(c), median(ratios)));
+    let row = Row { name: name.into(), cells, rust_ns: median(rust), floor, aim };
+    let of_floor = row.floor.map_or("       -      -".into(), |(ns, ratio)| format!("{ns:8.2} {ratio:6.2}"));
+    let aim = aim.map_or(String::new(), |aim| format!("  (aim {aim})"));
+    println!("{:<38} {:>8} {:>9.2} {of_floor}{aim}", row.name, row.cells, row.rust_ns);
+    Ok(row)
+}
+
+fn json(rows: &[Row]) -> String {
+    let number = |value: Option<f64>| value.map_or("null".into(), |v| format!("{v:.4}"));
+    let rows: Vec<String> = rows
+        .iter()
+        .map(|r| {
+            format!(
+                "  {{\"name\": \"{}\", \"cells\": {}, \"ns_per_cell_step\": {:.4}, \"floor_ns\": {}, \"ratio\": {}, \"aim\": {}}}",
+                r.name,
+                r.cells,
+                r.rust_ns,
+                number(r.floor.map(|f| f.0)),
+                number(r.floor.map(|f| f.1)),
+                number(r.aim)
+            )
+        })
+        .collect();
+    format!("[\n{}\n]\n", rows.join(",\n"))
 }
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments[..] {
-        ["profile", n] => {
-            // Half discharge, so that 36 000 steps take the cell from 95 % to about 10 %.
-            let drive: Vec<f64> = Drive::new(6, 10.0, 600.0, 1.0)?.map(|step| step.current_a).collect();
-            let mean = drive.iter().sum::<f64>() / drive.len() as f64;
-            for current in drive.iter().cycle().take(n.parse()?) {
-                println!("{:.6}", current - mean + 0.42);
-            }
-            Ok(())
-        }
-        ["cell", kind, how, repeats, path, n] => cell(kind, how, repeats.parse()?, path, n.parse()?),
-        ["batch", kind, cells, steps, repeats, path] => {
-            batch(cells.parse()?, steps.parse()?, repeats.parse()?, path, kind == "full")
-        }
-        _ => Err("see the head of this file for its arguments".into()),
+    let folder = Path::new(arguments.first().ok_or("give the folder with the built C floors")?);
+    let check = arguments.iter().any(|a| a == "--check");
+    std::fs::create_dir_all(folder)?;
+    let currents = profile()?;
+    let profile_path = folder.join("profile.txt");
+    let text: Vec<String> = currents.iter().map(f64::to_string).collect();
+    std::fs::write(&profile_path, text.join("\n"))?;
+    let profile_path = profile_path.to_str().ok_or("the folder's name is no text")?;
+    let (single, many) = (folder.join("S1_floor"), folder.join("limit"));
+    for program in [&single, &many].into_iter().filter(|p| !p.exists()) {
+        println!("skipped: no {}", program.display());
     }
+    let [repeats, steps] = [REPEATS, STEPS].map(|n| n.to_string());
+    let (constant, table, generic) =
+        (floor_cell(false)?, floor_cell(true)?, EcmParameters::generic_nmc_5ah());
+
+    // The same circuit gives the same voltage, or the ratios say nothing.
+    if let Some((_, theirs)) = floor(&single, &["const", "1", profile_path, &steps]) {
+        let (_, ours) = cell(&constant, true, &currents)?;
+        if (theirs - ours).abs() > 1e-8 {
+            return Err(format!("the floor ends at {theirs} V, but the model at {ours} V").into());
+        }
+    }
+
+    println!("{:<38} {:>8} {:>9} {:>8} {:>6}", "", "cells", "Rust ns", "C ns", "ratio");
+    let mut rows = vec![];
+    for (name, parameters, variant, run, aim) in [
+        ("constant tables, whole profile", &constant, "const", true, Some(1.4)),
+        ("constant tables, step by step", &constant, "const", false, None),
+        ("tables, whole profile", &table, "table", true, Some(1.4)),
+        ("tables, step by step", &table, "table", false, None),
+        ("generic NMC cell, whole profile", &generic, "table", true, Some(1.4)),
+        ("generic NMC cell, step by step", &generic, "table", false, None),
+    ] {
+        let theirs = || floor(&single, &[variant, &repeats, profile_path, &steps]);
+        rows.push(row(name, 1, aim, || cell(parameters, run, &currents), theirs)?);
+    }
+    for cells in [1, 10, 100, 1000, 10_000, 100_000, 1_000_000] {
+        let steps = (1_000_000 / cells).clamp(4, STEPS);
+        let [cells_text, steps_text] = [cells, steps].map(|n: usize| n.to_string());
+        let theirs = || floor(&many, &[&cells_text, &steps_text, &repeats, profile_path]);
+        let aim = [1000, 10_000].contains(&cells).then_some(1.5);
+        rows.push(row(
+            "batch, constant tables",
+            cells,
+            aim,
+            || batch(&constant, cells, steps, &currents),
+            theirs,
+        )?);
+        rows.push(row(
+            "batch, generic NMC cell",
+            cells,
+            None,
+            || batch(&generic, cells, steps, &currents),
+            theirs,
+        )?);
+    }
+    let path = folder.join("plants.json");
+    std::fs::write(&path, json(&rows))?;
+    println!("written: {}", path.display());
+
+    let missed: Vec<&str> = rows
+        .iter()
+        .filter(|r| matches!((r.floor, r.aim), (Some((_, ratio)), Some(aim)) if ratio > aim))
+        .map(|r| r.name.as_str())
+        .collect();
+    if check && !missed.is_empty() {
+        return Err(format!("beyond the aim: {}", missed.join("; ")).into());
+    }
+    Ok(())
 }
