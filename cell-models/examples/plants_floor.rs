@@ -112,9 +112,11 @@ fn batch(parameters: &EcmParameters, cells: usize, steps: usize, currents: &[f64
         let z = z - z.floor() - 0.5;
         BatchCell { capacity: 1.0 + 0.02 * z, resistance: 1.0 + 0.1 * z, soc: 0.95, temperature_c: 25.0 }
     });
-    let mut batch = EcmBatch::new(parameters.clone(), spread)?;
+    let start = EcmBatch::new(parameters.clone(), spread)?;
+    let mut batch = start.clone();
     let mut seconds = [0.0; REPEATS];
     for second in &mut seconds {
+        batch.clone_from(&start);
         let clock = Instant::now();
         for &current in black_box(&currents[..steps]) {
             batch.step_series(current, 1.0)?;

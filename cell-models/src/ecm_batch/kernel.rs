@@ -90,9 +90,10 @@ impl Curves {
         let lines = |table: &Table1| {
             let at = |k: usize| table.at(start + span * (k as f64 / segments as f64));
             let mut lines = [[0.0; POINTS]; 2];
-            for k in 0..segments {
-                let slope = at(k + 1) - at(k);
-                (lines[0][k], lines[1][k]) = (at(k) - k as f64 * slope, slope);
+            let [starts, slopes] = &mut lines;
+            for (k, (start, slope)) in starts.iter_mut().zip(slopes).enumerate().take(segments) {
+                *slope = at(k + 1) - at(k);
+                *start = at(k) - k as f64 * *slope;
             }
             // The last point belongs to the line before it or to this level one.
             lines[0][segments] = at(segments);
@@ -197,26 +198,29 @@ impl WithSimd for Step<'_> {
 
     // Inlined into a function that has the instruction set switched on; the compiler does the rest.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Outcome {
+    fn with_simd<S: Simd>(self, simd: S) -> Outcome {
         match (self.parameters.rc.len(), self.curves.full, !self.coefficients.blocks.is_empty()) {
-            (0, false, false) => blocks::<S, 0, false, false>(self),
-            (1, false, false) => blocks::<S, 1, false, false>(self),
-            (2, false, false) => blocks::<S, 2, false, false>(self),
-            (_, false, false) => blocks::<S, 3, false, false>(self),
-            (0, true, false) => blocks::<S, 0, true, false>(self),
-            (1, true, false) => blocks::<S, 1, true, false>(self),
-            (2, true, false) => blocks::<S, 2, true, false>(self),
-            (_, true, false) => blocks::<S, 3, true, false>(self),
-            (0, _, true) => blocks::<S, 0, true, true>(self),
-            (1, _, true) => blocks::<S, 1, true, true>(self),
-            (2, _, true) => blocks::<S, 2, true, true>(self),
-            (_, _, true) => blocks::<S, 3, true, true>(self),
+            (0, false, false) => blocks::<S, 0, false, false>(simd, self),
+            (1, false, false) => blocks::<S, 1, false, false>(simd, self),
+            (2, false, false) => blocks::<S, 2, false, false>(simd, self),
+            (_, false, false) => blocks::<S, 3, false, false>(simd, self),
+            (0, true, false) => blocks::<S, 0, true, false>(simd, self),
+            (1, true, false) => blocks::<S, 1, true, false>(simd, self),
+            (2, true, false) => blocks::<S, 2, true, false>(simd, self),
+            (_, true, false) => blocks::<S, 3, true, false>(simd, self),
+            (0, _, true) => blocks::<S, 0, true, true>(simd, self),
+            (1, _, true) => blocks::<S, 1, true, true>(simd, self),
+            (2, _, true) => blocks::<S, 2, true, true>(simd, self),
+            (_, _, true) => blocks::<S, 3, true, true>(simd, self),
         }
     }
 }
 
 #[inline(always)]
-fn blocks<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(step: Step<'_>) -> Outcome {
+fn blocks<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(
+    simd: S,
+    step: Step<'_>,
+) -> Outcome {
     let Step { parameters: p, curves, lanes, coefficients, input } = step;
     let Coefficients { thermal, fixed, blocks } = coefficients;
     let known = Known { thermal, fixed, dt_s: input.dt_s, tolerance: input.tolerance };
@@ -251,8 +255,8 @@ fn blocks<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(ste
         let rc2 = &mut rc2.as_chunks_mut::<BLOCK>().0[b];
         let rc3 = &mut rc3.as_chunks_mut::<BLOCK>().0[b];
         let [spoiled, moved_far] = block::<S, PAIRS, FULL, TABLES>(
-            p, curves, &known, table, current, ambient, per_as, resistance, soc, rc1, rc2, rc3, hysteresis,
-            core, surface, voltage,
+            simd, p, curves, &known, table, current, ambient, per_as, resistance, soc, rc1, rc2, rc3,
+            hysteresis, core, surface, voltage,
         );
         outcome.finite &= !spoiled;
         if TABLES && moved_far {
@@ -271,13 +275,15 @@ struct Known<'a> {
     tolerance: [f64; 2],
 }
 
-/// One block; says whether a reading is not finite and whether a cell has moved beyond the tolerance.
+/// One block, once for each instruction set `S`, so that each has a single caller to be inlined into (by the optimiser,
+/// which then still knows that the arguments do not overlap; `inline(always)` would lose that). Says whether a reading is not finite and whether a cell has moved beyond the tolerance.
 #[expect(
     clippy::too_many_arguments,
     reason = "the compiler knows of arguments alone that they do not overlap"
 )]
 #[inline]
 fn block<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(
+    _: S,
     p: &EcmParameters,
     curves: &Curves,
     known: &Known<'_>,
