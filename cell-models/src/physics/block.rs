@@ -10,6 +10,7 @@ use super::ageing::AgeingParameters;
 use super::lanes::Lanes;
 use super::model::{Model, kelvin};
 use super::tabulated::{AtTemperature, FARADAY, GAS, Property};
+use crate::thermal::Propagator;
 
 /// Where the first stage lies in the step: 1 - 1/sqrt(2).
 const GAMMA: f64 = 1.0 - std::f64::consts::FRAC_1_SQRT_2;
@@ -50,7 +51,8 @@ pub(super) struct Block<const W: usize> {
     electrolyte: Diffusion<Lanes<W>>,
     /// Lithium from reaction and migration to each node of the electrolyte per A.
     load: Vec<Lanes<W>>,
-    heat_step: HeatStep,
+    /// The thermal nodes' answer to a step, and its length in s.
+    heat_step: (f64, Propagator),
 }
 
 /// What a cell remembers.
@@ -369,26 +371,6 @@ impl<T: Chain> Diffusion<T> {
     }
 }
 
-/// The thermal nodes' exact answer to a step: what remains of each temperature and what 1 W adds.
-#[derive(Debug, Clone, Copy)]
-struct HeatStep {
-    dt_s: f64,
-    free: [[f64; 2]; 2],
-    forced: [f64; 2],
-}
-
-impl HeatStep {
-    fn new(m: &Model, dt_s: f64) -> Self {
-        let t = &m.parameters.thermal;
-        let (core, surface) = (t.step([1.0, 0.0], 0.0, 0.0, dt_s), t.step([0.0, 1.0], 0.0, 0.0, dt_s));
-        Self {
-            dt_s,
-            free: [[core[0], surface[0]], [core[1], surface[1]]],
-            forced: t.step([0.0; 2], 0.0, 1.0, dt_s),
-        }
-    }
-}
-
 impl<const W: usize> Block<W> {
     /// Rested cells at the stoichiometries given for negative and positive electrode and at one temperature each.
     pub(super) fn new(m: &Model, stoichiometry: Pair<Lanes<W>>, temperature_c: Lanes<W>) -> Self {
@@ -418,7 +400,7 @@ impl<const W: usize> Block<W> {
             particles: Diffusion::new(particle_nodes, [Lanes::ZERO; 2]),
             electrolyte: Diffusion::new(electrolyte_nodes, Lanes::ZERO),
             load: vec![Lanes::ZERO; electrolyte_nodes],
-            heat_step: HeatStep::new(m, 1.0),
+            heat_step: (0.0, Propagator::default()),
             voltage_v: Lanes::ZERO,
             heat_w: Lanes::ZERO,
             state,
@@ -617,10 +599,10 @@ impl<const W: usize> Block<W> {
 
     #[inline(always)]
     fn warm(&mut self, m: &Model, heat: Lanes<W>, dt_s: f64) {
-        if self.heat_step.dt_s != dt_s {
-            self.heat_step = HeatStep::new(m, dt_s);
+        if self.heat_step.0 != dt_s {
+            self.heat_step = (dt_s, m.parameters.thermal.propagator(dt_s));
         }
-        let HeatStep { free, forced, .. } = self.heat_step;
+        let Propagator { free, forced } = self.heat_step.1;
         let ambient = self.ambient_c;
         let above = self.state.temperature_c.map(|t| t - ambient);
         self.state.temperature_c =
