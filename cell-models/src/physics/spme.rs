@@ -107,6 +107,14 @@ impl SpmeCell {
         self
     }
 
+    /// The same cell with the heat of mixing counted: what the particles release while their concentration evens out, which
+    /// is a small part of the whole. Built cells leave it out, as PyBaMM does unless told otherwise.
+    #[must_use]
+    pub fn with_heat_of_mixing(mut self) -> Self {
+        self.block.mixes = true;
+        self
+    }
+
     /// Stoichiometries of the rested cell at `soc`.
     pub(super) fn rested_stoichiometry<const W: usize>(&self, soc: Lanes<W>) -> [Lanes<W>; 2] {
         let negative = soc.map(|soc| self.reference.negative_at(soc));
@@ -213,8 +221,8 @@ impl SpmeCell {
         &self.model
     }
 
-    pub(super) fn ages(&self) -> bool {
-        self.block.ages
+    pub(super) fn ages_and_mixes(&self) -> (bool, bool) {
+        (self.block.ages, self.block.mixes)
     }
 
     pub(super) fn reference(&self) -> &Reference {
