@@ -17,7 +17,7 @@ fn one_cell(c: &mut Criterion) {
             b.iter(|| {
                 k += 1;
                 // As much out as in.
-                let current = if k / 64 % 2 == 0 { 4.0 } else { -4.0 };
+                let current = if (k / 64).is_multiple_of(2) { 4.0 } else { -4.0 };
                 cell.ramp_current(black_box(current), 1.0).expect("the current is small");
                 cell.voltage_v()
             });
@@ -42,7 +42,7 @@ fn many_cells(c: &mut Criterion) {
         group.bench_function(cells.to_string(), |b| {
             b.iter(|| {
                 k += 1;
-                let current = if k / 64 % 2 == 0 { 4.0 } else { -4.0 };
+                let current = if (k / 64).is_multiple_of(2) { 4.0 } else { -4.0 };
                 batch.step_series(black_box(current), 1.0).expect("the current is small");
             });
         });
