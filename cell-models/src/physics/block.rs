@@ -105,6 +105,15 @@ pub(super) struct Terminals<const W: usize> {
     anode_ohm: Lanes<W>,
 }
 
+/// What a failed step goes back to.
+#[derive(Debug, Clone)]
+pub(super) struct Memory<const W: usize> {
+    state: State<W>,
+    laws: Laws<W>,
+    current: Lanes<W>,
+    mixing_w: Lanes<W>,
+}
+
 impl<const W: usize> State<W> {
     /// Mean stoichiometry of the negative (0) or positive (1) electrode.
     pub(super) fn mean_stoichiometry(&self, m: &Model, side: usize) -> Lanes<W> {
@@ -116,7 +125,7 @@ impl<const W: usize> State<W> {
     }
 
     /// Takes over another state of the same size without allocating.
-    pub(super) fn copy_from(&mut self, other: &Self) {
+    fn copy_from(&mut self, other: &Self) {
         let (mut particles, mut electrolyte) =
             (std::mem::take(&mut self.particles), std::mem::take(&mut self.electrolyte));
         particles.copy_from_slice(&other.particles);
@@ -170,7 +179,7 @@ impl<const W: usize> Terminals<W> {
 }
 
 /// Temperature-dependent factors at the temperature where they were last worked out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Laws<const W: usize> {
     kelvin: Lanes<W>,
     diffusivity: Pair<[AtTemperature; W]>,
@@ -468,6 +477,27 @@ impl<const W: usize> Block<W> {
     /// Works out anew what the terminals show, after the state was changed from outside.
     pub(super) fn refresh(&mut self, m: &Model) {
         self.laws = Laws::new(m, self.state.temperature_c[0].map(kelvin));
+        (self.particles.stale, self.electrolyte.stale) = (true, true);
+        self.terminals = terminals(m, &self.state, &self.laws, self.extra_ohm * self.size);
+        self.read();
+    }
+
+    /// A memory of this moment.
+    pub(super) fn memory(&self) -> Memory<W> {
+        Memory { state: self.state.clone(), laws: self.laws, current: self.current, mixing_w: self.mixing_w }
+    }
+
+    /// Brings `memory` to this moment without allocating.
+    #[inline(always)]
+    pub(super) fn remember(&self, memory: &mut Memory<W>) {
+        memory.state.copy_from(&self.state);
+        (memory.laws, memory.current, memory.mixing_w) = (self.laws, self.current, self.mixing_w);
+    }
+
+    /// Goes back to the moment of `memory`.
+    pub(super) fn go_back(&mut self, m: &Model, memory: &Memory<W>) {
+        self.state.copy_from(&memory.state);
+        (self.laws, self.current, self.mixing_w) = (memory.laws, memory.current, memory.mixing_w);
         (self.particles.stale, self.electrolyte.stale) = (true, true);
         self.terminals = terminals(m, &self.state, &self.laws, self.extra_ohm * self.size);
         self.read();
