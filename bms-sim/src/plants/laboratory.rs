@@ -5,7 +5,7 @@ use cell_models::physics::SpmeCell;
 use cell_models::{Hppc, Label, Plant, Step, hold, simulate, slow_cycle};
 
 use super::TestError;
-use super::log::{Log, with_changes};
+use super::log::{Log, logged};
 use crate::data::Run;
 
 /// Time in the chamber after a change of its temperature, in s.
@@ -30,20 +30,21 @@ pub(super) fn slow(mut cell: SpmeCell, nominal_ah: f64) -> Result<Run, TestError
     let mut log = Log::default();
     let steps =
         slow_cycle(nominal_ah, 20.0, REST_S, SLOW_STEP_S)?.chain(hold(Label::Rest, 0.0, REST_S, SLOW_STEP_S));
-    log.append(&simulate(&mut cell, with_changes(steps))?, SET_AT_C);
+    log.append(&simulate(&mut cell, logged(steps))?, SET_AT_C);
     Ok(log.into_run())
 }
 
-/// Hybrid pulse power characterisation with discharge pulses of one rate (charge pulses have three quarters of it).
+/// Hybrid pulse power characterisation with discharge pulses of one rate (charge pulses have three quarters of it), at
+/// levels of the capacity that was measured.
 ///
 /// At or below 0 degC the cell is brought back to 25 degC for each step of the SOC and soaked again before its pulses.
 pub(super) fn pulses(
     mut cell: SpmeCell,
-    nominal_ah: f64,
+    capacity_ah: f64,
     ambient_c: f64,
     rate_c: f64,
 ) -> Result<Run, TestError> {
-    let usual = Hppc::new(nominal_ah);
+    let usual = Hppc::new(capacity_ah);
     let cold = ambient_c <= COLD_C;
     let test = Hppc {
         discharge_pulse_c: rate_c,
@@ -57,20 +58,20 @@ pub(super) fn pulses(
     let mut log = Log::default();
     if !cold {
         soak(&mut cell, ambient_c, &mut log)?;
-        log.append(&simulate(&mut cell, with_changes(steps))?, ambient_c);
+        log.append(&simulate(&mut cell, logged(steps))?, ambient_c);
         return Ok(log.into_run());
     }
     let sets_soc = |s: &Step| s.label == Label::SocStep;
     for stage in steps.chunk_by(|a, b| sets_soc(a) == sets_soc(b)) {
         if stage.first().is_some_and(sets_soc) {
             soak(&mut cell, SET_AT_C, &mut log)?;
-            log.append(&simulate(&mut cell, with_changes(stage.iter().copied()))?, SET_AT_C);
+            log.append(&simulate(&mut cell, logged(stage.iter().copied()))?, SET_AT_C);
             // The cell rests in the chamber while that turns cold: the soak is the rest of the next stage.
             cell.set_current(0.0)?;
             cell.set_ambient_c(ambient_c)?;
         } else {
             cell.set_ambient_c(ambient_c)?;
-            log.append(&simulate(&mut cell, with_changes(stage.iter().copied()))?, ambient_c);
+            log.append(&simulate(&mut cell, logged(stage.iter().copied()))?, ambient_c);
         }
     }
     Ok(log.into_run())
@@ -91,13 +92,13 @@ pub(super) fn discharge(
         REST_S,
         1.0,
     ));
-    log.append(&simulate(&mut cell, with_changes(steps))?, ambient_c);
+    log.append(&simulate(&mut cell, logged(steps))?, ambient_c);
     Ok(log.into_run())
 }
 
 /// Rest in the chamber at a temperature.
 pub(super) fn soak(cell: &mut SpmeCell, ambient_c: f64, log: &mut Log) -> Result<(), TestError> {
     cell.set_ambient_c(ambient_c)?;
-    log.append(&simulate(cell, hold(Label::Rest, 0.0, SOAK_S, 10.0))?, ambient_c);
+    log.append(&simulate(cell, logged(hold(Label::Rest, 0.0, SOAK_S, SOAK_S)))?, ambient_c);
     Ok(())
 }

@@ -1,33 +1,40 @@
-//! From what a plant did to what a cycler's logger writes.
+//! From what a plant did to what a cycler writes.
 
 use cell_models::{Label, Recording, Step};
 
 use crate::data::Run;
 
-/// After a change of the current every row is kept for so long (s) …
+/// Rows of the first second after a change of the current.
+const FIRST_SECOND: usize = 10;
+/// After a change there is a row every second for so long (s) …
 const DENSE_S: f64 = 60.0;
 /// … then one in so many seconds under load …
 const LOADED_S: f64 = 10.0;
 /// … and at rest.
 const REST_S: f64 = 60.0;
-/// Rows of the first second after a change.
-const FIRST_SECOND: usize = 10;
 
-/// The steps with a row at each change of the current, which shows its ohmic drop, and tenths of a second after it.
-pub(super) fn with_changes(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
-    let mut out: Vec<Step> = Vec::new();
-    let mut before_a = 0.0;
-    for step in steps {
-        if step.current_a == before_a {
-            out.push(step);
-            continue;
-        }
-        before_a = step.current_a;
-        out.push(Step { dt_s: 0.0, ..step });
-        let fine_s = step.dt_s.min(1.0) / FIRST_SECOND as f64;
-        out.extend([Step { dt_s: fine_s, ..step }; FIRST_SECOND]);
-        if step.dt_s > 1.0 {
-            out.push(Step { dt_s: step.dt_s - 1.0, ..step });
+/// The same currents in the steps of a logger: a row at each change, which shows the ohmic drop, tenths of a second after
+/// it, then seconds, then more.
+pub(super) fn logged(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
+    let steps: Vec<Step> = steps.into_iter().collect();
+    let stages = steps.chunk_by(|a, b| a.current_a == b.current_a && a.label == b.label);
+    let mut out = Vec::new();
+    for stage in stages {
+        let Some(first) = stage.first() else { continue };
+        let mut left_s: f64 = stage.iter().map(|s| s.dt_s).sum();
+        let mut push = |dt_s: f64| out.push(Step { dt_s, ..*first });
+        push(0.0);
+        let second_s = left_s.min(1.0);
+        (0..FIRST_SECOND).for_each(|_| push(second_s / FIRST_SECOND as f64));
+        left_s -= second_s;
+        let mut since_s = second_s;
+        let sparse_s = if first.label == Label::Rest { REST_S } else { LOADED_S };
+        // A remainder of a billionth is rounding, not a step.
+        while left_s > 1e-9 {
+            let dt_s = left_s.min(if since_s < DENSE_S { 1.0 } else { sparse_s });
+            push(dt_s);
+            left_s -= dt_s;
+            since_s += dt_s;
         }
     }
     out
@@ -37,52 +44,27 @@ pub(super) fn with_changes(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     run: Run,
-    soc_true: Vec<f64>,
-    mean_current_a: Vec<f64>,
-    temperature_c: Vec<f64>,
-    ambient_c: Vec<f64>,
-    /// Time since the current changed and since a row was kept, both up to the row before.
-    changed_s: f64,
 }
 
 impl Log {
-    /// Appends a recording made at an ambient temperature, which begins where the last one ended.
+    /// Appends a recording made at an ambient temperature in degC, which begins where the last one ended.
     pub(super) fn append(&mut self, part: &Recording, ambient_c: f64) {
-        let offset_s = self.run.time_s.last().copied().unwrap_or_default();
+        let run = &mut self.run;
+        let offset_s = run.time_s.last().copied().unwrap_or_default();
         // Row 0 only repeats the end of the stage before.
-        for k in usize::from(!self.run.is_empty())..part.len() {
-            let time_s = offset_s + part.time_s[k];
-            let current_a = part.current_a[k];
-            let ends = part.current_a.get(k + 1) != Some(&current_a);
-            if self.run.current_a.last() != Some(&current_a) {
-                self.changed_s = time_s;
-            }
-            let apart_s = match part.label[k] {
-                Label::Rest => REST_S,
-                _ => LOADED_S,
-            };
-            let since_s = time_s - self.run.time_s.last().copied().unwrap_or(f64::NEG_INFINITY);
-            if ends || time_s - self.changed_s <= DENSE_S || since_s >= apart_s {
-                self.run.time_s.push(time_s);
-                self.run.current_a.push(current_a);
-                self.run.voltage_v.push(part.voltage_v[k]);
-                self.mean_current_a.push(current_a);
-                self.temperature_c.push(part.temperature_c[k]);
-                self.ambient_c.push(ambient_c);
-                self.soc_true.push(part.soc_true[k]);
-            }
-        }
+        let new = usize::from(!run.is_empty()).min(part.len())..part.len();
+        run.time_s.extend(part.time_s[new.clone()].iter().map(|t| offset_s + t));
+        run.current_a.extend(&part.current_a[new.clone()]);
+        run.voltage_v.extend(&part.voltage_v[new.clone()]);
+        run.mean_current_a.get_or_insert_default().extend(&part.current_a[new.clone()]);
+        run.temperature_c.get_or_insert_default().extend(&part.temperature_c[new.clone()]);
+        run.ambient_c.get_or_insert_default().extend(new.clone().map(|_| ambient_c));
+        run.soc_true.get_or_insert_default().extend(&part.soc_true[new]);
     }
 
     /// The whole test.
     pub(super) fn into_run(self) -> Run {
-        Run {
-            mean_current_a: Some(self.mean_current_a),
-            temperature_c: Some(self.temperature_c),
-            ambient_c: Some(self.ambient_c),
-            soc_true: Some(self.soc_true),
-            ..self.run
-        }
+        self.run
     }
 }
 
@@ -93,26 +75,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_the_charge_is_lost_in_thinning() {
+    fn the_log_keeps_the_charge_and_shows_every_change() {
         let mut cell = EcmCell::new(EcmParameters::generic_nmc_5ah(), 0.9, 25.0).unwrap();
-        let steps = hold(Label::Rest, 0.0, 300.0, 1.0)
-            .chain(hold(Label::Discharge, 5.0, 600.0, 1.0))
-            .chain(hold(Label::Rest, 0.0, 600.0, 1.0))
-            .chain(hold(Label::Charge, -2.5, 30.0, 1.0));
-        let (first, second): (Vec<Step>, Vec<Step>) =
-            (steps.clone().take(1100).collect(), steps.skip(1100).collect());
+        let first = hold(Label::Rest, 0.0, 300.0, 1.0).chain(hold(Label::Discharge, 5.0, 600.0, 1.0));
+        let second = hold(Label::Rest, 0.0, 600.0, 1.0).chain(hold(Label::Charge, -2.5, 30.5, 1.0));
         let mut log = Log::default();
-        for part in [first, second] {
-            log.append(&simulate(&mut cell, with_changes(part)).unwrap(), 25.0);
-        }
+        log.append(&simulate(&mut cell, logged(first)).unwrap(), 25.0);
+        log.append(&simulate(&mut cell, logged(second)).unwrap(), 25.0);
         let run = log.into_run();
-        assert!((run.duration_s() - 1530.0).abs() < 1e-6 && run.len() < 350, "{} rows", run.len());
+        assert!((run.duration_s() - 1530.5).abs() < 1e-6 && run.len() < 350, "{} rows", run.len());
         let moved = run.discharged_ah().last().copied().unwrap();
-        assert!((moved - (5.0 * 600.0 - 2.5 * 30.0) / 3600.0).abs() < 1e-9, "{moved}");
+        assert!((moved - (5.0 * 600.0 - 2.5 * 30.5) / 3600.0).abs() < 1e-9, "{moved}");
         // The row of the change has the time of the row before and the new current.
         let change = run.current_a.iter().position(|i| *i > 0.0).unwrap();
         assert_eq!(run.time_s[change], run.time_s[change - 1]);
         assert!(run.voltage_v[change] < run.voltage_v[change - 1] - 0.01);
         assert!(run.time_s.windows(2).all(|t| t[1] >= t[0]));
+        let columns = [&run.mean_current_a, &run.temperature_c, &run.ambient_c, &run.soc_true];
+        assert!(columns.iter().all(|c| c.as_ref().unwrap().len() == run.len()));
     }
 }

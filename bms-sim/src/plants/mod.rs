@@ -314,9 +314,11 @@ impl RunSource for Bench {
 impl Bench {
     fn carry_out(&self, test: &Test) -> Result<Run, TestError> {
         let (cell, nominal_ah) = (self.cell.clone(), self.nominal_ah);
+        // The C/20 test comes first in a laboratory; its capacity sets the SOC levels of the pulses.
+        let capacity_ah = cell.capacity_ah();
         match *test {
             Test::Slow => laboratory::slow(cell, nominal_ah),
-            Test::Pulses { ambient_c, rate_c } => laboratory::pulses(cell, nominal_ah, ambient_c, rate_c),
+            Test::Pulses { ambient_c, rate_c } => laboratory::pulses(cell, capacity_ah, ambient_c, rate_c),
             Test::Discharge { ambient_c, rate_c, .. } => {
                 laboratory::discharge(cell, nominal_ah, ambient_c, rate_c)
             }

@@ -11,8 +11,10 @@ use crate::data::Run;
 const FROM_TO: [f64; 2] = [0.95, 0.05];
 /// Rest at its beginning and its end in s.
 const RESTS_S: [usize; 2] = [120, 1200];
-/// The vehicle takes back current in proportion over so many volts before a limit.
+/// The vehicle takes back current in proportion over so many volts before a limit …
 const DERATE_V: f64 = 0.1;
+/// … and between these surface temperatures in degC.
+const DERATE_C: [f64; 2] = [55.0, 65.0];
 /// Halvings in the search for what the vehicle may take.
 const HALVINGS: usize = 12;
 /// A drive ends when a cycle gives less than this share of the discharge asked for.
@@ -96,7 +98,9 @@ impl Trip {
     /// One second towards a current in A; returns the one that was given.
     fn second(&mut self, wanted_a: f64) -> Result<f64, PlantError> {
         let from_a = self.cell.current_a();
-        self.cell = derated(&self.cell, wanted_a)?;
+        let [warm_c, hot_c] = DERATE_C;
+        let cool = ((hot_c - self.cell.surface_temperature_c()) / (hot_c - warm_c)).clamp(0.0, 1.0);
+        self.cell = derated(&self.cell, cool * wanted_a)?;
         let to_a = self.cell.current_a();
         self.log(0.5 * (from_a + to_a));
         Ok(to_a)
@@ -122,14 +126,14 @@ impl Trip {
 /// the limit, nothing at the limit, in proportion between.
 fn derated(cell: &SpmeCell, wanted_a: f64) -> Result<SpmeCell, PlantError> {
     let [v_min, v_max] = cell.voltage_limits_v();
-    let with = |share: f64| {
+    let with = |share: f64| -> Result<(SpmeCell, f64), PlantError> {
         let mut next = cell.clone();
         next.ramp_current(share * wanted_a, 1.0)?;
         let room_v = if wanted_a > 0.0 { next.voltage_v() - v_min } else { v_max - next.voltage_v() };
         Ok((next, (room_v / DERATE_V).clamp(0.0, 1.0)))
     };
     // A model driven beyond its bounds has no room left, either.
-    if let Ok((next, allowed)) = with(1.0) as Result<_, PlantError>
+    if let Ok((next, allowed)) = with(1.0)
         && (allowed >= 1.0 || wanted_a == 0.0)
     {
         return Ok(next);
