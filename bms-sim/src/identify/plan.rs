@@ -81,7 +81,10 @@ impl Plan {
     pub fn of_set(set: &Dataset, selection: &Selection) -> Result<Self, IdentifyError> {
         let mut plan = Self {
             name: set.cell.clone(),
-            source: set.name.clone(),
+            source: match set.simulated {
+                Some(_) => format!("{} (simulated)", set.name),
+                None => set.name.clone(),
+            },
             nominal_capacity_ah: set.nominal_capacity_ah,
             voltage_limits_v: set.voltage_limits_v,
             ..Self::default()

@@ -18,8 +18,8 @@ pub(super) const SET_C: f64 = 1.0 / 3.0;
 pub(super) const SET_AT_C: f64 = 25.0;
 /// Up to this temperature (degC) the SOC is set at [`SET_AT_C`], where every cell can be discharged.
 const COLD_C: f64 = 0.0;
-/// Distance of the SOC levels of the pulse test.
-const SOC_STEP: f64 = 0.05;
+/// Distance of the SOC levels of the pulse tests, at 25 degC and elsewhere.
+const SOC_STEPS: [f64; 2] = [0.05, 0.1];
 /// Length of a discharge pulse above 1C in s.
 const SHORT_PULSE_S: f64 = 10.0;
 /// Time step of slow tests in s.
@@ -50,7 +50,7 @@ pub(super) fn pulses(
         discharge_pulse_c: rate_c,
         discharge_pulse_s: if rate_c > 1.0 { SHORT_PULSE_S } else { usual.discharge_pulse_s },
         charge_pulse_c: 0.75 * rate_c,
-        soc_step: SOC_STEP,
+        soc_step: if ambient_c == SET_AT_C { SOC_STEPS[0] } else { SOC_STEPS[1] },
         rest_s: if cold { SOAK_S } else { usual.rest_s },
         ..usual
     };

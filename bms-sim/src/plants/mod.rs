@@ -105,6 +105,8 @@ pub struct PlantSets {
     pub new: Arc<Dataset>,
     /// The worn one, with drives.
     pub worn: Arc<Dataset>,
+    /// What it is and how it becomes known to the core, in one line.
+    pub note: String,
 }
 
 /// The data sets of plants, with drives after those of the repository's `data` folder.
@@ -166,7 +168,8 @@ impl Plant {
         let wear = Wear::to_soh(&parameters, WearKind::Both, WORN_SOH)?;
         let new = self.set(&parameters, 1.0, Wear::default(), cycles)?;
         let worn = self.set(&parameters, WORN_SOH, wear, cycles)?;
-        Ok(PlantSets { new: Arc::new(new), worn: Arc::new(worn) })
+        let note = self.note(&parameters, &wear);
+        Ok(PlantSets { new: Arc::new(new), worn: Arc::new(worn), note })
     }
 
     fn set(
@@ -205,6 +208,21 @@ impl Plant {
                 cycles: Arc::clone(cycles),
             })),
         })
+    }
+
+    fn note(&self, parameters: &PhysicsParameters, wear: &Wear) -> String {
+        let at: Vec<String> = PULSES_C.iter().map(|(t, _)| t.to_string()).collect();
+        format!(
+            "plant/{}: no recorded cell, simulated during this run by cell-models (single particle with electrolyte and heat): {}. \
+             The core knows it through simulated tests of the new cell alone: C/20 at 25 degC, HPPC and discharges at {} degC. \
+             Worn to {:.0} %: {:.1} % of its lithium and {:.1} % of its active material lost",
+            self.name,
+            self.title(parameters),
+            at.join(", "),
+            100.0 * WORN_SOH,
+            100.0 * wear.lithium,
+            100.0 * wear.positive_material,
+        )
     }
 
     fn title(&self, parameters: &PhysicsParameters) -> String {

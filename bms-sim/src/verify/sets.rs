@@ -70,8 +70,12 @@ pub fn plan(root: &Path, plants: &[PlantSets], filter: Option<&str>) -> Result<S
         add(&mut plan, &set, &source_of(&set)?, filter);
     }
     for plant in plants {
+        let before = plan.drives.len();
         add(&mut plan, &plant.new, &plant.new, filter);
         add(&mut plan, &plant.worn, &plant.new, filter);
+        if plan.drives.len() > before {
+            plan.notes.push(plant.note.clone());
+        }
     }
     if plan.drives.is_empty() {
         return Err(VerifyError::NoData { dir: root.to_path_buf() });
