@@ -19,15 +19,24 @@ fn sets(name: &str) -> PlantSets {
     made.into_iter().next().expect("one plant")
 }
 
-/// Resistance in ohm of the first discharge pulse at or below half charge, between its start and 10 s into it.
-fn pulse_resistance(run: &Run) -> f64 {
+/// What a discharge pulse showed in its first 10 s.
+struct Pulse {
+    soc: f64,
+    current_a: f64,
+    resistance_ohm: f64,
+}
+
+/// The first discharge pulse at or below half charge.
+fn pulse(run: &Run) -> Pulse {
     let soc = run.soc_true.as_ref().unwrap();
-    let nominal = run.current_a.iter().copied().fold(0.0, f64::max);
+    let largest = run.current_a.iter().copied().fold(0.0, f64::max);
     let begins =
-        |k: &usize| run.current_a[*k] > 0.9 * nominal && run.current_a[*k - 1] == 0.0 && soc[*k] < 0.53;
+        |k: &usize| run.current_a[*k] > 0.9 * largest && run.current_a[*k - 1] == 0.0 && soc[*k] < 0.53;
     let start = (1..run.len()).find(begins).expect("a pulse");
     let end = (start..run.len()).find(|&k| run.time_s[k] - run.time_s[start] > 9.999).expect("10 s of it");
-    (run.voltage_v[start - 1] - run.voltage_v[end]) / run.current_a[end]
+    let current_a = run.current_a[end];
+    let drop_v = run.voltage_v[start - 1] - run.voltage_v[end];
+    Pulse { soc: soc[start], current_a, resistance_ohm: drop_v / current_a }
 }
 
 #[test]
@@ -36,20 +45,22 @@ fn the_identified_cell_has_the_resistance_that_its_pulses_showed() {
     let cell = identify(&Plan::of_set(&new, &Selection::default()).unwrap()).unwrap();
     let truth_ah = new.truth_capacity_ah.unwrap();
     assert!((cell.cell.capacity_ah / truth_ah - 1.0).abs() < 1e-3, "{} Ah", cell.cell.capacity_ah);
-    for (file, at_c) in [("p25C_HPPC_1C", 25.0), ("m10C_HPPC_0.5C", -10.0)] {
+    let owned = cell.core_tables().unwrap();
+    let model = bms_core::cell::CellModel::new(owned.borrow()).unwrap();
+    for (file, at_c) in [("p25C_HPPC_1C", 25.0), ("p25C_HPPC_3C", 25.0), ("m10C_HPPC_0.5C", -10.0)] {
         let entry = new.files.iter().find(|f| f.file == file).expect(file);
         let run = new.runs(entry).unwrap().remove(0);
-        let measured = pulse_resistance(&run);
-        let tables = &cell.tables;
-        let row = tables.temperature_c.iter().position(|t| (t - at_c).abs() < 0.1).unwrap();
-        let middle = tables.r0_ohm[row].len() / 2;
-        let charged = |r: f64, tau_s: f64| r * (1.0 - (-10.0 / tau_s).exp());
-        // At small currents; charge transfer gives way a little at larger ones.
-        let modelled = tables.r0_ohm[row][middle]
-            + tables.rct_ohm[row][middle]
-            + charged(tables.r1_ohm[row][middle], tables.tau1_s[row][middle])
-            + charged(tables.r2_ohm[row][middle], tables.tau2_s[row][middle]);
-        assert!((modelled / measured - 1.0).abs() < 0.15, "{file}: {modelled} and {measured} ohm");
+        let pulse = pulse(&run);
+        let circuit = model.circuit(at_c, pulse.soc as f32);
+        let charged = |r: f32, tau_s: f32| f64::from(r) * (1.0 - (-10.0 / f64::from(tau_s)).exp());
+        let (transfer, scale_a) = (f64::from(circuit.rct_ohm), f64::from(circuit.i_ct_a));
+        let modelled = f64::from(circuit.r0_ohm)
+            + transfer * scale_a / pulse.current_a * (pulse.current_a / scale_a).asinh()
+            + charged(circuit.r1_ohm, circuit.tau1_s)
+            + charged(circuit.r2_ohm, circuit.tau2_s);
+        let off = modelled / pulse.resistance_ohm - 1.0;
+        println!("{file}: {modelled:.5} ohm, {off:+.3} off");
+        assert!(off.abs() < 0.05, "{file}: {modelled} and {} ohm", pulse.resistance_ohm);
     }
 }
 

@@ -90,6 +90,20 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
     Ok(if broken || missed { Verdict::Missed } else { Verdict::Met })
 }
 
+/// How many cases of the data sets and of the plants meet the target, where there are both.
+fn by_origin(cases: &[Case]) -> String {
+    let met = |plant: bool| {
+        let of = || cases.iter().filter(move |c| c.plant == plant);
+        (of().filter(|c| c.bms.max_points <= TARGET_POINTS).count(), of().count())
+    };
+    match (met(false), met(true)) {
+        ((_, 0), _) | (_, (_, 0)) => String::new(),
+        ((sets_met, sets), (plants_met, plants)) => {
+            format!(" ({sets_met} of {sets} on data sets, {plants_met} of {plants} on plants)")
+        }
+    }
+}
+
 /// Root of the repository: the working directory if it has data, else where the program was built.
 fn repository() -> Option<PathBuf> {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf);
@@ -157,9 +171,10 @@ fn text(file: &ResultsFile, strict: bool) -> String {
         .collect();
     misses.sort_by(|a, b| b.bms.max_points.total_cmp(&a.bms.max_points));
     out += &format!(
-        "\nTarget (maximum <= {TARGET_POINTS} points): {} of {} cases within it; {} miss it{}\n",
+        "\nTarget (maximum <= {TARGET_POINTS} points): {} of {} cases within it{}; {} miss it{}\n",
         summary.within_target,
         summary.cases,
+        by_origin(&results.cases),
         misses.len(),
         match (misses.is_empty(), strict) {
             (true, _) => ".",

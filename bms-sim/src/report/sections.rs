@@ -77,7 +77,7 @@ pub(super) fn verdict(results: &Results) -> String {
     }
     if !results.notes.is_empty() {
         items += &format!(
-            "<li>{} on skipped data, see <a href=\"#notes\">Notes</a>.</li>",
+            "<li>{} on plants and skipped data, see <a href=\"#notes\">Notes</a>.</li>",
             count(results.notes.len(), "note")
         );
     }
