@@ -18,6 +18,6 @@ mod table;
 mod tests;
 
 pub use error::DataError;
-pub use manifest::{Dataset, DatasetFile};
+pub use manifest::{Dataset, DatasetFile, RunSource};
 pub use read::{ReadOptions, read_run, read_run_with, read_segments, read_segments_with};
 pub use run::Run;

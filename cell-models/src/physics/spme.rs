@@ -13,7 +13,8 @@ use crate::plant::{Plant, check_current, check_temperature, check_time_step};
 
 /// A cell of the single-particle model with electrolyte (SPMe), heat and ageing.
 ///
-/// The [module documentation](crate::physics) gives its equations.
+/// The [module documentation](crate::physics) gives its equations. Cloning copies a few kilobytes and no tables, so that
+/// a caller may try out what a pulse would do.
 ///
 /// ```
 /// use cell_models::physics::{SpmeCell, sets};
