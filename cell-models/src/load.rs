@@ -57,10 +57,20 @@ fn solve(start: f64, scale: f64, tolerance: f64, mut error: impl FnMut(f64) -> O
 
 /// [`Plant::hold`] for every plant.
 pub(crate) fn hold<P: Plant>(plant: &mut P, load: Load, dt_s: f64) -> Result<(), PlantError> {
+    // A tenth of the current that empties the cell in an hour.
+    let scale_a = 0.1 * plant.capacity_ah().abs().max(1e-6);
+    hold_scaled(plant, load, dt_s, scale_a)
+}
+
+/// The same with the current in A that counts as a large change of it; above 0.
+pub(crate) fn hold_scaled<P: Plant>(
+    plant: &mut P,
+    load: Load,
+    dt_s: f64,
+    scale: f64,
+) -> Result<(), PlantError> {
     let refused = PlantError::LoadOutOfReach { load };
     let before = plant.current_a();
-    // A tenth of the current that empties the cell in an hour.
-    let scale = 0.1 * plant.capacity_ah().abs().max(1e-6);
     let current = match load {
         Load::CurrentA(current_a) => current_a,
         // Power is met at the start of the step by the present state.
