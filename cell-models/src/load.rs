@@ -18,6 +18,8 @@ pub enum Load {
 const TRIES: u32 = 40;
 /// What counts as met, as a share of the target.
 const TOLERANCE: f64 = 1e-6;
+/// How many tolerances a model may step over.
+const STEPPED_OVER: f64 = 1e3;
 
 /// The current (A) at which `error` vanishes within `tolerance`, found from `start` by secants kept within a bracket once
 /// there is one. `None` if there is none within reach.
@@ -52,7 +54,23 @@ fn solve(start: f64, scale: f64, tolerance: f64, mut error: impl FnMut(f64) -> O
         }
         (b, at_b) = (next, found);
     }
-    None
+    // A model that takes its time in pieces may step over the target: halve the bracket, then take what is next to it.
+    if (at_a > 0.0) == (at_b > 0.0) {
+        return None;
+    }
+    for _ in 0..TRIES {
+        let middle = 0.5 * (a + b);
+        let at_middle = error(middle).filter(|v| v.is_finite())?;
+        if (at_middle > 0.0) == (at_b > 0.0) {
+            (b, at_b) = (middle, at_middle);
+        } else {
+            a = middle;
+        }
+        if at_b.abs() <= tolerance {
+            break;
+        }
+    }
+    (at_b.abs() <= STEPPED_OVER * tolerance).then_some(b)
 }
 
 /// [`Plant::hold`] for every plant.

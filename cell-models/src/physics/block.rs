@@ -607,10 +607,14 @@ impl<const W: usize> Block<W> {
         if let Some(p) = ageing.plating {
             let eta = (potential - film_drop) * per_volt;
             let c_e = self.state.electrolyte[m.solution.elements[0]].at_least(0.0);
-            let forward = FARADAY * p.rate_m_per_s * surface * c_e * eta.map(|e| (-p.transfer * e).exp());
+            let (mut growth, mut solution) =
+                (eta.map(|e| (-p.transfer * e).exp()), eta.map(|e| ((1.0 - p.transfer) * e).exp()));
+            if p.only_below_zero {
+                (growth, solution) = ((growth - solution).at_least(0.0), (solution - growth).at_least(0.0));
+            }
+            let forward = FARADAY * p.rate_m_per_s * surface * c_e * growth;
             // Concentration of the plated lithium per volume of electrode.
-            let back =
-                p.rate_m_per_s * surface / negative.volume_m3 * eta.map(|e| ((1.0 - p.transfer) * e).exp());
+            let back = p.rate_m_per_s * surface / negative.volume_m3 * solution;
             let dying = p.dead_per_s * film_ratio;
             // Implicit in the plated lithium, which stripping may remove within milliseconds.
             let before = self.state.plated_as;

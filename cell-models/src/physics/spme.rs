@@ -110,6 +110,19 @@ impl SpmeCell {
         self
     }
 
+    /// The same cell with its plated lithium back in the negative electrode; to be rested anew.
+    pub(super) fn with_plated_dissolved(mut self) -> Self {
+        let plated = self.plated_stoichiometry();
+        self.block.state.particles.iter_mut().for_each(|x| x[0] += Lanes::splat(plated));
+        self.block.state.plated_as = Lanes::ZERO;
+        self
+    }
+
+    /// What the plated lithium would add to the stoichiometry of the negative electrode.
+    fn plated_stoichiometry(&self) -> f64 {
+        self.block.state.plated_as.0[0] / self.electrode_capacity_as()[0]
+    }
+
     /// Rests the cell with its lithium shared out so that the negative electrode has the stoichiometry `negative`.
     fn rest_at(&mut self, negative: f64) {
         let [now_n, now_p] = self.mean_stoichiometry();
@@ -302,7 +315,8 @@ impl Plant for SpmeCell {
     }
 
     fn soc(&self) -> f64 {
-        self.reference.soc(self.mean_stoichiometry()[0])
+        // Plated lithium is charge that can be had back.
+        self.reference.soc(self.mean_stoichiometry()[0] + self.plated_stoichiometry())
     }
 
     fn capacity_ah(&self) -> f64 {
