@@ -27,6 +27,11 @@ fn solve(start: f64, scale: f64, tolerance: f64, mut error: impl FnMut(f64) -> O
     let (mut a, mut at_a) = (start, error(start)?);
     let mut b = start + 0.01 * scale;
     let mut at_b = error(b)?;
+    // The points last found with too small and with too large an error: the root lies between them.
+    let mut sides = [None; 2];
+    for (x, at_x) in [(a, at_a), (b, at_b)] {
+        sides[usize::from(at_x > 0.0)] = Some(x);
+    }
     for _ in 0..TRIES {
         if at_b.abs() <= tolerance {
             return Some(b);
@@ -36,7 +41,12 @@ fn solve(start: f64, scale: f64, tolerance: f64, mut error: impl FnMut(f64) -> O
         // Too far out the model is no guide: a step of at most ten times the scale.
         next = next.clamp(b - 10.0 * scale, b + 10.0 * scale);
         if !next.is_finite() {
-            return None;
+            break;
+        }
+        if let [Some(one), Some(other)] = sides
+            && (next - one) * (next - other) >= 0.0
+        {
+            next = 0.5 * (one + other);
         }
         let mut at_next = error(next);
         // Where the model has no answer, come back halfway.
@@ -48,6 +58,7 @@ fn solve(start: f64, scale: f64, tolerance: f64, mut error: impl FnMut(f64) -> O
             at_next = error(next);
         }
         let found = at_next.filter(|v| v.is_finite())?;
+        sides[usize::from(found > 0.0)] = Some(next);
         // Keep the two points around the root if there are such, else the newer ones.
         if (found > 0.0) != (at_b > 0.0) || at_b.abs() < at_a.abs() {
             (a, at_a) = (b, at_b);
@@ -55,20 +66,15 @@ fn solve(start: f64, scale: f64, tolerance: f64, mut error: impl FnMut(f64) -> O
         (b, at_b) = (next, found);
     }
     // A model that takes its time in pieces may step over the target: halve the bracket, then take what is next to it.
-    if (at_a > 0.0) == (at_b > 0.0) {
-        return None;
-    }
+    let [Some(mut one), Some(mut other)] = sides else { return None };
     for _ in 0..TRIES {
-        let middle = 0.5 * (a + b);
+        let middle = 0.5 * (one + other);
         let at_middle = error(middle).filter(|v| v.is_finite())?;
-        if (at_middle > 0.0) == (at_b > 0.0) {
-            (b, at_b) = (middle, at_middle);
-        } else {
-            a = middle;
-        }
+        (b, at_b) = (middle, at_middle);
         if at_b.abs() <= tolerance {
             break;
         }
+        *(if at_middle > 0.0 { &mut other } else { &mut one }) = middle;
     }
     (at_b.abs() <= STEPPED_OVER * tolerance).then_some(b)
 }

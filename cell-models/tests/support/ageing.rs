@@ -35,7 +35,12 @@ pub fn cells() -> [(&'static str, PhysicsParameters); 5] {
 }
 
 /// Share of the capacity left after each of `quarters` quarters of a year without current, and the cell.
-pub fn store(parameters: &PhysicsParameters, soc: f64, celsius: f64, quarters: usize) -> (Vec<f64>, SpmeCell) {
+pub fn store(
+    parameters: &PhysicsParameters,
+    soc: f64,
+    celsius: f64,
+    quarters: usize,
+) -> (Vec<f64>, SpmeCell) {
     let mut cell = SpmeCell::new(parameters.clone(), soc, celsius).expect("valid parameters");
     let new_ah = cell.capacity_ah();
     let mut left = vec![];
