@@ -108,6 +108,19 @@ impl SpmeCell {
         self
     }
 
+    /// The same cell with its plated lithium back in the negative electrode; to be rested anew.
+    pub(super) fn with_plated_dissolved(mut self) -> Self {
+        let plated = self.plated_stoichiometry();
+        self.block.state.particles.iter_mut().for_each(|x| x[0] += Lanes::splat(plated));
+        self.block.state.plated_as = Lanes::ZERO;
+        self
+    }
+
+    /// What the plated lithium would add to the stoichiometry of the negative electrode.
+    fn plated_stoichiometry(&self) -> f64 {
+        self.block.state.plated_as.0[0] / self.electrode_capacity_as()[0]
+    }
+
     /// The same cell with the heat of mixing counted: what the particles release while their concentration evens out, which
     /// is a small part of the whole. Built cells leave it out, as PyBaMM does unless told otherwise.
     #[must_use]
@@ -321,7 +334,8 @@ impl Plant for SpmeCell {
     }
 
     fn soc(&self) -> f64 {
-        self.reference.soc(self.mean_stoichiometry()[0])
+        // Plated lithium is charge that can be had back.
+        self.reference.soc(self.mean_stoichiometry()[0] + self.plated_stoichiometry())
     }
 
     fn capacity_ah(&self) -> f64 {
