@@ -29,8 +29,8 @@ impl Family {
     }
 }
 
-/// The parameters of a cell. A further kind of plant is one more variant here, in [`super::Cell`] and in [`describe`]
-/// (super::describe), and a line in [`known`].
+/// The parameters of a cell. A further kind of plant is one more variant here and in [`super::Cell`],
+/// an arm in [`super::describe`], and a line in [`known`].
 #[derive(Debug, Clone)]
 pub enum Parameters {
     /// Of the single-particle model with electrolyte, and what else its BPX file held.
@@ -166,8 +166,8 @@ pub fn open(name: &str) -> Result<Model, ModelError> {
             known: all.iter().map(|k| k.name).collect::<Vec<_>>().join(", "),
         });
     }
-    let bytes = std::fs::read(path)
-        .map_err(|source| ModelError::Unreadable { path: path.to_path_buf(), source })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| ModelError::Unreadable { path: path.to_path_buf(), source })?;
     let refused = |source| ModelError::Bpx { path: path.to_path_buf(), source };
     let text = String::from_utf8(bytes).map_err(|e| refused(bpx::BpxError::Json(e.to_string())))?;
     let imported = bpx::from_json(&text).map_err(refused)?;

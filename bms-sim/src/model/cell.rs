@@ -61,8 +61,7 @@ impl Cell {
                     None => Wear::default(),
                 };
                 let resolution = build.resolution.unwrap_or_default();
-                let cell =
-                    SpmeCell::with((**parameters).clone(), wear, resolution, soc, temperature_c)?;
+                let cell = SpmeCell::with((**parameters).clone(), wear, resolution, soc, temperature_c)?;
                 Ok(Self::Physics(Box::new(if build.ageing { cell } else { cell.without_ageing() })))
             }
             Parameters::Circuit(parameters) => {

@@ -19,7 +19,7 @@ mod run;
 
 pub use catalog::{Family, Known, Model, Parameters, known, open};
 pub use cell::{Build, Cell};
-pub use describe::{Row, Value, curves, describe};
+pub use describe::{Curve, Row, Value, curves, describe};
 pub use run::{Demand, End, Settings, Summary, Trace, run};
 
 use std::path::PathBuf;
