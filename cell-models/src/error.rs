@@ -23,6 +23,14 @@ pub enum PlantError {
         /// What was asked for.
         load: Load,
     },
+    /// An input or output slice has the wrong number of values.
+    #[error("{expected} values expected, one for each sample or cell, but the slice holds {got}")]
+    Length {
+        /// Values needed.
+        expected: usize,
+        /// Values given.
+        got: usize,
+    },
     /// The model ran out of the range of floating-point numbers.
     #[error(
         "a step of {dt_s} s at {current_a} A drives the cell model beyond all bounds; use a smaller current or step"

@@ -72,15 +72,18 @@
 //! * *Battery Test Manual For Electric Vehicles*, Idaho National Laboratory, INL/EXT-15-34184: the pulse test.
 
 mod ecm;
+mod ecm_batch;
 mod error;
 mod load;
 pub mod physics;
+mod piece;
 mod plant;
 mod profile;
 mod table;
 mod thermal;
 
-pub use ecm::{EcmCell, EcmParameters, MAX_RC_PAIRS, REFERENCE_TEMPERATURE_C, RcPair};
+pub use ecm::{EcmCell, EcmParameters, EcmTrace, MAX_RC_PAIRS, REFERENCE_TEMPERATURE_C, RcPair, Waveform};
+pub use ecm_batch::{BATCH_TOLERANCE_K, BATCH_TOLERANCE_SOC, BatchCell, EcmBatch};
 pub use error::{ParameterError, PlantError};
 pub use load::Load;
 pub use plant::{MAX_CURRENT_A, Plant};

@@ -86,6 +86,12 @@ impl Table2 {
         lerp(lerp(v(i0, j0), v(i0, j1), fj), lerp(v(i1, j0), v(i1, j1), fj), fi)
     }
 
+    /// The value if it is the same everywhere.
+    pub(crate) fn everywhere(&self) -> Option<f64> {
+        let first = *self.values.first()?;
+        self.values.iter().all(|&v| v == first).then_some(first)
+    }
+
     /// All values, row after row.
     pub fn values(&self) -> &[f64] {
         &self.values

@@ -135,12 +135,12 @@ impl Thermal {
         check_not_negative("surface-ambient conductance", self.surface_ambient_w_per_k)
     }
 
-    /// Core and surface temperature after `dt_s` seconds of constant heat `q` in W.
+    /// What `dt_s` seconds of constant heat do to the temperatures; no step is too long for it.
     ///
-    /// This is the exact solution of `x' = A x + b q` (x: temperatures above ambient), so no step is too long for it.
-    /// A has two distinct real eigenvalues l1 < l2 <= 0, hence for any function f (Sylvester's formula)
+    /// This is the exact solution of `x' = A x + b q` (x: temperatures above ambient). A has two distinct real
+    /// eigenvalues l1 < l2 <= 0, hence for any function f (Sylvester's formula)
     /// `f(A) = [f(l1) (A - l2) - f(l2) (A - l1)] / (l1 - l2)`.
-    pub(crate) fn step(&self, temperatures: [f64; 2], ambient: f64, q: f64, dt_s: f64) -> [f64; 2] {
+    pub(crate) fn propagator(&self, dt_s: f64) -> Propagator {
         let (k, k_a) = (self.core_surface_w_per_k, self.surface_ambient_w_per_k);
         let (c_c, c_s) = (self.core_j_per_k, self.surface_j_per_k);
         let a = [[-k / c_c, k / c_c], [k / c_s, -(k + k_a) / c_s]];
@@ -152,17 +152,38 @@ impl Thermal {
         let integral = |l: f64| {
             if l == 0.0 { dt_s } else { (l * dt_s).exp_m1() / l }
         };
-        // f(A) applied to a vector.
-        let apply = |f1: f64, f2: f64, x: [f64; 2]| {
-            let row = |r: usize| {
-                let ax = a[r][0] * x[0] + a[r][1] * x[1];
-                (f1 * (ax - l2 * x[r]) - f2 * (ax - l1 * x[r])) / (l1 - l2)
+        let apply = |f1: f64, f2: f64| {
+            let entry = |r: usize, c: usize| {
+                let unit = if r == c { 1.0 } else { 0.0 };
+                (f1 * (a[r][c] - l2 * unit) - f2 * (a[r][c] - l1 * unit)) / (l1 - l2)
             };
-            [row(0), row(1)]
+            [[entry(0, 0), entry(0, 1)], [entry(1, 0), entry(1, 1)]]
         };
-        let free = apply(growth(l1), growth(l2), temperatures.map(|t| t - ambient));
-        let forced = apply(integral(l1), integral(l2), [q / c_c, 0.0]);
-        [ambient + free[0] + forced[0], ambient + free[1] + forced[1]]
+        let forced = apply(integral(l1), integral(l2));
+        Propagator { free: apply(growth(l1), growth(l2)), forced: [forced[0][0] / c_c, forced[1][0] / c_c] }
+    }
+}
+
+/// Core and surface temperature above ambient after a step: `free * before + forced * heat`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Propagator {
+    pub(crate) free: [[f64; 2]; 2],
+    /// K per W of heat.
+    pub(crate) forced: [f64; 2],
+}
+
+impl Propagator {
+    /// Temperatures after the step if no heat is released.
+    #[inline(always)]
+    pub(crate) fn cool(&self, temperatures: [f64; 2], ambient: f64) -> [f64; 2] {
+        let [c, s] = temperatures.map(|t| t - ambient);
+        self.free.map(|[to_c, to_s]| ambient + (to_c * c + to_s * s))
+    }
+
+    /// What a heat of `q` W adds to temperatures from [`Propagator::cool`].
+    #[inline(always)]
+    pub(crate) fn heat(&self, cooled: [f64; 2], q: f64) -> [f64; 2] {
+        [cooled[0] + self.forced[0] * q, cooled[1] + self.forced[1] * q]
     }
 }
 
@@ -178,7 +199,8 @@ mod tests {
             core_surface_w_per_k: 1.0,
             surface_ambient_w_per_k: 0.0,
         };
-        let [c, s] = t.step([25.0, 25.0], -40.0, 0.7, 1e4);
+        let p = t.propagator(1e4);
+        let [c, s] = p.heat(p.cool([25.0, 25.0], -40.0), 0.7);
         assert!((60.0 * (c - 25.0) + 10.0 * (s - 25.0) - 7000.0).abs() < 1e-8);
         // Steady difference q C_s / ((C_c + C_s) K_cs).
         assert!((c - s - 0.7 * 10.0 / 70.0).abs() < 1e-9);

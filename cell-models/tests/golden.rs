@@ -1,6 +1,6 @@
 //! The equivalent-circuit plant against solutions in closed form; each test names its reference.
 
-use cell_models::{EcmCell, EcmParameters, Plant, RcPair, Table1, Table2, Thermal};
+use cell_models::{EcmCell, EcmParameters, EcmTrace, Plant, RcPair, Table1, Table2, Thermal, Waveform};
 
 /// A cell whose parameters are the same at every SOC and temperature, with the given RC pairs (ohm, s).
 fn flat(rc: &[(f64, f64)]) -> EcmParameters {
@@ -85,6 +85,95 @@ fn hysteresis_approach() {
     close(c.hysteresis_state(), 1.0 + (h - 1.0) * (-30.0 * 0.1 / 2.0_f64).exp(), 1e-13);
     run(&mut c, &[(7200.0, 2.0)]);
     close(c.hysteresis_state(), -1.0, 1e-12);
+}
+
+/// Reference: the ramp response of a first-order circuit, `R (a t + (i0 - a tau) (1 - exp(-t/tau)))` for the current
+/// `i0 + a t`; charge and throughput from the areas of the two triangles on either side of zero.
+#[test]
+fn ramp_through_zero() {
+    let mut p = flat(&[(0.02, 12.0), (0.01, 300.0)]);
+    (p.hysteresis_gamma, p.hysteresis_v) = (30.0, Table1::constant(0.02).unwrap());
+    p.coulombic_efficiency = 0.9;
+    let (i0, i1, t) = (3.0, -1.0, 4.0_f64);
+    let mut c = cell(p);
+    c.set_current(i0).unwrap();
+    c.ramp_current(i1, t).unwrap();
+    let slope = (i1 - i0) / t;
+    for (v, (r, tau)) in c.rc_voltages_v().iter().zip([(0.02, 12.0), (0.01, 300.0_f64)]) {
+        close(*v, r * (slope * t + (i0 - slope * tau) * (1.0 - (-t / tau).exp())), 1e-14);
+    }
+    let (out, back) = (0.5 * 3.0 * 3.0 / 7200.0, 0.5 * 1.0 * 1.0 / 7200.0);
+    close(c.soc(), 0.5 - out + 0.9 * back, 1e-15);
+    let h = -1.0 + (-30.0 * out).exp();
+    close(c.hysteresis_state(), 1.0 + (h - 1.0) * (-30.0 * back).exp(), 1e-15);
+    close(c.current_a(), i1, 0.0);
+}
+
+/// Reference: the same ramps in 64 pieces; steps half as long have about a quarter of the error.
+#[test]
+fn ramps_are_second_order() {
+    let p = EcmParameters::generic_nmc_5ah();
+    let trace = |pieces: u32| {
+        let mut c = cell(p.clone());
+        let ramp = |k: u32| {
+            let from = c.current_a();
+            let to = 4.0 + 4.0 * f64::from(k * 7919 % 401) / 400.0 - 6.0 * f64::from(k % 3);
+            for j in 1..=pieces {
+                let share = f64::from(j) / f64::from(pieces);
+                c.ramp_current(from + share * (to - from), 1.0 / f64::from(pieces)).unwrap();
+            }
+            [c.voltage_v(), c.core_temperature_c()]
+        };
+        (0..400).map(ramp).collect::<Vec<_>>()
+    };
+    let [halves, quarters, fine] = [2, 4, 64].map(trace);
+    let largest = |coarse: &[[f64; 2]], n: usize| {
+        coarse.iter().zip(&fine).map(|(a, b)| (a[n] - b[n]).abs()).fold(0.0, f64::max)
+    };
+    for (n, bound) in [(0, 2e-6), (1, 5e-4)] {
+        let (half, quarter) = (largest(&halves, n), largest(&quarters, n));
+        assert!(half > 3.5 * quarter, "{half:e} with halves, {quarter:e} with quarters");
+        close(half, 0.0, bound);
+    }
+}
+
+/// Reference: the same profile step by step.
+#[test]
+fn a_run_is_its_steps() {
+    let mut plain = flat(&[(0.02, 12.0), (0.01, 300.0)]);
+    plain.ocv_v = Table1::new(vec![0.0, 0.5, 1.0], vec![3.0, 3.5, 4.0]).unwrap();
+    let current: Vec<f64> = (0..500).map(|k| f64::from(k * 7919 % 401) / 100.0 - 1.5).collect();
+    for p in [plain, flat(&[]), EcmParameters::generic_lfp_2ah3()] {
+        for waveform in [Waveform::Held, Waveform::Linear] {
+            for dt in [1.0, 7.0] {
+                let [mut whole, mut steps] = [(); 2].map(|()| cell(p.clone()));
+                whole.set_ambient_c(10.0).unwrap();
+                steps.set_ambient_c(10.0).unwrap();
+                let mut out = [(); 4].map(|()| vec![0.0; current.len()]);
+                let [v, z, c, s] = &mut out;
+                let trace =
+                    EcmTrace { voltage_v: v, soc: z, core_temperature_c: c, surface_temperature_c: s };
+                whole.run(dt, &current, waveform, trace).unwrap();
+                for (k, &i) in current.iter().enumerate() {
+                    if waveform == Waveform::Held {
+                        steps.set_current(i).unwrap();
+                        steps.advance(dt).unwrap();
+                    } else {
+                        steps.ramp_current(i, dt).unwrap();
+                    }
+                    let step = [
+                        steps.voltage_v(),
+                        steps.soc(),
+                        steps.core_temperature_c(),
+                        steps.surface_temperature_c(),
+                    ];
+                    (0..4).for_each(|n| close(out[n][k], step[n], 1e-12));
+                }
+                close(whole.voltage_v(), steps.voltage_v(), 1e-12);
+                close(whole.heat_w(), steps.heat_w(), 1e-12);
+            }
+        }
+    }
 }
 
 /// Reference: Newton's law of cooling, `exp(-K_sa t / (C_c + C_s))` when core and surface are tied together.

@@ -8,15 +8,19 @@
 
 use super::ageing::AgeingParameters;
 use super::lanes::Lanes;
-use super::model::{Model, Side, kelvin};
+use super::model::{Model, kelvin};
 use super::tabulated::{AtTemperature, FARADAY, GAS, Property};
+use crate::thermal::Propagator;
 
 /// Where the first stage lies in the step: 1 - 1/sqrt(2).
 const GAMMA: f64 = 1.0 - std::f64::consts::FRAC_1_SQRT_2;
-/// Change of temperature in K that calls for new Arrhenius factors.
-const SAME_TEMPERATURE_K: f64 = 0.005;
-/// Relative change of a diffusivity that calls for a new factorisation.
-const SAME_DIFFUSIVITY: f64 = 5e-4;
+/// Change of temperature in K that calls for new Arrhenius factors, before a piece and after it.
+const SAME_TEMPERATURE_K: f64 = 0.01;
+const READ_TEMPERATURE_K: f64 = 0.05;
+/// Changes that call for diffusivities worked out anew, and with them the factors: of a stoichiometry, and of the
+/// electrolyte's concentration as a share of the rested one.
+const SAME_STOICHIOMETRY: f64 = 2e-4;
+const SAME_CONCENTRATION: f64 = 4e-3;
 
 /// Share of the mean or rested concentration below which the electrolyte counts as exhausted: it conducts badly there,
 /// but its logarithm must exist.
@@ -30,7 +34,7 @@ type Pair<T> = [T; 2];
 pub(super) struct Block<const W: usize> {
     pub(super) state: State<W>,
     /// Current at this instant in A.
-    pub(super) current: Lanes<W>,
+    current: Lanes<W>,
     pub(super) ambient_c: Lanes<W>,
     /// Size of each cell against its parameters, and what its contacts add in ohm.
     pub(super) size: Lanes<W>,
@@ -38,13 +42,17 @@ pub(super) struct Block<const W: usize> {
     /// Whether time ages the cells.
     pub(super) ages: bool,
     /// What the state and the temperature mean for the terminals.
-    pub(super) terminals: Terminals<W>,
+    terminals: Terminals<W>,
+    /// Terminal voltage in V and heat in W per unit of size at the present current.
+    voltage_v: Lanes<W>,
+    heat_w: Lanes<W>,
     laws: Laws<W>,
     particles: Diffusion<[Lanes<W>; 2]>,
     electrolyte: Diffusion<Lanes<W>>,
     /// Lithium from reaction and migration to each node of the electrolyte per A.
     load: Vec<Lanes<W>>,
-    heat_step: HeatStep,
+    /// The thermal nodes' answer to a step, and its length in s.
+    heat_step: (f64, Propagator),
 }
 
 /// What a cell remembers.
@@ -85,8 +93,11 @@ pub(super) struct Terminals<const W: usize> {
     /// 1 / (2 exchange current) in 1/A.
     reaction: Pair<Lanes<W>>,
     kelvin: Lanes<W>,
-    /// Potential of the negative electrode against the electrolyte at the separator, without overpotential; its ohms.
+    /// Potential of the negative electrode against the electrolyte at the separator, without overpotential and without
+    /// the voltage between the electrolyte there and on average; what that comes from; its ohms.
     anode_open_v: Lanes<W>,
+    anode_diffusion_v: Lanes<W>,
+    anode_ratio: Lanes<W>,
     anode_ohm: Lanes<W>,
 }
 
@@ -127,7 +138,7 @@ impl<const W: usize> State<W> {
 impl<const W: usize> Terminals<W> {
     /// Terminal voltage in V at `i` A per unit of size.
     #[inline(always)]
-    pub(super) fn voltage_v(&self, i: Lanes<W>) -> Lanes<W> {
+    fn voltage_v(&self, i: Lanes<W>) -> Lanes<W> {
         let size = i.abs();
         // The two inverse hyperbolic sines share one logarithm.
         let [a, b] = self.reaction.map(|r| {
@@ -138,17 +149,19 @@ impl<const W: usize> Terminals<W> {
         self.open_v - i * self.ohm - over.zip(i, f64::copysign)
     }
 
-    /// Heat in W per unit of size: what the voltage lacks, and the entropic part.
+    /// Voltage in V, and heat in W per unit of size: from what the voltage lacks, and the entropic part.
     #[inline(always)]
-    pub(super) fn heat_w(&self, i: Lanes<W>) -> Lanes<W> {
-        i * (self.equilibrium_v - self.voltage_v(i) - self.kelvin * self.entropic_v_per_k)
+    pub(super) fn voltage_and_heat(&self, i: Lanes<W>) -> [Lanes<W>; 2] {
+        let voltage = self.voltage_v(i);
+        [voltage, i * (self.equilibrium_v - voltage - self.kelvin * self.entropic_v_per_k)]
     }
 
     /// Potential of the negative electrode against the electrolyte at the separator in V.
     #[inline(always)]
     pub(super) fn anode_v(&self, i: Lanes<W>) -> Lanes<W> {
         let over = self.thermal_v * (i * self.reaction[0]).map(f64::asinh);
-        self.anode_open_v + over + i * self.anode_ohm
+        let concentration_v = self.anode_diffusion_v * self.anode_ratio.map(f64::ln);
+        self.anode_open_v - concentration_v + over + i * self.anode_ohm
     }
 }
 
@@ -194,15 +207,16 @@ fn evaluate<const W: usize>(p: &Property, x: Lanes<W>, t: &[AtTemperature; W]) -
 struct Diffusion<T> {
     /// Step in s that the factors hold for; 0 before the first.
     dt_s: f64,
-    /// Stiffness with the diffusivity that the factors hold for, per element, and room for a newer one.
+    /// Whether the temperature has moved since the factors were worked out.
+    stale: bool,
+    /// Concentrations that the factors hold for, and stiffness there, per element.
+    values: Vec<T>,
     stiffness: Vec<T>,
-    fresh: Vec<T>,
     /// Lower factor and inverse pivots.
     lower: Vec<T>,
     inverse: Vec<T>,
-    /// Rates of the two stages.
+    /// Rates of the stage at hand.
     rates: Vec<T>,
-    more_rates: Vec<T>,
 }
 
 impl<T: Copy> Diffusion<T> {
@@ -210,12 +224,12 @@ impl<T: Copy> Diffusion<T> {
         let (elements, nodes) = (vec![zero; nodes - 1], vec![zero; nodes]);
         Self {
             dt_s: 0.0,
+            stale: true,
+            values: nodes.clone(),
             stiffness: elements.clone(),
-            fresh: elements.clone(),
             lower: elements,
             inverse: nodes.clone(),
-            rates: nodes.clone(),
-            more_rates: nodes,
+            rates: nodes,
         }
     }
 }
@@ -285,100 +299,74 @@ impl<const W: usize> Chain for [Lanes<W>; 2] {
 }
 
 impl<T: Chain> Diffusion<T> {
-    /// Takes over the fresh stiffness and factorises `mass + gamma dt stiffness`.
+    /// Factorises `mass + gamma dt stiffness`.
     #[inline(always)]
     fn factorise(&mut self, mesh: &super::mesh::Mesh, dt_s: f64) {
         self.dt_s = dt_s;
-        self.stiffness.copy_from_slice(&self.fresh);
+        self.stale = false;
         let weight = GAMMA * dt_s;
-        let elements = self.stiffness.len();
-        let (lower, inverse) = (&mut self.lower[..elements], &mut self.inverse[..=elements]);
-        let (diagonal, off) = (&mesh.mass_diagonal[..=elements], &mesh.mass_off[..elements]);
-        let mut carried = T::constant(diagonal[0]);
-        for e in 0..elements {
-            let flow = self.stiffness[e].scaled(weight);
-            let coupling = T::constant(off[e]).minus(flow);
-            inverse[e] = carried.plus(flow).inverse();
-            lower[e] = coupling.times(inverse[e]);
-            carried = T::constant(diagonal[e + 1]).plus(flow).minus(coupling.times(lower[e]));
+        let (first, diagonal) = mesh.mass_diagonal.split_first().expect("a mesh has nodes");
+        let (last_inverse, inverses) = self.inverse.split_last_mut().expect("a mesh has nodes");
+        let mut carried = T::constant(*first);
+        let factors = self.lower.iter_mut().zip(inverses).zip(&self.stiffness);
+        for (((lower, inverse), stiffness), (diagonal, off)) in
+            factors.zip(diagonal.iter().zip(&mesh.mass_off))
+        {
+            let flow = stiffness.scaled(weight);
+            let coupling = T::constant(*off).minus(flow);
+            *inverse = carried.plus(flow).inverse();
+            *lower = coupling.times(*inverse);
+            carried = T::constant(*diagonal).plus(flow).minus(coupling.times(*lower));
         }
-        inverse[elements] = carried.inverse();
+        *last_inverse = carried.inverse();
     }
 
-    /// Solves for the rates under the stage's state `values` and its `source`: forward, then backward.
+    /// Solves for the rates under the state `values` of a stage: forward, then backward. `source` adds what each node
+    /// but the last receives from outside; `last_source` is the last node's.
     #[inline(always)]
-    fn solve(
-        rates: &mut [T],
-        [stiffness, lower, inverse]: [&[T]; 3],
-        values: impl Fn(usize) -> T,
-        source: impl Fn(usize) -> T,
-    ) {
-        let elements = stiffness.len();
-        let (rates, lower, inverse) = (&mut rates[..=elements], &lower[..elements], &inverse[..=elements]);
-        let mut here = values(0);
+    fn solve(&mut self, values: &[T], source: impl Fn(usize, T) -> T, last_source: T) {
+        let (first, others) = values.split_first().expect("a mesh has nodes");
+        let (last_inverse, inverses) = self.inverse.split_last().expect("a mesh has nodes");
+        let (last_rate, rates) = self.rates.split_last_mut().expect("a mesh has nodes");
+        let mut here = *first;
         let mut inflow = T::constant(0.0);
-        let mut carried = T::constant(0.0);
-        for e in 0..elements {
-            let next = values(e + 1);
-            let flow = stiffness[e].times(next.minus(here));
-            let eliminated = source(e).plus(flow).minus(inflow).minus(carried);
-            rates[e] = eliminated;
-            carried = lower[e].times(eliminated);
-            (here, inflow) = (next, flow);
+        let elements = self.stiffness.iter().zip(&self.lower);
+        for (e, ((rate, next), (stiffness, lower))) in rates.iter_mut().zip(others).zip(elements).enumerate()
+        {
+            let flow = stiffness.times(next.minus(here));
+            let eliminated = source(e, flow.minus(inflow));
+            *rate = eliminated;
+            // What leaves for the node before, and the rate eliminated there, travel on together.
+            inflow = flow.plus(lower.times(eliminated));
+            here = *next;
         }
-        let last = source(elements).minus(inflow).minus(carried);
-        let mut after = last.times(inverse[elements]);
-        rates[elements] = after;
-        for e in (0..elements).rev() {
-            after = rates[e].times(inverse[e]).minus(lower[e].times(after));
-            rates[e] = after;
+        let mut after = last_source.minus(inflow).times(*last_inverse);
+        *last_rate = after;
+        for ((rate, inverse), lower) in rates.iter_mut().zip(inverses).zip(&self.lower).rev() {
+            after = rate.times(*inverse).minus(lower.times(after));
+            *rate = after;
         }
     }
 
-    /// One step of `values` with the source at the two stages.
+    /// One step of `values` with the sources at the two stages; the last node's sources are given on their own.
     #[inline(always)]
     fn step(
         &mut self,
         values: &mut [T],
-        first_source: impl Fn(usize) -> T,
-        second_source: impl Fn(usize) -> T,
+        first_source: impl Fn(usize, T) -> T,
+        second_source: impl Fn(usize, T) -> T,
+        last_sources: [T; 2],
     ) {
-        let n = self.inverse.len();
-        let values = &mut values[..n];
-        let h = self.dt_s;
-        let factors = [&self.stiffness[..], &self.lower[..], &self.inverse[..]];
-        Self::solve(&mut self.rates, factors, |i| values[i], first_source);
-        let rates = &self.rates[..n];
-        let to_stage = (1.0 - GAMMA) * h;
-        Self::solve(
-            &mut self.more_rates,
-            factors,
-            |i| values[i].plus(rates[i].scaled(to_stage)),
-            second_source,
-        );
-        let more = &self.more_rates[..n];
-        for i in 0..n {
-            values[i] = values[i].plus(rates[i].scaled(to_stage)).plus(more[i].scaled(GAMMA * h));
+        self.solve(values, first_source, last_sources[0]);
+        // The state of the second stage replaces the old one: only its rate is still to be added.
+        let to_stage = (1.0 - GAMMA) * self.dt_s;
+        for (value, rate) in values.iter_mut().zip(&self.rates) {
+            *value = value.plus(rate.scaled(to_stage));
         }
-    }
-}
-
-/// The thermal nodes' exact answer to a step: what remains of each temperature and what 1 W adds.
-#[derive(Debug, Clone, Copy)]
-struct HeatStep {
-    dt_s: f64,
-    free: [[f64; 2]; 2],
-    forced: [f64; 2],
-}
-
-impl HeatStep {
-    fn new(m: &Model, dt_s: f64) -> Self {
-        let t = &m.parameters.thermal;
-        let (core, surface) = (t.step([1.0, 0.0], 0.0, 0.0, dt_s), t.step([0.0, 1.0], 0.0, 0.0, dt_s));
-        Self {
-            dt_s,
-            free: [[core[0], surface[0]], [core[1], surface[1]]],
-            forced: t.step([0.0; 2], 0.0, 1.0, dt_s),
+        self.solve(values, second_source, last_sources[1]);
+        let from_stage = GAMMA * self.dt_s;
+        for (value, rate) in values.iter_mut().zip(&self.rates) {
+            *value = value.plus(rate.scaled(from_stage));
         }
     }
 }
@@ -412,46 +400,96 @@ impl<const W: usize> Block<W> {
             particles: Diffusion::new(particle_nodes, [Lanes::ZERO; 2]),
             electrolyte: Diffusion::new(electrolyte_nodes, Lanes::ZERO),
             load: vec![Lanes::ZERO; electrolyte_nodes],
-            heat_step: HeatStep::new(m, 1.0),
+            heat_step: (0.0, Propagator::default()),
+            voltage_v: Lanes::ZERO,
+            heat_w: Lanes::ZERO,
             state,
         };
         block.set_load(m);
+        block.read();
         block
+    }
+
+    /// Current in A.
+    pub(super) fn current(&self) -> Lanes<W> {
+        self.current
+    }
+
+    /// Terminal voltage in V.
+    pub(super) fn voltage_v(&self) -> Lanes<W> {
+        self.voltage_v
+    }
+
+    /// Heat in W.
+    pub(super) fn heat_w(&self) -> Lanes<W> {
+        self.heat_w * self.size
+    }
+
+    /// Potential of the negative electrode against the electrolyte at the separator in V.
+    pub(super) fn anode_v(&self) -> Lanes<W> {
+        self.terminals.anode_v(self.current / self.size)
+    }
+
+    /// Sets the current in A.
+    #[inline(always)]
+    pub(super) fn set_current(&mut self, current: Lanes<W>) {
+        self.current = current;
+        self.read();
+    }
+
+    #[inline(always)]
+    fn read(&mut self) {
+        [self.voltage_v, self.heat_w] = self.terminals.voltage_and_heat(self.current / self.size);
     }
 
     /// Works out anew what the terminals show, after the state was changed from outside.
     pub(super) fn refresh(&mut self, m: &Model) {
         self.laws = Laws::new(m, self.state.temperature_c[0].map(kelvin));
-        self.particles.dt_s = 0.0;
-        self.electrolyte.dt_s = 0.0;
+        (self.particles.stale, self.electrolyte.stale) = (true, true);
         self.terminals = terminals(m, &self.state, &self.laws, self.extra_ohm * self.size);
+        self.read();
     }
 
     /// One piece of `dt_s` seconds in which the current goes linearly from the present one to `to` (A).
     #[inline(always)]
     pub(super) fn advance_piece(&mut self, m: &Model, to: Lanes<W>, dt_s: f64) {
         let [i0, i1] = [self.current / self.size, to / self.size];
-        let heat_before = self.terminals.heat_w(i0);
+        let heat_before = self.heat_w;
         let side_current = match &m.ageing {
             Some(ageing) if self.ages => self.age(m, ageing, i0, i1, dt_s),
             _ => Lanes::ZERO,
         };
+        self.follow_temperature(m, SAME_TEMPERATURE_K);
         self.diffuse(m, i0, i1, side_current, dt_s);
         self.follow_hysteresis(m, 0.5 * (i0 + i1), dt_s);
         self.current = to;
         let scaled_ohm = self.extra_ohm * self.size;
         self.terminals = terminals(m, &self.state, &self.laws, scaled_ohm);
-        let mut heat = 0.5 * (heat_before + self.terminals.heat_w(i1));
+        [self.voltage_v, self.heat_w] = self.terminals.voltage_and_heat(i1);
+        let mut heat = 0.5 * (heat_before + self.heat_w);
         if (i1 - i0).any(|d| d != 0.0) {
             // Heat goes with the square of the current: Simpson's rule along the ramp.
-            heat = (heat + 2.0 * self.terminals.heat_w(0.5 * (i0 + i1))) / 3.0;
+            let [_, middle] = self.terminals.voltage_and_heat(0.5 * (i0 + i1));
+            heat = (heat + 2.0 * middle) * (1.0 / 3.0);
         }
         self.warm(m, heat, dt_s);
-        let now = self.state.temperature_c[0].map(kelvin);
-        if (now - self.laws.kelvin).any(|d| d.abs() > SAME_TEMPERATURE_K || d.is_nan()) {
-            self.laws = Laws::new(m, now);
+        // A temperature that hardly moved may wait for the next piece.
+        if self.follow_temperature(m, READ_TEMPERATURE_K) {
             self.terminals = terminals(m, &self.state, &self.laws, scaled_ohm);
+            [self.voltage_v, self.heat_w] = self.terminals.voltage_and_heat(i1);
         }
+    }
+
+    /// Works out the Arrhenius factors anew if the temperature has moved by more than `apart` K since; whether it did.
+    #[inline(always)]
+    fn follow_temperature(&mut self, m: &Model, apart: f64) -> bool {
+        let now = self.state.temperature_c[0].map(kelvin);
+        let moved = (now - self.laws.kelvin).any(|d| d.abs() > apart || d.is_nan());
+        if moved {
+            self.laws = Laws::new(m, now);
+            (self.particles.stale, self.electrolyte.stale) = (true, true);
+        }
+        moved
     }
 
     /// Diffusion in both particles and in the electrolyte.
@@ -464,66 +502,68 @@ impl<const W: usize> Block<W> {
             let [negative, positive] = [0, 1].map(|k| 3.0 * m.sides[k].capacity_as * self.state.active[k]);
             [-((i + side_current) / negative), i / positive]
         });
-        let last = self.state.particles.len() - 1;
-        let surface = |flux: Pair<Lanes<W>>| move |i: usize| if i == last { flux } else { [Lanes::ZERO; 2] };
-        self.particles.step(&mut self.state.particles, surface(flux[0]), surface(flux[1]));
+        self.particles.step(&mut self.state.particles, |_, flow| flow, |_, flow| flow, flux);
 
         self.set_electrolyte_stiffness(m, dt_s);
-        if m.solution.transference.constant().is_none() {
-            self.set_load(m);
-        }
-        let load = &self.load;
-        self.electrolyte.step(&mut self.state.electrolyte, |i| load[i] * stage[0], |i| load[i] * stage[1]);
+        let load = &self.load[..self.state.electrolyte.len()];
+        let last = load[load.len() - 1];
+        self.electrolyte.step(
+            &mut self.state.electrolyte,
+            |i, flow| load[i] * stage[0] + flow,
+            |i, flow| load[i] * stage[1] + flow,
+            stage.map(|i| last * i),
+        );
     }
 
     #[inline(always)]
     fn set_particle_stiffness(&mut self, m: &Model, dt_s: f64) {
         let solver = &mut self.particles;
-        let geometry = &m.particle.stiffness[..];
-        let mut changed = solver.dt_s != dt_s;
-        // A diffusivity that is the same everywhere is worked out once and written only if the factors are renewed.
-        let mut uniform = [None; 2];
+        let mut moved = false;
         for k in [0, 1] {
-            let side: &Side = &m.sides[k];
-            let laws = &self.laws.diffusivity[k];
-            if side.diffusivity.constant().is_some() {
-                let d = evaluate(&side.diffusivity, Lanes::ZERO, laws) * side.per_radius_squared;
-                uniform[k] = Some(d);
-                changed |= differs(d * geometry[0], solver.stiffness[0][k]);
-            } else {
-                let kept = solver.fresh.iter_mut().zip(&solver.stiffness);
-                for (((fresh, used), &g), x) in kept.zip(geometry).zip(self.state.particles.windows(2)) {
-                    let mean = |w: usize| side.diffusivity_integral.mean(x[0][k].0[w], x[1][k].0[w], laws[w]);
-                    fresh[k] = Lanes::from_fn(mean) * (side.per_radius_squared * g);
-                    changed |= differs(fresh[k], used[k]);
+            if m.sides[k].diffusivity.constant().is_none() {
+                for (x, used) in self.state.particles.iter().zip(&solver.values) {
+                    moved |= (x[k] - used[k]).any(|d| d.abs() > SAME_STOICHIOMETRY);
                 }
             }
         }
-        if changed {
-            for (k, d) in uniform.into_iter().enumerate() {
-                let Some(d) = d else { continue };
-                for (fresh, &g) in solver.fresh.iter_mut().zip(geometry) {
-                    fresh[k] = d * g;
-                }
-            }
-            solver.factorise(&m.particle, dt_s);
+        if !(moved || solver.stale || solver.dt_s != dt_s) {
+            return;
         }
+        let x = &self.state.particles;
+        for k in [0, 1] {
+            let (side, laws) = (&m.sides[k], &self.laws.diffusivity[k]);
+            for (e, stiffness) in solver.stiffness.iter_mut().enumerate() {
+                let (a, b) = (x[e][k], x[e + 1][k]);
+                let mean = |w: usize| side.diffusivity_integral.mean(a.0[w], b.0[w], laws[w]);
+                stiffness[k] = Lanes::from_fn(mean) * (side.per_radius_squared * m.particle.stiffness[e]);
+            }
+        }
+        solver.values.copy_from_slice(x);
+        solver.factorise(&m.particle, dt_s);
     }
 
     #[inline(always)]
     fn set_electrolyte_stiffness(&mut self, m: &Model, dt_s: f64) {
-        let solver = &mut self.electrolyte;
-        let s = &m.solution;
-        let mut changed = solver.dt_s != dt_s;
-        let kept = solver.fresh.iter_mut().zip(&solver.stiffness);
-        for (((fresh, used), &g), c) in kept.zip(&s.mesh.stiffness).zip(self.state.electrolyte.windows(2)) {
-            let laws = &self.laws.electrolyte_diffusivity;
-            let mean = |w: usize| s.diffusivity_integral.mean(c[0].0[w], c[1].0[w], laws[w]);
-            *fresh = Lanes::from_fn(mean) * g;
-            changed |= differs(*fresh, *used);
+        let (solver, s) = (&mut self.electrolyte, &m.solution);
+        let same = SAME_CONCENTRATION * s.initial;
+        let mut moved = false;
+        for (c, used) in self.state.electrolyte.iter().zip(&solver.values) {
+            moved |= (*c - *used).any(|d| d.abs() > same);
         }
-        if changed {
-            solver.factorise(&s.mesh, dt_s);
+        if !(moved || solver.stale || solver.dt_s != dt_s) {
+            return;
+        }
+        let c = &self.state.electrolyte;
+        let laws = &self.laws.electrolyte_diffusivity;
+        for (e, stiffness) in solver.stiffness.iter_mut().enumerate() {
+            let (a, b) = (c[e], c[e + 1]);
+            let mean = |w: usize| s.diffusivity_integral.mean(a.0[w], b.0[w], laws[w]);
+            *stiffness = Lanes::from_fn(mean) * s.mesh.stiffness[e];
+        }
+        solver.values.copy_from_slice(c);
+        solver.factorise(&s.mesh, dt_s);
+        if s.transference.constant().is_none() {
+            self.set_load(m);
         }
     }
 
@@ -559,10 +599,10 @@ impl<const W: usize> Block<W> {
 
     #[inline(always)]
     fn warm(&mut self, m: &Model, heat: Lanes<W>, dt_s: f64) {
-        if self.heat_step.dt_s != dt_s {
-            self.heat_step = HeatStep::new(m, dt_s);
+        if self.heat_step.0 != dt_s {
+            self.heat_step = (dt_s, m.parameters.thermal.propagator(dt_s));
         }
-        let HeatStep { free, forced, .. } = self.heat_step;
+        let Propagator { free, forced } = self.heat_step.1;
         let ambient = self.ambient_c;
         let above = self.state.temperature_c.map(|t| t - ambient);
         self.state.temperature_c =
@@ -640,44 +680,36 @@ fn film_ohm<const W: usize>(m: &Model, ageing: &AgeingParameters, state: &State<
     state.film_m * sei.resistivity_ohm_m / (m.sides[0].surface_m2 * state.active[0])
 }
 
-#[inline(always)]
-fn differs<const W: usize>(new: Lanes<W>, used: Lanes<W>) -> bool {
-    new.zip(used, |n, u| (n - u).abs() - SAME_DIFFUSIVITY * u).any(|d| d > 0.0)
-}
-
-/// Mean over an electrode of the electrolyte's concentration, and of the logarithm of concentration over mean: from the
-/// nodes between current collector and separator and the one at the separator.
+/// Mean over an electrode of the electrolyte's concentration, and of the logarithm of concentration over mean. `nodes` are
+/// those of the electrode; `order` gives the place of the node that is so many elements away from the current collector.
 ///
 /// The trapezoidal rule with the end correction of Euler and Maclaurin, whose slope is 0 at the current collector.
 #[inline(always)]
-fn electrode_means<'a, const W: usize>(
-    nodes: impl DoubleEndedIterator<Item = &'a Lanes<W>> + Clone,
-    at_separator: Lanes<W>,
-    elements: usize,
+fn electrode_means<const W: usize>(
+    nodes: &[Lanes<W>],
+    order: impl Fn(usize) -> usize,
     floor: f64,
 ) -> [Lanes<W>; 2] {
+    let elements = nodes.len() - 1;
     let per_element = 1.0 / elements as f64;
-    let mut inward = nodes.clone().rev();
-    let next = inward.next().copied().unwrap_or(at_separator);
-    let second = inward.next().copied().unwrap_or(next);
-    let slope = 0.5 * (3.0 * at_separator - 4.0 * next + second);
-    let mut sum = 0.5 * at_separator - slope / 12.0;
-    let mut inside = nodes.clone();
-    let at_collector = inside.next().copied().unwrap_or(at_separator);
-    sum += 0.5 * at_collector;
-    for c in inside.clone() {
+    let [at_collector, at_separator] = [nodes[order(0)], nodes[order(elements)]];
+    let slope = 1.5 * at_separator - 2.0 * nodes[order(elements - 1)] + 0.5 * nodes[order(elements - 2)];
+    let inside = &nodes[1..elements];
+    let mut sum = 0.5 * (at_collector + at_separator) - slope * (1.0 / 12.0);
+    for c in inside {
         sum += *c;
     }
     let mean = (sum * per_element).at_least(floor);
     // The logarithm of a product: one logarithm for all nodes.
     let per_mean = 1.0 / mean;
     let ratio = |c: Lanes<W>| (c * per_mean).at_least(EXHAUSTED);
-    let mut product = (ratio(at_collector) * ratio(at_separator)).sqrt();
+    let end = ratio(at_separator);
+    let mut product = (ratio(at_collector) * end).sqrt();
     for c in inside {
         product = product * ratio(*c);
     }
-    let end_slope = slope * per_mean / ratio(at_separator);
-    [mean, (product.map(f64::ln) - end_slope / 12.0) * per_element]
+    let end_slope = slope * per_mean / end;
+    [mean, (product.map(f64::ln) - end_slope * (1.0 / 12.0)) * per_element]
 }
 
 /// What the present state means for the terminals.
@@ -695,16 +727,13 @@ fn terminals<const W: usize>(
 
     // Electrolyte: means over the layers.
     let [n, n_s, n_p] = s.elements;
-    let (in_negative, rest) = state.electrolyte.split_at(n);
-    let (in_separator, in_positive) = rest.split_at(n_s);
-    let at_negative = in_separator[0];
-    let at_positive = in_positive[0];
+    let c = &state.electrolyte[..=n + n_s + n_p];
     let floor = EXHAUSTED * s.initial;
-    let [mean_n, log_n] = electrode_means(in_negative.iter(), at_negative, n, floor);
-    let [mean_p, log_p] = electrode_means(in_positive[1..].iter().rev(), at_positive, n_p, floor);
-    let mut mean_s = 0.5 * (at_positive - at_negative);
-    for c in in_separator {
-        mean_s += *c;
+    let [mean_n, log_n] = electrode_means(&c[..=n], |i| i, floor);
+    let [mean_p, log_p] = electrode_means(&c[n + n_s..], |i| n_p - i, floor);
+    let mut mean_s = 0.5 * (c[n] + c[n + n_s]);
+    for node in &c[n + 1..n + n_s] {
+        mean_s += *node;
     }
     let mean_s = (mean_s / n_s as f64).at_least(floor);
     let [w_n, w_s, w_p] = s.width_shares;
@@ -753,7 +782,6 @@ fn terminals<const W: usize>(
         + (m.sides[0].solid_ohm + m.sides[1].solid_ohm + m.contact_ohm)
         + film
         + extra_ohm;
-    let at_separator = (at_negative / mean_n).at_least(EXHAUSTED).map(f64::ln);
     Terminals {
         open_v: open[1] - open[0] + concentration_v,
         equilibrium_v: equilibrium[1] - equilibrium[0],
@@ -762,7 +790,9 @@ fn terminals<const W: usize>(
         thermal_v,
         reaction,
         kelvin: t,
-        anode_open_v: open[0] - diffusion_v * (at_separator - log_n),
+        anode_open_v: open[0] + diffusion_v * log_n,
+        anode_diffusion_v: diffusion_v,
+        anode_ratio: (c[n] / mean_n).at_least(EXHAUSTED),
         anode_ohm: s.negative_ohm_per_resistivity / conductivity - 0.5 * m.sides[0].solid_ohm + film,
     }
 }

@@ -19,8 +19,10 @@ impl<const W: usize> Lanes<W> {
     #[inline(always)]
     pub(super) fn from_fn(f: impl Fn(usize) -> f64) -> Self {
         let mut out = [0.0; W];
-        for (w, value) in out.iter_mut().enumerate() {
-            *value = f(w);
+        let mut w = 0;
+        while w < W {
+            out[w] = f(w);
+            w += 1;
         }
         Self(out)
     }

@@ -1,5 +1,8 @@
 //! Finite elements on a line: spheres seen along their radius, and the electrolyte across the cell.
 
+/// The most pieces that a step is cut into; above, they grow longer instead.
+const MAX_PIECES: f64 = 1e5;
+
 /// How finely the equations are solved.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Resolution {
@@ -45,6 +48,62 @@ impl Resolution {
             stoichiometry_step: self.stoichiometry_step / f,
             ..self
         }
+    }
+}
+
+/// How a step is cut into pieces that follow the spreading of a disturbance.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pieces {
+    /// Time since the current last changed, in s.
+    settled_s: f64,
+    dt_s: f64,
+    done_s: f64,
+    /// Longest piece that charge and the number of pieces allow, in s.
+    longest_s: f64,
+    shortest_s: f64,
+}
+
+/// One piece: its length in s, and the share of the whole step that is done after it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    pub(super) dt_s: f64,
+    pub(super) share: f64,
+}
+
+impl Pieces {
+    /// Cuts `dt_s` seconds. The current last changed `settled_s` ago; `rate_per_s` is the largest rate at which the mean
+    /// stoichiometry of an electrode changes.
+    pub(super) fn new(r: &Resolution, dt_s: f64, settled_s: f64, rate_per_s: f64) -> Self {
+        let shortest_s = dt_s / MAX_PIECES;
+        // Infinite without current.
+        let longest_s = r.stoichiometry_step / rate_per_s.abs();
+        Self { settled_s, dt_s, done_s: 0.0, longest_s, shortest_s }
+    }
+
+    /// The next piece; `None` when the step is done.
+    #[inline(always)]
+    pub(super) fn next(&mut self, r: &Resolution) -> Option<Piece> {
+        let left = self.dt_s - self.done_s;
+        if left <= 0.0 {
+            return None;
+        }
+        let allowed =
+            (r.growth * self.settled_s).max(r.first_step_s).min(self.longest_s).max(self.shortest_s);
+        if left <= allowed {
+            self.settled_s += left;
+            self.done_s = self.dt_s;
+            return Some(Piece { dt_s: left, share: 1.0 });
+        }
+        // The rest in equal pieces, so that none is tiny.
+        let dt_s = left / (left / allowed).ceil();
+        self.settled_s += dt_s;
+        self.done_s += dt_s;
+        Some(Piece { dt_s, share: self.done_s / self.dt_s })
+    }
+
+    /// Time since the current last changed, after the pieces so far, in s.
+    pub(super) fn settled_s(&self) -> f64 {
+        self.settled_s
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ageing;
 mod balance;
+mod batch;
 mod block;
 pub mod bpx;
 mod expression;
@@ -17,6 +18,7 @@ mod wear;
 
 pub use ageing::{ActiveMaterialLoss, AgeingParameters, LithiumPlating, SeiGrowth};
 pub use balance::Balance;
+pub use batch::{SpmeBatch, SpmeBatchCell};
 pub use expression::Expression;
 pub use function::{Arrhenius, Function};
 pub use mesh::Resolution;

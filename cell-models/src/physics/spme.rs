@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use super::block::{Block, State};
 use super::lanes::Lanes;
-use super::mesh::Resolution;
+use super::mesh::{Pieces, Resolution};
 use super::model::Model;
 use super::parameters::PhysicsParameters;
 use super::wear::{Reference, Wear, WornCell, equilibrium};
 use crate::error::{ParameterError, PlantError, check};
 use crate::plant::{Plant, check_current, check_temperature, check_time_step};
-
-/// The most pieces that a step is cut into; above, they grow longer instead.
-const MAX_PIECES: f64 = 1e5;
 
 /// A cell of the single-particle model with electrolyte (SPMe), heat and ageing.
 ///
@@ -110,15 +107,26 @@ impl SpmeCell {
         self
     }
 
-    /// Rests the cell with its lithium shared out so that the negative electrode has the stoichiometry `negative`.
-    fn rest_at(&mut self, negative: f64) {
+    /// Stoichiometries of the rested cell at `soc`.
+    pub(super) fn rested_stoichiometry<const W: usize>(&self, soc: Lanes<W>) -> [Lanes<W>; 2] {
+        let negative = soc.map(|soc| self.reference.negative_at(soc));
+        [negative, negative.map(|x| self.positive_at(x))]
+    }
+
+    /// Stoichiometry of the positive electrode when the negative one has `negative`.
+    fn positive_at(&self, negative: f64) -> f64 {
         let [now_n, now_p] = self.mean_stoichiometry();
         let [q_n, q_p] = self.electrode_capacity_as();
-        let positive = now_p + (now_n - negative) * q_n / q_p;
+        now_p + (now_n - negative) * q_n / q_p
+    }
+
+    /// Rests the cell with its lithium shared out so that the negative electrode has the stoichiometry `negative`.
+    fn rest_at(&mut self, negative: f64) {
+        let positive = self.positive_at(negative);
         let state = &mut self.block.state;
         state.particles.fill([negative, positive].map(Lanes::splat));
         state.electrolyte.fill(Lanes::splat(self.model.solution.initial));
-        self.block.current = Lanes::ZERO;
+        self.block.set_current(Lanes::ZERO);
         self.block.refresh(&self.model);
     }
 
@@ -201,6 +209,18 @@ impl SpmeCell {
         [0, 1].map(|k| self.model.sides[k].capacity_as * self.block.state.active[k].0[0])
     }
 
+    pub(super) fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    pub(super) fn ages(&self) -> bool {
+        self.block.ages
+    }
+
+    pub(super) fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
     pub(super) fn state(&self) -> &State<1> {
         &self.block.state
     }
@@ -217,38 +237,28 @@ impl SpmeCell {
         if dt_s == 0.0 {
             return self.set_current(to_a);
         }
-        let from_a = self.block.current.0[0];
-        let r = &self.model.resolution;
-        let largest = from_a.abs().max(to_a.abs());
+        let from_a = self.block.current().0[0];
         let [q_n, q_p] = self.electrode_capacity_as();
-        // Infinite without current.
-        let by_charge = r.stoichiometry_step * q_n.min(q_p) / largest;
-        let shortest = dt_s / MAX_PIECES;
+        let rate_per_s = from_a.abs().max(to_a.abs()) / q_n.min(q_p);
         if from_a != to_a {
             self.settled_s = 0.0;
         }
         self.before.copy_from(&self.block.state);
-        let model = Arc::clone(&self.model);
-        let mut done = 0.0;
-        while done < dt_s {
-            let allowed = (r.growth * self.settled_s).max(r.first_step_s).min(by_charge).max(shortest);
-            let left = dt_s - done;
-            // The rest in equal pieces, so that none is tiny.
-            let piece = left / (left / allowed).ceil().max(1.0);
-            let ends = if left <= allowed { dt_s } else { done + piece };
-            let to = from_a + (to_a - from_a) * (ends / dt_s);
-            self.block.advance_piece(&model, Lanes::splat(to), piece);
-            self.settled_s += piece;
-            done = ends;
+        let resolution = &self.model.resolution;
+        let mut pieces = Pieces::new(resolution, dt_s, self.settled_s, rate_per_s);
+        while let Some(piece) = pieces.next(resolution) {
+            let to = from_a + (to_a - from_a) * piece.share;
+            self.block.advance_piece(&self.model, Lanes::splat(to), piece.dt_s);
         }
-        let outcome = self.block.terminals.voltage_v(self.block.current).0[0]
+        self.settled_s = pieces.settled_s();
+        let outcome = self.block.voltage_v().0[0]
             + self.block.state.temperature_c[0].0[0]
             + self.block.state.temperature_c[1].0[0]
             + self.block.state.film_m.0[0];
         if !outcome.is_finite() {
             self.block.state.copy_from(&self.before);
-            self.block.current = Lanes::splat(from_a);
-            self.block.refresh(&model);
+            self.block.set_current(Lanes::splat(from_a));
+            self.block.refresh(&self.model);
             return Err(PlantError::Diverged { current_a: to_a, dt_s });
         }
         if self.has_aged() {
@@ -264,8 +274,8 @@ impl SpmeCell {
 impl Plant for SpmeCell {
     fn set_current(&mut self, current_a: f64) -> Result<(), PlantError> {
         check_current(current_a)?;
-        if current_a != self.block.current.0[0] {
-            self.block.current = Lanes::splat(current_a);
+        if current_a != self.block.current().0[0] {
+            self.block.set_current(Lanes::splat(current_a));
             self.settled_s = 0.0;
         }
         Ok(())
@@ -278,7 +288,7 @@ impl Plant for SpmeCell {
     }
 
     fn advance(&mut self, dt_s: f64) -> Result<(), PlantError> {
-        self.pass(self.block.current.0[0], dt_s)
+        self.pass(self.block.current().0[0], dt_s)
     }
 
     fn ramp_current(&mut self, to_a: f64, dt_s: f64) -> Result<(), PlantError> {
@@ -286,11 +296,11 @@ impl Plant for SpmeCell {
     }
 
     fn current_a(&self) -> f64 {
-        self.block.current.0[0]
+        self.block.current().0[0]
     }
 
     fn voltage_v(&self) -> f64 {
-        self.block.terminals.voltage_v(self.block.current).0[0]
+        self.block.voltage_v().0[0]
     }
 
     fn core_temperature_c(&self) -> f64 {
@@ -310,11 +320,11 @@ impl Plant for SpmeCell {
     }
 
     fn heat_w(&self) -> f64 {
-        self.block.terminals.heat_w(self.block.current).0[0]
+        self.block.heat_w().0[0]
     }
 
     fn anode_potential_v(&self) -> Option<f64> {
-        Some(self.block.terminals.anode_v(self.block.current).0[0])
+        Some(self.block.anode_v().0[0])
     }
 
     fn voltage_limits_v(&self) -> [f64; 2] {

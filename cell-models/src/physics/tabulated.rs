@@ -140,6 +140,9 @@ impl Property {
     /// diffusivity changes in between (Kirchhoff's transformation).
     #[inline(always)]
     pub(super) fn mean(&self, a: f64, b: f64, t: AtTemperature) -> f64 {
+        if let Some(value) = self.constant {
+            return t.factor * value;
+        }
         let lower = self.curves[t.curve].slope_between(a, b);
         if self.curves.len() == 1 {
             return t.factor * lower;

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Circuit cell and batch of circuit cells beside the C floors in benches/c: ratios measured in one run.
+# benches/plants_vs_c.sh [--check]   --check fails when a ratio misses its aim.
+# Results as JSON: plants.json in target/plants (in CARGO_TARGET_DIR if that is set).
+set -eu
+cd "$(dirname "$0")/.."
+out="${CARGO_TARGET_DIR:-target}/plants"
+mkdir -p "$out"
+rm -f "$out/S1_floor" "$out/limit"
+if command -v gcc >/dev/null; then
+    gcc -O2 benches/c/S1_floor.c -o "$out/S1_floor" -lm
+else
+    echo "skipped: the floor of one cell needs gcc"
+fi
+if ! command -v g++ >/dev/null; then
+    echo "skipped: the floor of a batch needs g++"
+elif ! grep -qw avx2 /proc/cpuinfo 2>/dev/null; then
+    echo "skipped: the floor of a batch needs a processor with AVX2"
+else
+    g++ -x c++ -w -O3 -fno-math-errno -ffp-contract=fast -march=haswell -DW=4 benches/c/limit.c -o "$out/limit" -lm
+fi
+cargo build --release --quiet -p cell-models --example plants_floor
+"${CARGO_TARGET_DIR:-target}/release/examples/plants_floor" "$out" "$@"

@@ -1,0 +1,269 @@
+//! Times the circuit models against the C floors in `benches/c`, side by side; `benches/plants_vs_c.sh` builds those and
+//! calls this program.
+//!
+//! Arguments: the folder with the built floors (those missing are skipped), where `plants.json` and the profile go as
+//! well, and `--check` to fail when a ratio misses its aim.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use cell_models::{
+    BatchCell, Drive, EcmBatch, EcmCell, EcmParameters, EcmTrace, Plant, RcPair, Table1, Table2, Thermal,
+    Waveform,
+};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const STEPS: usize = 36_000;
+const REPEATS: usize = 11;
+const ROUNDS: usize = 5;
+
+/// The cell of `S1_floor.c`: with constants, or with its tables of 21 SOC by 5 temperatures.
+fn floor_cell(tables: bool) -> Outcome<EcmParameters> {
+    let ocv_v = vec![
+        2.900, 3.285, 3.392, 3.450, 3.495, 3.530, 3.557, 3.580, 3.603, 3.628, 3.660, 3.700, 3.745, 3.792,
+        3.840, 3.890, 3.940, 3.992, 4.048, 4.108, 4.180,
+    ];
+    let soc: Vec<f64> = (0..21).map(|k| f64::from(k) / 20.0).collect();
+    let table = |value: f64| {
+        if !tables {
+            return Table2::constant(value);
+        }
+        let rows: Vec<f64> = (0..5).map(|t| -10.0 + 15.0 * f64::from(t)).collect();
+        let values = rows.iter().flat_map(|t| {
+            let arrhenius = (2500.0 * (1.0 / (t + 273.15) - 1.0 / 298.15)).exp();
+            soc.iter().map(move |z| value * (1.0 + 0.8 * (z - 0.5) * (z - 0.5)) * arrhenius)
+        });
+        Table2::new(rows.clone(), soc.clone(), values.collect())
+    };
+    Ok(EcmParameters {
+        capacity_ah: 5.0,
+        coulombic_efficiency: 1.0,
+        voltage_limits_v: [2.5, 4.3],
+        ocv_v: Table1::new(soc.clone(), ocv_v)?,
+        entropic_v_per_k: Table1::constant(0.0)?,
+        r0_discharge_ohm: table(0.020)?,
+        r0_charge_ohm: table(0.020)?,
+        rc: vec![
+            RcPair { r_ohm: table(0.010)?, tau_s: table(20.0)? },
+            RcPair { r_ohm: table(0.015)?, tau_s: table(300.0)? },
+        ],
+        hysteresis_v: Table1::constant(0.0)?,
+        hysteresis_gamma: 0.0,
+        thermal: Thermal {
+            core_j_per_k: 60.0,
+            surface_j_per_k: 10.0,
+            core_surface_w_per_k: 1.0,
+            surface_ambient_w_per_k: 0.1,
+        },
+    })
+}
+
+/// A timing: least time of a step (of one cell) in ns, and the voltage in V at the end.
+type Timing = (f64, f64);
+
+/// 36 001 currents in A; the drive is shifted so that the cell goes from 95 % SOC to about 10 %.
+fn profile() -> Outcome<Vec<f64>> {
+    let drive: Vec<f64> = Drive::new(6, 10.0, 600.0, 1.0)?.map(|step| step.current_a).collect();
+    let mean = drive.iter().sum::<f64>() / drive.len() as f64;
+    Ok(drive.iter().cycle().take(STEPS + 1).map(|i| i - mean + 0.42).collect())
+}
+
+fn least(seconds: &[f64], steps: usize) -> f64 {
+    seconds.iter().copied().fold(f64::INFINITY, f64::min) * 1e9 / steps as f64
+}
+
+fn cell(parameters: &EcmParameters, run: bool, currents: &[f64]) -> Outcome<Timing> {
+    let n = currents.len() - 1;
+    let mut start = EcmCell::new(parameters.clone(), 0.95, 25.0)?;
+    start.set_current(currents[0])?;
+    let [mut voltage, mut soc, mut core, mut surface] = [(); 4].map(|()| vec![0.0; n]);
+    let mut seconds = [0.0; REPEATS];
+    for second in &mut seconds {
+        let mut cell = start.clone();
+        let clock = Instant::now();
+        if run {
+            let trace = EcmTrace {
+                voltage_v: &mut voltage,
+                soc: &mut soc,
+                core_temperature_c: &mut core,
+                surface_temperature_c: &mut surface,
+            };
+            cell.run(1.0, black_box(&currents[1..]), Waveform::Linear, trace)?;
+        } else {
+            for (k, &current) in black_box(&currents[1..]).iter().enumerate() {
+                cell.ramp_current(current, 1.0)?;
+                (voltage[k], soc[k], core[k]) = (cell.voltage_v(), cell.soc(), cell.core_temperature_c());
+            }
+        }
+        *second = clock.elapsed().as_secs_f64();
+        black_box((&voltage, &soc, &core, &surface));
+    }
+    Ok((least(&seconds, n), voltage[n - 1]))
+}
+
+/// Cells with the spread of those of `limit.c`.
+fn batch(parameters: &EcmParameters, cells: usize, steps: usize, currents: &[f64]) -> Outcome<Timing> {
+    let spread = (0..cells).map(|k| {
+        let z = (k as f64 * 12.9898).sin() * 43758.5453;
+        let z = z - z.floor() - 0.5;
+        BatchCell { capacity: 1.0 + 0.02 * z, resistance: 1.0 + 0.1 * z, soc: 0.95, temperature_c: 25.0 }
+    });
+    let start = EcmBatch::new(parameters.clone(), spread)?;
+    let mut batch = start.clone();
+    let mut seconds = [0.0; REPEATS];
+    for second in &mut seconds {
+        batch.clone_from(&start);
+        let clock = Instant::now();
+        for &current in black_box(&currents[..steps]) {
+            batch.step_series(current, 1.0)?;
+        }
+        *second = clock.elapsed().as_secs_f64();
+        black_box(&batch);
+    }
+    Ok((least(&seconds, steps * cells), batch.voltage_v()[0]))
+}
+
+/// Runs a floor; `None` if it is not there or does not run.
+fn floor(program: &Path, arguments: &[&str]) -> Option<Timing> {
+    let output = Command::new(program).args(arguments).output().ok().filter(|o| o.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut numbers = text.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.nth(1)?.ok()?))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+struct Row {
+    name: String,
+    cells: usize,
+    rust_ns: f64,
+    /// Time of the floor in ns and the median of the ratios of all rounds.
+    floor: Option<(f64, f64)>,
+    aim: Option<f64>,
+}
+
+/// Both sides in turns, so that whatever else the machine does hits both alike.
+fn row(
+    name: &str,
+    cells: usize,
+    aim: Option<f64>,
+    ours: impl Fn() -> Outcome<Timing>,
+    theirs: impl Fn() -> Option<Timing>,
+) -> Outcome<Row> {
+    let (mut rust, mut c, mut ratios) = (vec![], vec![], vec![]);
+    for _ in 0..ROUNDS {
+        let floor = theirs();
+        let (ns, _) = ours()?;
+        rust.push(ns);
+        if let Some((floor_ns, _)) = floor {
+            c.push(floor_ns);
+            ratios.push(ns / floor_ns);
+        }
+    }
+    let floor = (!ratios.is_empty()).then(|| (median(c), median(ratios)));
+    let row = Row { name: name.into(), cells, rust_ns: median(rust), floor, aim };
+    let of_floor = row.floor.map_or("       -      -".into(), |(ns, ratio)| format!("{ns:8.2} {ratio:6.2}"));
+    let aim = aim.map_or(String::new(), |aim| format!("  (aim {aim})"));
+    println!("{:<38} {:>8} {:>9.2} {of_floor}{aim}", row.name, row.cells, row.rust_ns);
+    Ok(row)
+}
+
+fn json(rows: &[Row]) -> String {
+    let number = |value: Option<f64>| value.map_or("null".into(), |v| format!("{v:.4}"));
+    let rows: Vec<String> = rows
+        .iter()
+        .map(|r| {
+            format!(
+                "  {{\"name\": \"{}\", \"cells\": {}, \"ns_per_cell_step\": {:.4}, \"floor_ns\": {}, \"ratio\": {}, \"aim\": {}}}",
+                r.name,
+                r.cells,
+                r.rust_ns,
+                number(r.floor.map(|f| f.0)),
+                number(r.floor.map(|f| f.1)),
+                number(r.aim)
+            )
+        })
+        .collect();
+    format!("[\n{}\n]\n", rows.join(",\n"))
+}
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let folder = Path::new(arguments.first().ok_or("give the folder with the built C floors")?);
+    let check = arguments.iter().any(|a| a == "--check");
+    std::fs::create_dir_all(folder)?;
+    let currents = profile()?;
+    let profile_path = folder.join("profile.txt");
+    let text: Vec<String> = currents.iter().map(f64::to_string).collect();
+    std::fs::write(&profile_path, text.join("\n"))?;
+    let profile_path = profile_path.to_str().ok_or("the folder's name is no text")?;
+    let (single, many) = (folder.join("S1_floor"), folder.join("limit"));
+    for program in [&single, &many].into_iter().filter(|p| !p.exists()) {
+        println!("skipped: no {}", program.display());
+    }
+    let [repeats, steps] = [REPEATS, STEPS].map(|n| n.to_string());
+    let (constant, table, generic) =
+        (floor_cell(false)?, floor_cell(true)?, EcmParameters::generic_nmc_5ah());
+
+    // The same circuit gives the same voltage, or the ratios say nothing.
+    if let Some((_, theirs)) = floor(&single, &["const", "1", profile_path, &steps]) {
+        let (_, ours) = cell(&constant, true, &currents)?;
+        if (theirs - ours).abs() > 1e-8 {
+            return Err(format!("the floor ends at {theirs} V, but the model at {ours} V").into());
+        }
+    }
+
+    println!("{:<38} {:>8} {:>9} {:>8} {:>6}", "", "cells", "Rust ns", "C ns", "ratio");
+    let mut rows = vec![];
+    for (name, parameters, variant, run, aim) in [
+        ("constant tables, whole profile", &constant, "const", true, Some(1.4)),
+        ("constant tables, step by step", &constant, "const", false, None),
+        ("tables, whole profile", &table, "table", true, Some(1.4)),
+        ("tables, step by step", &table, "table", false, None),
+        ("generic NMC cell, whole profile", &generic, "table", true, Some(1.4)),
+        ("generic NMC cell, step by step", &generic, "table", false, None),
+    ] {
+        let theirs = || floor(&single, &[variant, &repeats, profile_path, &steps]);
+        rows.push(row(name, 1, aim, || cell(parameters, run, &currents), theirs)?);
+    }
+    for cells in [1, 10, 100, 1000, 10_000, 100_000, 1_000_000] {
+        let steps = (1_000_000 / cells).clamp(4, STEPS);
+        let [cells_text, steps_text] = [cells, steps].map(|n: usize| n.to_string());
+        let theirs = || floor(&many, &[&cells_text, &steps_text, &repeats, profile_path]);
+        let aim = [1000, 10_000].contains(&cells).then_some(1.5);
+        rows.push(row(
+            "batch, constant tables",
+            cells,
+            aim,
+            || batch(&constant, cells, steps, &currents),
+            theirs,
+        )?);
+        rows.push(row(
+            "batch, generic NMC cell",
+            cells,
+            None,
+            || batch(&generic, cells, steps, &currents),
+            theirs,
+        )?);
+    }
+    let path = folder.join("plants.json");
+    std::fs::write(&path, json(&rows))?;
+    println!("written: {}", path.display());
+
+    let missed: Vec<&str> = rows
+        .iter()
+        .filter(|r| matches!((r.floor, r.aim), (Some((_, ratio)), Some(aim)) if ratio > aim))
+        .map(|r| r.name.as_str())
+        .collect();
+    if check && !missed.is_empty() {
+        return Err(format!("beyond the aim: {}", missed.join("; ")).into());
+    }
+    Ok(())
+}
