@@ -382,7 +382,7 @@ pub(super) enum ResolutionArg {
 /// Measure how fast cells are simulated on this machine.
 ///
 /// Writes a page with two pictures: the rate of one physics cell over the error of its voltage at several resolutions,
-/// and the rate over the number of cells. Takes about a minute.
+/// and the rate over the number of cells. Takes some ten seconds.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -396,7 +396,7 @@ pub(super) struct ModelRateArgs {
     /// Folder to write the page into.
     #[arg(long, short, value_name = "FOLDER", default_value = "rate")]
     pub(super) out: PathBuf,
-    /// A short drive and few cells: a few seconds.
+    /// A short drive and few cells: about a second.
     #[arg(long)]
     pub(super) quick: bool,
     /// Print the figures as JSON.

@@ -217,7 +217,9 @@ fn run_load(args: &ModelRunArgs, quiet: bool) -> Result<Verdict> {
     bar.stage("writing", 2);
     write_run(&output, &trace.run, &trace.truth())?;
     bar.advance(1);
-    let title = format!("{}, {load}, {} °C", model.name, settings.ambient_c.unwrap_or(args.temperature));
+    let worn = args.soh.map(|soh| format!(", SOH {} %", 100.0 * soh)).unwrap_or_default();
+    let ambient_c = settings.ambient_c.unwrap_or(args.temperature);
+    let title = format!("{}{worn}, {load}, {ambient_c} °C", model.name);
     write_run_plot(&plot, &title, model.voltage_limits_v(), &trace)?;
     bar.finish();
     let ran = Ran {

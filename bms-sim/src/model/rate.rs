@@ -6,8 +6,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use cell_models::physics::{PhysicsParameters, Resolution, SpmeCell};
-use cell_models::{Drive, EcmCell, EcmParameters, Plant, PlantError, Step};
+use cell_models::physics::{PhysicsParameters, Resolution, SpmeBatch, SpmeBatchCell, SpmeCell};
+use cell_models::{BatchCell, Drive, EcmBatch, EcmCell, EcmParameters, Plant, PlantError, Step};
 use serde::Serialize;
 
 use super::ModelError;
@@ -23,7 +23,7 @@ const TEMPERATURE_C: f64 = 25.0;
 /// The reference is so much finer than the default.
 const REFERENCE_FINER: usize = 8;
 /// A measurement takes at least so many cell-steps.
-const LEAST_CELL_STEPS: usize = 2000;
+const LEAST_CELL_STEPS: usize = 20_000;
 
 /// How thoroughly is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +37,9 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// A minute or so.
-    pub const FULL: Self = Self { drive_s: 1800, rounds: 7, most_cells: 100_000 };
-    /// For a look: a few seconds.
+    /// Some ten seconds.
+    pub const FULL: Self = Self { drive_s: 3600, rounds: 15, most_cells: 100_000 };
+    /// For a look: a second.
     pub const QUICK: Self = Self { drive_s: 200, rounds: 3, most_cells: 100 };
 }
 
@@ -119,6 +119,26 @@ const SERIES: &[Series] = &[
         },
     },
     Series {
+        name: "physics, batch",
+        most_cells: 100_000,
+        one_c_a: |p| p.nominal_capacity_ah,
+        build: |p, cells| {
+            let cell = SpmeCell::new(p.clone(), START_SOC, TEMPERATURE_C)?.without_ageing();
+            let spread = (0..cells).map(|k| SpmeBatchCell {
+                size: spread(k),
+                extra_ohm: 0.0,
+                soc: START_SOC,
+                temperature_c: TEMPERATURE_C,
+            });
+            let mut batch = SpmeBatch::new(&cell, spread)?;
+            Ok(Box::new(move |current_a| {
+                batch.step_series(current_a, 1.0)?;
+                black_box(batch.voltage_v().next());
+                Ok(())
+            }))
+        },
+    },
+    Series {
         name: "circuit, one by one",
         most_cells: 100_000,
         one_c_a: |_| EcmParameters::generic_nmc_5ah().capacity_ah,
@@ -126,7 +146,31 @@ const SERIES: &[Series] = &[
             Ok(one_by_one(EcmCell::new(EcmParameters::generic_nmc_5ah(), START_SOC, TEMPERATURE_C)?, cells))
         },
     },
+    Series {
+        name: "circuit, batch",
+        most_cells: 100_000,
+        one_c_a: |_| EcmParameters::generic_nmc_5ah().capacity_ah,
+        build: |_, cells| {
+            let spread = (0..cells).map(|k| BatchCell {
+                capacity: spread(k),
+                resistance: 1.0,
+                soc: START_SOC,
+                temperature_c: TEMPERATURE_C,
+            });
+            let mut batch = EcmBatch::new(EcmParameters::generic_nmc_5ah(), spread)?;
+            Ok(Box::new(move |current_a| {
+                batch.step_series(current_a, 1.0)?;
+                black_box(batch.voltage_v().first());
+                Ok(())
+            }))
+        },
+    },
 ];
+
+/// Sizes of cells, which differ by up to 2 %.
+fn spread(cell: usize) -> f64 {
+    1.0 - 0.02 * (cell % 97) as f64 / 97.0
+}
 
 /// Steps copies of a cell one after another.
 fn one_by_one<P: Plant + 'static>(cell: P, cells: usize) -> Stepper {
@@ -309,7 +353,7 @@ mod tests {
         assert!(errors[0] > 2.0 * errors[errors.len() - 1], "{errors:?}");
         assert_eq!(rates.one_cell.iter().filter(|r| r.is_default).count(), 1);
         assert_eq!(rates.one_cell[0].relative, 1.0);
-        assert_eq!(rates.many_cells.len(), 4);
+        assert_eq!(rates.many_cells.len(), 2 * SERIES.len());
         assert!(rates.many_cells.iter().all(|r| r.steps_per_s > 0.0));
     }
 
