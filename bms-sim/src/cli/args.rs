@@ -371,11 +371,11 @@ pub(super) enum WearArg {
 /// How finely a physics cell is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum ResolutionArg {
-    /// Half the elements: errors of some millivolts, faster.
+    /// Half the elements: a little faster, some millivolts off in the cold.
     Coarse,
-    /// Below about a millivolt.
+    /// About a tenth of a millivolt off in a drive.
     Default,
-    /// Three times as fine, some ten times slower.
+    /// Everything three times as fine, several times slower.
     Fine,
 }
 

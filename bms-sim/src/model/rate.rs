@@ -1,6 +1,6 @@
 //! How fast cells are simulated on this machine: over how finely the equations are solved, and over the number of cells.
 //!
-//! The unit is the cell-step: one cell for one second of a drive. Times are medians over rounds in which all candidates
+//! The unit is the cell-step: one cell for one second of a drive. Times are medians over rounds in which the candidates
 //! take turns, so that a busy machine slows all of them. Compare the ratios; the rates are those of this machine.
 
 use std::hint::black_box;
@@ -297,38 +297,44 @@ fn over_cells(
     effort: &Effort,
     progress: &dyn Progress,
 ) -> Result<Vec<ManyCells>, ModelError> {
-    let counts = |most: usize| {
-        let most = most.min(effort.most_cells);
-        (0..).map(|e| 10usize.pow(e)).take_while(move |n| *n <= most)
-    };
-    let total: usize = SERIES.iter().map(|s| counts(s.most_cells).count()).sum();
-    progress.stage("over cells", total);
-    let mut rows: Vec<ManyCells> = Vec::with_capacity(total);
-    for series in SERIES {
-        let drive = drive((series.one_c_a)(parameters), effort.drive_s)?;
-        // Without its mean the drive empties no cell, however often it is repeated.
-        let mean_a = drive.iter().map(|step| step.current_a).sum::<f64>() / drive.len().max(1) as f64;
-        for cells in counts(series.most_cells) {
-            let mut step = (series.build)(parameters, cells)?;
-            // Few steps of many cells, many of few.
-            let steps = LEAST_CELL_STEPS.div_ceil(cells);
-            let mut orders = drive.iter().cycle();
-            let mut seconds = Vec::with_capacity(effort.rounds);
-            // The first round warms up and does not count.
-            for round in 0..=effort.rounds {
+    let counts: Vec<usize> = (0..).map(|e| 10usize.pow(e)).take_while(|n| *n <= effort.most_cells).collect();
+    progress.stage("over cells", counts.len());
+    let mut measured: Vec<(usize, ManyCells)> = Vec::new();
+    for &cells in &counts {
+        // Few steps of many cells, many of few.
+        let steps = LEAST_CELL_STEPS.div_ceil(cells);
+        let mut candidates = Vec::with_capacity(SERIES.len());
+        for (place, series) in SERIES.iter().enumerate().filter(|(_, s)| cells <= s.most_cells) {
+            let drive = drive((series.one_c_a)(parameters), effort.drive_s)?;
+            // Without its mean the drive empties no cell, however often it is repeated.
+            let mean_a = drive.iter().map(|step| step.current_a).sum::<f64>() / drive.len().max(1) as f64;
+            let currents_a: Vec<f64> = drive.iter().map(|step| step.current_a - mean_a).collect();
+            candidates.push((place, series, (series.build)(parameters, cells)?, currents_a, Vec::new()));
+        }
+        // The first round warms up and does not count.
+        for round in 0..=effort.rounds {
+            for (_, _, step, currents_a, seconds) in &mut candidates {
                 let start = Instant::now();
-                for order in orders.by_ref().take(steps) {
-                    step(order.current_a - mean_a).map_err(failed)?;
+                for k in round * steps..(round + 1) * steps {
+                    step(currents_a[k % currents_a.len()]).map_err(failed)?;
                 }
                 if round > 0 {
                     seconds.push(start.elapsed().as_secs_f64());
                 }
             }
-            let steps_per_s = (steps * cells) as f64 / median(seconds);
-            let relative = steps_per_s / rows.first().map_or(steps_per_s, |first| first.steps_per_s);
-            rows.push(ManyCells { series: series.name, cells, steps_per_s, relative });
-            progress.advance(1);
         }
+        for (place, series, _, _, seconds) in candidates {
+            let steps_per_s = (steps * cells) as f64 / median(seconds);
+            let row = ManyCells { series: series.name, cells, steps_per_s, relative: f64::NAN };
+            measured.push((place, row));
+        }
+        progress.advance(1);
+    }
+    measured.sort_by_key(|(place, row)| (*place, row.cells));
+    let mut rows: Vec<ManyCells> = measured.into_iter().map(|(_, row)| row).collect();
+    let first = rows.first().map_or(f64::NAN, |row| row.steps_per_s);
+    for row in &mut rows {
+        row.relative = row.steps_per_s / first;
     }
     Ok(rows)
 }

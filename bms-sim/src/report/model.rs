@@ -83,7 +83,7 @@ pub fn write_run_plot(
             // Where core and surface are as warm, both are to be seen.
             lines: vec![
                 (DIM, THIN, ambient),
-                (LFP, 4.0, &trace.core_temperature_c),
+                (LFP, 3.4, &trace.core_temperature_c),
                 (SURFACE, THIN, surface),
             ],
             zero: false,
