@@ -17,7 +17,7 @@ fn one_cell(c: &mut Criterion) {
             b.iter(|| {
                 k += 1;
                 // As much out as in.
-                let current = if k / 64 % 2 == 0 { 4.0 } else { -4.0 };
+                let current = if (k / 64).is_multiple_of(2) { 4.0 } else { -4.0 };
                 cell.ramp_current(black_box(current), 1.0).expect("the current is small");
                 cell.voltage_v()
             });
@@ -28,7 +28,7 @@ fn one_cell(c: &mut Criterion) {
 
 fn many_cells(c: &mut Criterion) {
     let mut group = c.benchmark_group("batch of circuit cells");
-    for cells in [100, 1000, 10_000] {
+    for cells in [100_u32, 1000, 10_000] {
         let spread = (0..cells).map(|k| BatchCell {
             capacity: 1.0 + 0.02 * (f64::from(k) / f64::from(cells)),
             resistance: 1.0,
@@ -38,11 +38,11 @@ fn many_cells(c: &mut Criterion) {
         let mut batch =
             EcmBatch::new(EcmParameters::generic_nmc_5ah(), spread).expect("the example is usable");
         let mut k = 0_u32;
-        group.throughput(Throughput::Elements(u64::from(cells.unsigned_abs())));
+        group.throughput(Throughput::Elements(u64::from(cells)));
         group.bench_function(cells.to_string(), |b| {
             b.iter(|| {
                 k += 1;
-                let current = if k / 64 % 2 == 0 { 4.0 } else { -4.0 };
+                let current = if (k / 64).is_multiple_of(2) { 4.0 } else { -4.0 };
                 batch.step_series(black_box(current), 1.0).expect("the current is small");
             });
         });

@@ -208,9 +208,9 @@ def run_there_and_back(cell, ambient_c, options):
     base = build(cell, "SPMe", "1c", options)
     step = pybamm.step
     amps = cell.nominal
-    plan = [step.current(amps, termination=f"{cell.low} V", duration=7200, period=60),
-            step.current(0, duration=600, period=60),
-            step.current(-amps, termination=f"{cell.high} V", duration=7200, period=60)]
+    plan = [step.current(amps, termination=f"{cell.low} V", duration=7200, period=0.2),
+            step.current(0, duration=600, period=0.2),
+            step.current(-amps, termination=f"{cell.high} V", duration=7200, period=0.2)]
     values = base.parameter_values.copy()
     kelvin = ambient_c + KELVIN
     values.update({"Ambient temperature [K]": kelvin, "Initial temperature [K]": kelvin, "Current function [A]": amps})

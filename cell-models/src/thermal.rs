@@ -212,7 +212,7 @@ mod tests {
             let t = Thermal::lumped(50.0, k);
             t.validate().unwrap();
             for dt in [1.0, 600.0] {
-                let [core, surface] = t.step([0.0, 0.0], 0.0, q, dt);
+                let [core, surface] = t.propagator(dt).heat([0.0, 0.0], q);
                 let one_node = if k > 0.0 { q / k * -(-k * dt / 50.0_f64).exp_m1() } else { q * dt / 50.0 };
                 assert!((core - one_node).abs() < 2e-3 * (one_node + 1.0), "{core} {one_node}");
                 assert!(dt < 2.0 || (core - surface).abs() < 2e-3 * core + q / 49.0);

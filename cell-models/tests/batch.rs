@@ -47,9 +47,9 @@ fn compare(p: &EcmParameters, cells: &[BatchCell], current: &[f64], dt: f64, eac
         let own_a: Vec<f64> =
             (0..cells.len()).map(|n| if each && n % 2 == 1 { -0.5 * i } else { i }).collect();
         if each {
-            batch.step_each(&own_a, dt).unwrap()
+            batch.step_each(&own_a, dt).unwrap();
         } else {
-            batch.step_series(i, dt).unwrap()
+            batch.step_series(i, dt).unwrap();
         }
         for (n, cell) in single.iter_mut().enumerate() {
             cell.set_current(own_a[n]).unwrap();

@@ -500,7 +500,7 @@ fn follow(
         if matches!(order.at_limit, AtLimit::HoldUntil(least_a) if cell.current_a().abs() <= least_a) {
             over = Some(order.stage);
         }
-        if recorder.rows() % REPORT_ROWS == 0 {
+        if recorder.rows().is_multiple_of(REPORT_ROWS) {
             let now_s = recorder.now_s as usize;
             progress.advance(now_s.saturating_sub(reported_s));
             reported_s = now_s;
@@ -679,7 +679,7 @@ mod tests {
         assert_eq!((s.end, s.soc[0]), (End::Done, 0.0));
         assert!(s.soc[1] > 0.97 && s.voltage_v[1] < 4.2001, "{s:?}");
         let last_a = *t.run.current_a.last().unwrap();
-        assert!(last_a < 0.0 && last_a >= -0.2501, "{last_a}");
+        assert!((-0.2501..0.0).contains(&last_a), "{last_a}");
         assert_eq!(t.run.step_index.unwrap().last(), Some(&2));
         let t = of("generic_nmc_5ah", &Demand::CRate(-1.0), &Settings::default()).unwrap();
         assert_eq!(t.summary.end, End::UpperVoltageLimit);

@@ -108,7 +108,7 @@ impl SpmeBatch {
                     .map(|lane| Lanes::splat(lane.0[0]));
             block.size = own(|c| c.size);
             block.extra_ohm = own(|c| c.extra_ohm);
-            block.ages = like.ages();
+            (block.ages, block.mixes) = like.ages_and_mixes();
             block.refresh(&model);
             block
         });

@@ -20,7 +20,7 @@ const READ_TEMPERATURE_K: f64 = 0.05;
 /// Changes that call for diffusivities worked out anew, and with them the factors: of a stoichiometry, and of the
 /// electrolyte's concentration as a share of the rested one.
 const SAME_STOICHIOMETRY: f64 = 2e-4;
-const SAME_CONCENTRATION: f64 = 4e-3;
+const SAME_CONCENTRATION: f64 = 1e-2;
 
 /// Share of the mean or rested concentration below which the electrolyte counts as exhausted: it conducts badly there,
 /// but its logarithm must exist.
@@ -41,11 +41,15 @@ pub(super) struct Block<const W: usize> {
     pub(super) extra_ohm: Lanes<W>,
     /// Whether time ages the cells.
     pub(super) ages: bool,
+    /// Whether the heat that the particles release while their concentration evens out is counted.
+    pub(super) mixes: bool,
     /// What the state and the temperature mean for the terminals.
     terminals: Terminals<W>,
-    /// Terminal voltage in V and heat in W per unit of size at the present current.
+    /// Terminal voltage in V and heat in W per unit of size at the present current, without that of mixing.
     voltage_v: Lanes<W>,
     heat_w: Lanes<W>,
+    /// Heat of mixing in W per unit of size.
+    mixing_w: Lanes<W>,
     laws: Laws<W>,
     particles: Diffusion<[Lanes<W>; 2]>,
     electrolyte: Diffusion<Lanes<W>>,
@@ -101,6 +105,15 @@ pub(super) struct Terminals<const W: usize> {
     anode_ohm: Lanes<W>,
 }
 
+/// What a failed step goes back to.
+#[derive(Debug, Clone)]
+pub(super) struct Memory<const W: usize> {
+    state: State<W>,
+    laws: Laws<W>,
+    current: Lanes<W>,
+    mixing_w: Lanes<W>,
+}
+
 impl<const W: usize> State<W> {
     /// Mean stoichiometry of the negative (0) or positive (1) electrode.
     pub(super) fn mean_stoichiometry(&self, m: &Model, side: usize) -> Lanes<W> {
@@ -112,7 +125,7 @@ impl<const W: usize> State<W> {
     }
 
     /// Takes over another state of the same size without allocating.
-    pub(super) fn copy_from(&mut self, other: &Self) {
+    fn copy_from(&mut self, other: &Self) {
         let (mut particles, mut electrolyte) =
             (std::mem::take(&mut self.particles), std::mem::take(&mut self.electrolyte));
         particles.copy_from_slice(&other.particles);
@@ -166,7 +179,7 @@ impl<const W: usize> Terminals<W> {
 }
 
 /// Temperature-dependent factors at the temperature where they were last worked out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Laws<const W: usize> {
     kelvin: Lanes<W>,
     diffusivity: Pair<[AtTemperature; W]>,
@@ -199,7 +212,24 @@ impl<const W: usize> Laws<W> {
 
 #[inline(always)]
 fn evaluate<const W: usize>(p: &Property, x: Lanes<W>, t: &[AtTemperature; W]) -> Lanes<W> {
-    Lanes::from_fn(|w| p.at(x.0[w], t[w]))
+    Lanes::from_fn(
+        #[inline(always)]
+        |w| p.at(x.0[w], t[w]),
+    )
+}
+
+/// [`Property::mean`] lane by lane.
+#[inline(always)]
+fn means<const W: usize>(
+    integral: &Property,
+    [a, b]: [Lanes<W>; 2],
+    [at_a, at_b]: [Lanes<W>; 2],
+    t: &[AtTemperature; W],
+) -> Lanes<W> {
+    Lanes::from_fn(
+        #[inline(always)]
+        |w| integral.mean([a.0[w], b.0[w]], [at_a.0[w], at_b.0[w]], t[w]),
+    )
 }
 
 /// A factorised diffusion problem and room to solve it; one entry per node (elements: one fewer).
@@ -395,6 +425,7 @@ impl<const W: usize> Block<W> {
             size: Lanes::splat(1.0),
             extra_ohm: Lanes::ZERO,
             ages: m.ageing.is_some(),
+            mixes: false,
             terminals: terminals(m, &state, &laws, Lanes::ZERO),
             laws,
             particles: Diffusion::new(particle_nodes, [Lanes::ZERO; 2]),
@@ -403,6 +434,7 @@ impl<const W: usize> Block<W> {
             heat_step: (0.0, Propagator::default()),
             voltage_v: Lanes::ZERO,
             heat_w: Lanes::ZERO,
+            mixing_w: Lanes::ZERO,
             state,
         };
         block.set_load(m);
@@ -422,7 +454,7 @@ impl<const W: usize> Block<W> {
 
     /// Heat in W.
     pub(super) fn heat_w(&self) -> Lanes<W> {
-        self.heat_w * self.size
+        (self.heat_w + self.mixing_w) * self.size
     }
 
     /// Potential of the negative electrode against the electrolyte at the separator in V.
@@ -450,11 +482,32 @@ impl<const W: usize> Block<W> {
         self.read();
     }
 
+    /// A memory of this moment.
+    pub(super) fn memory(&self) -> Memory<W> {
+        Memory { state: self.state.clone(), laws: self.laws, current: self.current, mixing_w: self.mixing_w }
+    }
+
+    /// Brings `memory` to this moment without allocating.
+    #[inline(always)]
+    pub(super) fn remember(&self, memory: &mut Memory<W>) {
+        memory.state.copy_from(&self.state);
+        (memory.laws, memory.current, memory.mixing_w) = (self.laws, self.current, self.mixing_w);
+    }
+
+    /// Goes back to the moment of `memory`.
+    pub(super) fn go_back(&mut self, m: &Model, memory: &Memory<W>) {
+        self.state.copy_from(&memory.state);
+        (self.laws, self.current, self.mixing_w) = (memory.laws, memory.current, memory.mixing_w);
+        (self.particles.stale, self.electrolyte.stale) = (true, true);
+        self.terminals = terminals(m, &self.state, &self.laws, self.extra_ohm * self.size);
+        self.read();
+    }
+
     /// One piece of `dt_s` seconds in which the current goes linearly from the present one to `to` (A).
     #[inline(always)]
     pub(super) fn advance_piece(&mut self, m: &Model, to: Lanes<W>, dt_s: f64) {
         let [i0, i1] = [self.current / self.size, to / self.size];
-        let heat_before = self.heat_w;
+        let (heat_before, mixing_before) = (self.heat_w, self.mixing_w);
         let side_current = match &m.ageing {
             Some(ageing) if self.ages => self.age(m, ageing, i0, i1, dt_s),
             _ => Lanes::ZERO,
@@ -466,13 +519,16 @@ impl<const W: usize> Block<W> {
         let scaled_ohm = self.extra_ohm * self.size;
         self.terminals = terminals(m, &self.state, &self.laws, scaled_ohm);
         [self.voltage_v, self.heat_w] = self.terminals.voltage_and_heat(i1);
+        if self.mixes {
+            self.mixing_w = self.mixing_heat(m);
+        }
         let mut heat = 0.5 * (heat_before + self.heat_w);
         if (i1 - i0).any(|d| d != 0.0) {
             // Heat goes with the square of the current: Simpson's rule along the ramp.
             let [_, middle] = self.terminals.voltage_and_heat(0.5 * (i0 + i1));
             heat = (heat + 2.0 * middle) * (1.0 / 3.0);
         }
-        self.warm(m, heat, dt_s);
+        self.warm(m, heat + 0.5 * (mixing_before + self.mixing_w), dt_s);
         // A temperature that hardly moved may wait for the next piece.
         if self.follow_temperature(m, READ_TEMPERATURE_K) {
             self.terminals = terminals(m, &self.state, &self.laws, scaled_ohm);
@@ -532,10 +588,22 @@ impl<const W: usize> Block<W> {
         let x = &self.state.particles;
         for k in [0, 1] {
             let (side, laws) = (&m.sides[k], &self.laws.diffusivity[k]);
-            for (e, stiffness) in solver.stiffness.iter_mut().enumerate() {
-                let (a, b) = (x[e][k], x[e + 1][k]);
-                let mean = |w: usize| side.diffusivity_integral.mean(a.0[w], b.0[w], laws[w]);
-                stiffness[k] = Lanes::from_fn(mean) * (side.per_radius_squared * m.particle.stiffness[e]);
+            if side.diffusivity.constant().is_some() {
+                let d = evaluate(&side.diffusivity, x[0][k], laws) * side.per_radius_squared;
+                for (stiffness, &geometry) in solver.stiffness.iter_mut().zip(&m.particle.stiffness) {
+                    stiffness[k] = d * geometry;
+                }
+                continue;
+            }
+            let integral = &side.diffusivity_integral;
+            let mut before = evaluate(integral, x[0][k], laws);
+            for (e, (stiffness, &geometry)) in
+                solver.stiffness.iter_mut().zip(&m.particle.stiffness).enumerate()
+            {
+                let after = evaluate(integral, x[e + 1][k], laws);
+                let mean = means(integral, [x[e][k], x[e + 1][k]], [before, after], laws);
+                stiffness[k] = mean * (side.per_radius_squared * geometry);
+                before = after;
             }
         }
         solver.values.copy_from_slice(x);
@@ -555,10 +623,11 @@ impl<const W: usize> Block<W> {
         }
         let c = &self.state.electrolyte;
         let laws = &self.laws.electrolyte_diffusivity;
-        for (e, stiffness) in solver.stiffness.iter_mut().enumerate() {
-            let (a, b) = (c[e], c[e + 1]);
-            let mean = |w: usize| s.diffusivity_integral.mean(a.0[w], b.0[w], laws[w]);
-            *stiffness = Lanes::from_fn(mean) * s.mesh.stiffness[e];
+        let mut before = evaluate(&s.diffusivity_integral, c[0], laws);
+        for (e, (stiffness, &geometry)) in solver.stiffness.iter_mut().zip(&s.mesh.stiffness).enumerate() {
+            let after = evaluate(&s.diffusivity_integral, c[e + 1], laws);
+            *stiffness = means(&s.diffusivity_integral, [c[e], c[e + 1]], [before, after], laws) * geometry;
+            before = after;
         }
         solver.values.copy_from_slice(c);
         solver.factorise(&s.mesh, dt_s);
@@ -595,6 +664,24 @@ impl<const W: usize> Block<W> {
             // Without current `moved` is 0, so that the aim does not count.
             self.state.hysteresis[k] = aim + (h - aim) * rest;
         }
+    }
+
+    /// What the particles release while their concentration evens out: `-F N integral(D abs(grad c)^2 dU/dc dV)` over
+    /// all particles, element by element with the diffusivities of the step.
+    fn mixing_heat(&self, m: &Model) -> Lanes<W> {
+        let mut heat = Lanes::ZERO;
+        for (k, side) in m.sides.iter().enumerate() {
+            let ocp = |x: Lanes<W>| x.map(|x| side.ocp_v.at(x));
+            let mut sum = Lanes::ZERO;
+            let mut inner = ocp(self.state.particles[0][k]);
+            for (x, stiffness) in self.state.particles.windows(2).zip(&self.particles.stiffness) {
+                let outer = ocp(x[1][k]);
+                sum += stiffness[k] * (x[1][k] - x[0][k]) * (inner - outer);
+                inner = outer;
+            }
+            heat += 3.0 * side.capacity_as * self.state.active[k] * sum;
+        }
+        heat
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::block::{Block, State};
+use super::block::{Block, Memory, State};
 use super::lanes::Lanes;
 use super::mesh::{Pieces, Resolution};
 use super::model::Model;
@@ -32,8 +32,8 @@ pub struct SpmeCell {
     block: Block<1>,
     /// Time since the current last changed, in s: how far its disturbance has spread.
     settled_s: f64,
-    /// State before the step, to go back to if it fails.
-    before: State<1>,
+    /// What a step that fails goes back to.
+    before: Memory<1>,
 }
 
 impl SpmeCell {
@@ -78,7 +78,7 @@ impl SpmeCell {
         block.state.film_as = Lanes::splat(worn.film_as);
         block.state.material_as = Lanes::splat(worn.material_as);
         block.refresh(&model);
-        let before = block.state.clone();
+        let before = block.memory();
         let mut cell = Self { model, reference: Reference::default(), block, settled_s: 0.0, before };
         cell.reference = Reference::measure(&cell)?;
         let negative = cell.reference.negative_at(soc);
@@ -104,6 +104,14 @@ impl SpmeCell {
     #[must_use]
     pub fn without_ageing(mut self) -> Self {
         self.block.ages = false;
+        self
+    }
+
+    /// The same cell with the heat of mixing counted: what the particles release while their concentration evens out, which
+    /// is a small part of the whole. Built cells leave it out, as PyBaMM does unless told otherwise.
+    #[must_use]
+    pub fn with_heat_of_mixing(mut self) -> Self {
+        self.block.mixes = true;
         self
     }
 
@@ -213,8 +221,8 @@ impl SpmeCell {
         &self.model
     }
 
-    pub(super) fn ages(&self) -> bool {
-        self.block.ages
+    pub(super) fn ages_and_mixes(&self) -> (bool, bool) {
+        (self.block.ages, self.block.mixes)
     }
 
     pub(super) fn reference(&self) -> &Reference {
@@ -243,7 +251,8 @@ impl SpmeCell {
         if from_a != to_a {
             self.settled_s = 0.0;
         }
-        self.before.copy_from(&self.block.state);
+        self.block.remember(&mut self.before);
+        let settled_s = self.settled_s;
         let resolution = &self.model.resolution;
         let mut pieces = Pieces::new(resolution, dt_s, self.settled_s, rate_per_s);
         while let Some(piece) = pieces.next(resolution) {
@@ -256,9 +265,8 @@ impl SpmeCell {
             + self.block.state.temperature_c[1].0[0]
             + self.block.state.film_m.0[0];
         if !outcome.is_finite() {
-            self.block.state.copy_from(&self.before);
-            self.block.set_current(Lanes::splat(from_a));
-            self.block.refresh(&self.model);
+            self.block.go_back(&self.model, &self.before);
+            self.settled_s = settled_s;
             return Err(PlantError::Diverged { current_a: to_a, dt_s });
         }
         if self.has_aged() {

@@ -43,16 +43,6 @@ impl Curve {
         value + (u - i as f64) * rise
     }
 
-    /// Mean between `a` and `b`, of the function whose integral `self` is.
-    #[inline(always)]
-    fn slope_between(&self, a: f64, b: f64) -> f64 {
-        // Closer together than this, rounding would show; the function hardly changes in between.
-        const APART: f64 = 1e-4;
-        let middle = 0.5 * (a + b);
-        let half = if (b - a).abs() < APART { 0.5 * APART } else { 0.5 * (b - a) };
-        (self.at(middle + half) - self.at(middle - half)) / (2.0 * half)
-    }
-
     /// The integral of the curve from its lower end, at the same points.
     fn integral(&self) -> Self {
         let mut sum = 0.0;
@@ -132,22 +122,30 @@ impl Property {
 
     /// The integral over `x`, for [`Property::mean`].
     pub(super) fn integral(&self) -> Self {
-        Self { curves: self.curves.iter().map(Curve::integral).collect(), ..self.clone() }
+        let curves = self.curves.iter().map(Curve::integral).collect();
+        Self { curves, constant: None, ..self.clone() }
     }
 
-    /// Of an [`integral`](Property::integral): the mean of the property between `a` and `b`. That is what diffuses
-    /// through an element along which the concentration changes linearly from one to the other, however much the
-    /// diffusivity changes in between (Kirchhoff's transformation).
+    /// Of an [`integral`](Property::integral) that is `at_a` at `a` and `at_b` at `b`: the mean of the property between
+    /// them. That is what diffuses through an element along which the concentration changes linearly from one to the
+    /// other, however much the diffusivity changes in between (Kirchhoff's transformation).
     #[inline(always)]
-    pub(super) fn mean(&self, a: f64, b: f64, t: AtTemperature) -> f64 {
-        if let Some(value) = self.constant {
-            return t.factor * value;
+    pub(super) fn mean(&self, [a, b]: [f64; 2], [at_a, at_b]: [f64; 2], t: AtTemperature) -> f64 {
+        let apart = b - a;
+        // Closer together than this, rounding would show; the property hardly changes in between.
+        let close = 1e-7 * self.range();
+        if apart.abs() > close {
+            return (at_b - at_a) / apart;
         }
-        let lower = self.curves[t.curve].slope_between(a, b);
-        if self.curves.len() == 1 {
-            return t.factor * lower;
-        }
-        t.factor * (lower + t.weight * (self.curves[t.curve + 1].slope_between(a, b) - lower))
+        let (middle, half) = (0.5 * (a + b), 0.5e-3 * self.range());
+        (self.at(middle + half, t) - self.at(middle - half, t)) / (2.0 * half)
+    }
+
+    /// Width of the tabulated range.
+    #[inline(always)]
+    fn range(&self) -> f64 {
+        let curve = &self.curves[0];
+        (curve.last + 1.0) / curve.per_unit
     }
 
     /// The value at every `x` at the reference temperature if there is only one.
