@@ -16,7 +16,7 @@ mod road;
 use std::path::Path;
 use std::sync::Arc;
 
-use cell_models::physics::{PhysicsParameters, Resolution, SpmeCell, Wear, WearKind, sets};
+use cell_models::physics::{AgeingParameters, PhysicsParameters, Resolution, SpmeCell, Wear, WearKind, sets};
 use cell_models::{ParameterError, Plant as _, PlantError};
 use rayon::prelude::*;
 use serde_json::json;
@@ -65,7 +65,7 @@ enum TestError {
 }
 
 /// A plant that can be scored.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Plant {
     /// Name of its parameter set in `cell_models::physics::sets`.
     pub name: &'static str,
@@ -73,15 +73,36 @@ pub struct Plant {
     pub chemistry: &'static str,
     /// So many cells in parallel are tested as one.
     parallel: f64,
+    typical_ageing: fn(&PhysicsParameters) -> AgeingParameters,
 }
 
 /// All plants, in alphabetical order.
 pub const PLANTS: [Plant; 4] = [
     // 0.43 Ah is too small for the current errors of the matrix, which are those of cells of a few Ah.
-    Plant { name: "kim2011", chemistry: "NCA / graphite", parallel: 12.0 },
-    Plant { name: "mohtat2020", chemistry: "NMC532 / graphite", parallel: 1.0 },
-    Plant { name: "okane2022", chemistry: "NMC811 / graphite-SiOx", parallel: 1.0 },
-    Plant { name: "prada2013", chemistry: "LFP / graphite", parallel: 1.0 },
+    Plant {
+        name: "kim2011",
+        chemistry: "NCA / graphite",
+        parallel: 12.0,
+        typical_ageing: AgeingParameters::nca_graphite,
+    },
+    Plant {
+        name: "mohtat2020",
+        chemistry: "NMC532 / graphite",
+        parallel: 1.0,
+        typical_ageing: AgeingParameters::nmc_graphite,
+    },
+    Plant {
+        name: "okane2022",
+        chemistry: "NMC811 / graphite-SiOx",
+        parallel: 1.0,
+        typical_ageing: AgeingParameters::nmc_graphite,
+    },
+    Plant {
+        name: "prada2013",
+        chemistry: "LFP / graphite",
+        parallel: 1.0,
+        typical_ageing: AgeingParameters::lfp_graphite,
+    },
 ];
 
 /// Capacity of the worn cells as a share of the new ones'.
@@ -158,8 +179,13 @@ impl Plant {
         format!("plant/{}/soh{:03.0}", self.name, 100.0 * soh)
     }
 
+    /// The published set; how it ages, which says how resistance grows with wear, is typical where it has nothing to say.
     fn parameters(&self) -> Option<PhysicsParameters> {
-        sets::by_name(self.name).map(|p| in_parallel(p, self.parallel))
+        let mut p = sets::by_name(self.name)?;
+        if p.ageing.is_none() {
+            p = p.clone().with_ageing((self.typical_ageing)(&p));
+        }
+        Some(in_parallel(p, self.parallel))
     }
 
     fn sets(&self, cycles: &Arc<Vec<Cycle>>) -> Result<PlantSets, ParameterError> {
