@@ -103,7 +103,9 @@ impl Options {
     /// The same for the plants.
     #[must_use]
     pub fn whole_plants(&self) -> bool {
-        !self.quick && self.filter.is_none() && PLANTS.iter().all(|p| self.plants.contains(p))
+        !self.quick
+            && self.filter.is_none()
+            && PLANTS.iter().all(|p| self.plants.iter().any(|q| p.name == q.name))
     }
 }
 
