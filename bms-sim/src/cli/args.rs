@@ -186,7 +186,8 @@ pub(super) struct ReplayArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  bms verify                                   the data kept in the repository
+  bms verify                                   the data kept in the repository, and the simulated plants
+  bms verify --plants okane2022 --filter plant/ --report /tmp/plant      one plant alone
   bms verify --data ../shared                  all measured and simulated sets
   bms verify --data ../shared/physics --filter nmc_m50/soh100/p25C --report /tmp/nmc
   bms verify --update-bounds                   record what is reached now as the bounds to keep")]
@@ -194,6 +195,13 @@ pub(super) struct VerifyArgs {
     /// Folder of data sets at any depth (folders with a `dataset.json`); the repository's `data` if not given.
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// Plants to score beside the data: `all`, `none` or names (kim2011, mohtat2020, okane2022, prada2013). If not given,
+    /// all beside the repository's data and none beside other data.
+    ///
+    /// Plants are physics models of cells, simulated during the run. Each is identified from simulated laboratory tests
+    /// alone (C/20, HPPC, discharges) and scored new and worn to 80 %, in drives with the currents of the repository's.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(super) plants: Vec<String>,
     /// Folder to write the report into.
     #[arg(long, value_name = "DIR", default_value = "report")]
     pub(super) report: PathBuf,

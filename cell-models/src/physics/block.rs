@@ -22,6 +22,9 @@ const READ_TEMPERATURE_K: f64 = 0.05;
 const SAME_STOICHIOMETRY: f64 = 2e-4;
 const SAME_CONCENTRATION: f64 = 1e-2;
 
+/// Potential in V below which side reactions run no faster: far out, their exponentials would run away within a step.
+const LOWEST_DRIVING_V: f64 = -0.15;
+
 /// Share of the mean or rested concentration below which the electrolyte counts as exhausted: it conducts badly there,
 /// but its logarithm must exist.
 const EXHAUSTED: f64 = 1e-3;
@@ -714,12 +717,12 @@ impl<const W: usize> Block<W> {
         let surface = negative.surface_m2 * self.state.active[0];
         let mean_i = 0.5 * (i0 + i1);
         let film_drop = film_ohm(m, ageing, &self.state) * mean_i;
-        let potential = self.terminals.anode_v(mean_i);
+        let driving_v = (self.terminals.anode_v(mean_i) - film_drop).at_least(LOWEST_DRIVING_V);
         let mut side_as = Lanes::ZERO;
         let mut film_ratio = Lanes::splat(1.0);
         if let Some(sei) = ageing.sei {
             film_ratio = sei.initial_thickness_m / self.state.film_m;
-            let barrier = (-(potential - film_drop) * per_volt).map(f64::exp);
+            let barrier = (-driving_v * per_volt).map(f64::exp);
             let per_thickness =
                 FARADAY * sei.interstitial_mol_per_m_s * warmer(sei.activation_j_per_mol) * barrier;
             // L grows as dL/dt = g / L under a constant g: exactly the root of L^2 + 2 g dt.
@@ -732,12 +735,16 @@ impl<const W: usize> Block<W> {
             side_as += bound;
         }
         if let Some(p) = ageing.plating {
-            let eta = (potential - film_drop) * per_volt;
+            let eta = driving_v * per_volt;
             let c_e = self.state.electrolyte[m.solution.elements[0]].at_least(0.0);
-            let forward = FARADAY * p.rate_m_per_s * surface * c_e * eta.map(|e| (-p.transfer * e).exp());
+            let (mut growth, mut solution) =
+                (eta.map(|e| (-p.transfer * e).exp()), eta.map(|e| ((1.0 - p.transfer) * e).exp()));
+            if p.only_below_zero {
+                (growth, solution) = ((growth - solution).at_least(0.0), (solution - growth).at_least(0.0));
+            }
+            let forward = FARADAY * p.rate_m_per_s * surface * c_e * growth;
             // Concentration of the plated lithium per volume of electrode.
-            let back =
-                p.rate_m_per_s * surface / negative.volume_m3 * eta.map(|e| ((1.0 - p.transfer) * e).exp());
+            let back = p.rate_m_per_s * surface / negative.volume_m3 * solution;
             let dying = p.dead_per_s * film_ratio;
             // Implicit in the plated lithium, which stripping may remove within milliseconds.
             let before = self.state.plated_as;

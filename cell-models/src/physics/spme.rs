@@ -13,7 +13,8 @@ use crate::plant::{Plant, check_current, check_temperature, check_time_step};
 
 /// A cell of the single-particle model with electrolyte (SPMe), heat and ageing.
 ///
-/// The [module documentation](crate::physics) gives its equations.
+/// The [module documentation](crate::physics) gives its equations. Cloning copies a few kilobytes and no tables, so that
+/// a caller may try out what a pulse would do.
 ///
 /// ```
 /// use cell_models::physics::{SpmeCell, sets};
@@ -105,6 +106,19 @@ impl SpmeCell {
     pub fn without_ageing(mut self) -> Self {
         self.block.ages = false;
         self
+    }
+
+    /// The same cell with its plated lithium back in the negative electrode; to be rested anew.
+    pub(super) fn with_plated_dissolved(mut self) -> Self {
+        let plated = self.plated_stoichiometry();
+        self.block.state.particles.iter_mut().for_each(|x| x[0] += Lanes::splat(plated));
+        self.block.state.plated_as = Lanes::ZERO;
+        self
+    }
+
+    /// What the plated lithium would add to the stoichiometry of the negative electrode.
+    fn plated_stoichiometry(&self) -> f64 {
+        self.block.state.plated_as.0[0] / self.electrode_capacity_as()[0]
     }
 
     /// The same cell with the heat of mixing counted: what the particles release while their concentration evens out, which
@@ -320,7 +334,8 @@ impl Plant for SpmeCell {
     }
 
     fn soc(&self) -> f64 {
-        self.reference.soc(self.mean_stoichiometry()[0])
+        // Plated lithium is charge that can be had back.
+        self.reference.soc(self.mean_stoichiometry()[0] + self.plated_stoichiometry())
     }
 
     fn capacity_ah(&self) -> f64 {
