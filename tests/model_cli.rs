@@ -35,6 +35,7 @@ fn the_list_names_all_cells_with_their_sources() {
             !cell["source"].as_str().unwrap().is_empty() && !cell["chemistry"].as_str().unwrap().is_empty()
         );
     }
+    assert!(ok(&["model", "run", "--help"]).out.contains("positive on DISCHARGE"));
     assert!(ok(&["completions", "bash"]).out.contains("bms__subcmd__model"));
 }
 

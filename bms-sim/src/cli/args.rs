@@ -35,16 +35,12 @@ pub(super) struct Cli {
     pub(super) quiet: bool,
 }
 
-/// The commands.
+/// The commands. Those with arguments have their text there: a text here would replace the whole of it.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Fit a cell to open-circuit and pulse tests.
     Identify(IdentifyArgs),
-    /// Run the core over one recorded run, sample by sample.
     Replay(ReplayArgs),
-    /// Identify and replay whole data sets, score them, and write a report.
     Verify(VerifyArgs),
-    /// Print an identified cell as constants for firmware.
     Export(ExportArgs),
     /// Simulate cells: list them, show their parameters, put them under a load.
     #[command(subcommand)]
@@ -232,7 +228,7 @@ pub(super) struct VerifyArgs {
     pub(super) json: bool,
 }
 
-/// What to do with simulated cells.
+/// What to do with simulated cells; texts as in [`Command`].
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
     /// List the built-in cells.
@@ -242,11 +238,8 @@ pub(super) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show the parameters of a cell with their units and source.
     Show(ModelShowArgs),
-    /// Put a cell under a load and write what it does.
     Run(Box<ModelRunArgs>),
-    /// Measure how fast cells are simulated on this machine.
     Rate(ModelRateArgs),
 }
 
@@ -354,7 +347,7 @@ pub(super) struct ModelRunArgs {
     /// How finely a physics cell is solved.
     #[arg(long, value_enum)]
     pub(super) resolution: Option<ResolutionArg>,
-    /// Run to write: .csv, .csv.gz or .parquet; NAME_LOAD.csv here if not given.
+    /// Run to write: .csv, .csv.gz or .parquet; named after cell and load if not given.
     #[arg(long, short, value_name = "RUN")]
     pub(super) out: Option<PathBuf>,
     /// Picture to write; beside the run if not given.

@@ -24,6 +24,8 @@ const TEMPERATURE_C: f64 = 25.0;
 const REFERENCE_FINER: usize = 8;
 /// A measurement takes at least so many cell-steps.
 const LEAST_CELL_STEPS: usize = 20_000;
+/// And so many steps.
+const LEAST_STEPS: usize = 10;
 
 /// How thoroughly is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -302,7 +304,7 @@ fn over_cells(
     let mut measured: Vec<(usize, ManyCells)> = Vec::new();
     for &cells in &counts {
         // Few steps of many cells, many of few.
-        let steps = LEAST_CELL_STEPS.div_ceil(cells);
+        let steps = LEAST_CELL_STEPS.div_ceil(cells).max(LEAST_STEPS);
         let mut candidates = Vec::with_capacity(SERIES.len());
         for (place, series) in SERIES.iter().enumerate().filter(|(_, s)| cells <= s.most_cells) {
             let drive = drive((series.one_c_a)(parameters), effort.drive_s)?;
@@ -314,6 +316,8 @@ fn over_cells(
         // The first round warms up and does not count.
         for round in 0..=effort.rounds {
             for (_, _, step, currents_a, seconds) in &mut candidates {
+                // What the candidate before drove out of the caches comes back first.
+                step(0.0).map_err(failed)?;
                 let start = Instant::now();
                 for k in round * steps..(round + 1) * steps {
                     step(currents_a[k % currents_a.len()]).map_err(failed)?;

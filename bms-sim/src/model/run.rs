@@ -703,10 +703,10 @@ mod tests {
 
     #[test]
     fn a_drive_of_a_full_cell_refuses_to_charge_it() {
-        let drive = Demand::Drive { peak_c: 2.0, seed: 1 };
-        let settings = Settings { duration_s: Some(300.0), ..Settings::default() };
-        let t = of("generic_lfp_2ah3", &drive, &settings).unwrap();
-        assert!(t.summary.charge_refused_s > 0.0 && t.summary.end == End::Done);
+        let drive = Demand::Drive { peak_c: 3.0, seed: 1 };
+        let settings = Settings { duration_s: Some(300.0), temperature_c: -10.0, ..Settings::default() };
+        let t = of("generic_nmc_5ah", &drive, &settings).unwrap();
+        assert!(t.summary.charge_refused_s > 0.0 && t.summary.end == End::Done, "{:?}", t.summary);
         assert_eq!(t.summary.duration_s, 300.0);
     }
 

@@ -238,7 +238,7 @@ pub fn write_rate_page(dir: &Path, rates: &Rates) -> Result<(), ReportError> {
             title: "Many cells: rate over number",
             body: figure(
                 &cells.inline(cells_title),
-                "All cells together on one core; the line is level where a cell costs the same however many there are.",
+                "All cells stepped on one core; a line is level where a cell costs the same however many there are.",
             ) + &cells_table(&rates.many_cells),
         },
     ];
