@@ -312,7 +312,7 @@ fn ran_text(ran: &Ran) -> String {
         let plates = if least < 0.0 { " (below 0: lithium may plate)" } else { "" };
         text += &format!("  lowest anode         {least:.4} V{plates}\n");
     }
-    text += &format!("  capacity at the end  {:.4} Ah (C/20, 25 degC)\n", s.capacity_ah);
+    text += &format!("  capacity at the end  {:.4} Ah\n", s.capacity_ah);
     if let Some(lost) = s.lithium_lost {
         text += &format!("  lithium lost         {:.4} %\n", 100.0 * lost);
     }

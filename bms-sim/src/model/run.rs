@@ -171,7 +171,7 @@ pub struct Summary {
     pub max_core_temperature_c: f64,
     /// Lowest anode potential in V, where the model has one.
     pub min_anode_potential_v: Option<f64>,
-    /// Capacity in Ah at the end (C/20 at 25 degC).
+    /// Capacity in Ah at the end (of a physics cell: C/20 at 25 degC).
     pub capacity_ah: f64,
     /// Share of the new cell's lithium that is lost at the end, where the model has it.
     pub lithium_lost: Option<f64>,
