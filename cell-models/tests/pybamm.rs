@@ -199,6 +199,25 @@ fn hysteresis_agrees_with_pybamm() {
 }
 
 #[test]
+fn anode_potential_agrees_with_pybamm() {
+    let p = published("okane2022", false);
+    for (suffix, ambient_c) in AMBIENT_C {
+        let run = Run::read(&folder().join("OKane2022").join(format!("spme_us06_{suffix}.csv"))).unwrap();
+        let (t, i) = (run.column("time_s"), run.column("current_a"));
+        let theirs = run.column("negative_surface_potential_difference");
+        let mut cell = start(&p, &run, ambient_c);
+        let mut squares = 0.0;
+        for k in 1..t.len() {
+            cell.ramp_current(i[k], t[k] - t[k - 1]).unwrap();
+            squares += (cell.anode_potential_v().unwrap() - theirs[k]).powi(2);
+        }
+        let rms_mv = 1e3 * (squares / (t.len() - 1) as f64).sqrt();
+        println!("{ambient_c} degC: {rms_mv:.3} mV");
+        assert!(rms_mv < 1.0, "{ambient_c} degC: {rms_mv} mV");
+    }
+}
+
+#[test]
 fn heat_of_mixing_agrees_with_pybamm() {
     let p = published("okane2022", false);
     let read = |name: &str| Run::read(&folder().join("OKane2022").join(name)).unwrap();

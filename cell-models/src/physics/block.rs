@@ -460,7 +460,7 @@ impl<const W: usize> Block<W> {
         (self.heat_w + self.mixing_w) * self.size
     }
 
-    /// Potential of the negative electrode against the electrolyte at the separator in V.
+    /// Potential of the negative electrode, under its film, against the electrolyte at the separator in V.
     pub(super) fn anode_v(&self) -> Lanes<W> {
         self.terminals.anode_v(self.current / self.size)
     }
@@ -716,8 +716,7 @@ impl<const W: usize> Block<W> {
         let warmer = |activation: f64| t.map(|t| (activation / GAS * (1.0 / m.reference_k - 1.0 / t)).exp());
         let surface = negative.surface_m2 * self.state.active[0];
         let mean_i = 0.5 * (i0 + i1);
-        let film_drop = film_ohm(m, ageing, &self.state) * mean_i;
-        let driving_v = (self.terminals.anode_v(mean_i) - film_drop).at_least(LOWEST_DRIVING_V);
+        let driving_v = self.terminals.anode_v(mean_i).at_least(LOWEST_DRIVING_V);
         let mut side_as = Lanes::ZERO;
         let mut film_ratio = Lanes::splat(1.0);
         if let Some(sei) = ageing.sei {
@@ -887,6 +886,6 @@ fn terminals<const W: usize>(
         anode_open_v: open[0] + diffusion_v * log_n,
         anode_diffusion_v: diffusion_v,
         anode_ratio: (c[n] / mean_n).at_least(EXHAUSTED),
-        anode_ohm: s.negative_ohm_per_resistivity / conductivity - 0.5 * m.sides[0].solid_ohm + film,
+        anode_ohm: s.negative_ohm_per_resistivity / conductivity - 0.5 * m.sides[0].solid_ohm,
     }
 }
