@@ -115,7 +115,7 @@ fn a_plant_is_scored_like_a_recorded_cell_and_the_same_every_time() {
     assert!(list.len() >= 9, "{} conditions", list.len());
     assert!(list.iter().all(|c| c["plant"] == true && c["chemistry"] == "NCA" && c["age"] == "soh080"));
     let known = list.iter().find(|c| c["capacity_known"] == true && c["sensors"] == "ideal").unwrap();
-    assert!(known["bms"]["max_points"].as_f64().unwrap() < 4.0, "{known}");
+    assert!(known["bms"]["max_points"].as_f64().unwrap() < 5.0, "{known}");
     assert!(cell.contains("plant/kim2011/soh100 (simulated)"));
     assert_eq!((cases, cell), run("b"));
 }
