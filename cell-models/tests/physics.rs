@@ -88,6 +88,24 @@ fn diffusion_in_a_sphere_follows_the_closed_form_in_second_order() {
 }
 
 #[test]
+fn any_number_of_elements_keeps_lithium_and_comes_close() {
+    let run = |particle_elements, electrolyte_elements| {
+        let r = Resolution { particle_elements, electrolyte_elements, ..Resolution::default() };
+        let mut cell = SpmeCell::with(unaged(sets::mohtat2020()), Wear::default(), r, 0.8, 25.0).unwrap();
+        let before = [cell.lithium_as(), cell.electrolyte_mol_per_m2()];
+        cell.set_current(5.0).unwrap();
+        cell.advance(600.0).unwrap();
+        assert!((cell.lithium_as() / before[0] - 1.0).abs() < 1e-12);
+        assert!((cell.electrolyte_mol_per_m2() / before[1] - 1.0).abs() < 1e-12);
+        cell.voltage_v()
+    };
+    let fine = run(60, [20, 10, 20]);
+    for (n, e) in [(2, [2, 2, 2]), (3, [2, 2, 3]), (4, [3, 2, 2]), (5, [3, 3, 3]), (7, [4, 3, 4])] {
+        assert!((run(n, e) - fine).abs() < 0.05 / n as f64, "{n} {e:?}: {} {fine}", run(n, e));
+    }
+}
+
+#[test]
 fn resolution_converges_on_a_drive() {
     // Voltages on a made-up drive against the finest; the default is below a millivolt.
     let run = |r: Resolution| {

@@ -15,7 +15,7 @@ use crate::thermal::Propagator;
 /// Where the first stage lies in the step: 1 - 1/sqrt(2).
 const GAMMA: f64 = 1.0 - std::f64::consts::FRAC_1_SQRT_2;
 /// Change of temperature in K that calls for new Arrhenius factors, before a piece and after it.
-const SAME_TEMPERATURE_K: f64 = 0.01;
+const SAME_TEMPERATURE_K: f64 = 0.02;
 const READ_TEMPERATURE_K: f64 = 0.05;
 /// Changes that call for diffusivities worked out anew, and with them the factors: of a stoichiometry, and of the
 /// electrolyte's concentration as a share of the rested one.
@@ -245,7 +245,7 @@ struct Diffusion<T> {
     /// Concentrations that the factors hold for, and stiffness there, per element.
     values: Vec<T>,
     stiffness: Vec<T>,
-    /// Lower factor and inverse pivots.
+    /// Off-diagonal factor per element and inverse pivot per node.
     lower: Vec<T>,
     inverse: Vec<T>,
     /// Rates of the stage at hand.
@@ -332,52 +332,89 @@ impl<const W: usize> Chain for [Lanes<W>; 2] {
 }
 
 impl<T: Chain> Diffusion<T> {
-    /// Factorises `mass + gamma dt stiffness`.
+    /// Factorises `mass + gamma dt stiffness` from both ends towards the middle, so that two short chains of operations
+    /// run side by side instead of a long one.
     #[inline(always)]
     fn factorise(&mut self, mesh: &super::mesh::Mesh, dt_s: f64) {
         self.dt_s = dt_s;
         self.stale = false;
         let weight = GAMMA * dt_s;
-        let (first, diagonal) = mesh.mass_diagonal.split_first().expect("a mesh has nodes");
-        let (last_inverse, inverses) = self.inverse.split_last_mut().expect("a mesh has nodes");
-        let mut carried = T::constant(*first);
-        let factors = self.lower.iter_mut().zip(inverses).zip(&self.stiffness);
-        for (((lower, inverse), stiffness), (diagonal, off)) in
-            factors.zip(diagonal.iter().zip(&mesh.mass_off))
-        {
-            let flow = stiffness.scaled(weight);
-            let coupling = T::constant(*off).minus(flow);
-            *inverse = carried.plus(flow).inverse();
-            *lower = coupling.times(*inverse);
-            carried = T::constant(*diagonal).plus(flow).minus(coupling.times(*lower));
+        let n = self.stiffness.len();
+        let (diagonal, off) = (&mesh.mass_diagonal[..=n], &mesh.mass_off[..n]);
+        let (stiffness, lower, inverse) =
+            (&self.stiffness[..n], &mut self.lower[..n], &mut self.inverse[..=n]);
+        let middle = n / 2;
+        let element = |e: usize| {
+            let flow = stiffness[e].scaled(weight);
+            (flow, T::constant(off[e]).minus(flow))
+        };
+        let mut left = T::constant(diagonal[0]);
+        for e in 0..middle {
+            let (flow, coupling) = element(e);
+            inverse[e] = left.plus(flow).inverse();
+            lower[e] = coupling.times(inverse[e]);
+            left = T::constant(diagonal[e + 1]).plus(flow).minus(coupling.times(lower[e]));
         }
-        *last_inverse = carried.inverse();
+        let mut right = T::constant(diagonal[n]);
+        for e in (middle..n).rev() {
+            let (flow, coupling) = element(e);
+            inverse[e + 1] = right.plus(flow).inverse();
+            lower[e] = coupling.times(inverse[e + 1]);
+            right = T::constant(diagonal[e]).plus(flow).minus(coupling.times(lower[e]));
+        }
+        // Both sums hold the middle's own mass.
+        inverse[middle] = left.plus(right).minus(T::constant(diagonal[middle])).inverse();
     }
 
-    /// Solves for the rates under the state `values` of a stage: forward, then backward. `source` adds what each node
+    /// Solves for the rates under the state `values` of a stage, from both ends and back. `source` adds what each node
     /// but the last receives from outside; `last_source` is the last node's.
     #[inline(always)]
     fn solve(&mut self, values: &[T], source: impl Fn(usize, T) -> T, last_source: T) {
-        let (first, others) = values.split_first().expect("a mesh has nodes");
-        let (last_inverse, inverses) = self.inverse.split_last().expect("a mesh has nodes");
-        let (last_rate, rates) = self.rates.split_last_mut().expect("a mesh has nodes");
-        let mut here = *first;
-        let mut inflow = T::constant(0.0);
-        let elements = self.stiffness.iter().zip(&self.lower);
-        for (e, ((rate, next), (stiffness, lower))) in rates.iter_mut().zip(others).zip(elements).enumerate()
-        {
-            let flow = stiffness.times(next.minus(here));
-            let eliminated = source(e, flow.minus(inflow));
-            *rate = eliminated;
-            // What leaves for the node before, and the rate eliminated there, travel on together.
-            inflow = flow.plus(lower.times(eliminated));
-            here = *next;
+        let n = self.stiffness.len();
+        let (stiffness, lower, inverse) = (&self.stiffness[..n], &self.lower[..n], &self.inverse[..=n]);
+        let (values, rates) = (&values[..=n], &mut self.rates[..=n]);
+        let middle = n / 2;
+        let flow = |e: usize| stiffness[e].times(values[e + 1].minus(values[e]));
+        // The flows into and out of the node at hand, and what was eliminated before it.
+        let mut left_flow = flow(0);
+        let mut left = source(0, left_flow);
+        rates[0] = left;
+        let mut right_flow = flow(n - 1);
+        let mut right = last_source.minus(right_flow);
+        rates[n] = right;
+        let mut i = n;
+        // An odd number of elements leaves one more node on the right.
+        if n % 2 == 1 {
+            i -= 1;
+            let before = flow(i - 1);
+            right = source(i, right_flow.minus(before)).minus(lower[i].times(right));
+            right_flow = before;
+            rates[i] = right;
         }
-        let mut after = last_source.minus(inflow).times(*last_inverse);
-        *last_rate = after;
-        for ((rate, inverse), lower) in rates.iter_mut().zip(inverses).zip(&self.lower).rev() {
-            after = rate.times(*inverse).minus(lower.times(after));
-            *rate = after;
+        for k in 1..middle {
+            let next = flow(k);
+            left = source(k, next.minus(left_flow)).minus(lower[k - 1].times(left));
+            left_flow = next;
+            rates[k] = left;
+            i -= 1;
+            let before = flow(i - 1);
+            right = source(i, right_flow.minus(before)).minus(lower[i].times(right));
+            right_flow = before;
+            rates[i] = right;
+        }
+        let eliminated = lower[middle - 1].times(left).plus(lower[middle].times(right));
+        left = source(middle, right_flow.minus(left_flow)).minus(eliminated).times(inverse[middle]);
+        right = left;
+        rates[middle] = left;
+        for k in 1..=middle {
+            let (l, r) = (middle - k, middle + k);
+            left = rates[l].times(inverse[l]).minus(lower[l].times(left));
+            rates[l] = left;
+            right = rates[r].times(inverse[r]).minus(lower[r - 1].times(right));
+            rates[r] = right;
+        }
+        if n % 2 == 1 {
+            rates[n] = rates[n].times(inverse[n]).minus(lower[n - 1].times(right));
         }
     }
 
