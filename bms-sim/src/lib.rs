@@ -6,6 +6,7 @@ pub mod data;
 pub mod firmware;
 pub mod identify;
 pub mod metrics;
+pub mod model;
 pub mod reference;
 pub mod replay;
 pub mod report;

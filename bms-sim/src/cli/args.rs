@@ -22,6 +22,7 @@ Examples:
   bms verify                                       the whole matrix on the data kept in the repository
   bms identify --dataset data/nmc_m50/soh100 -o cell.toml
   bms replay --cell cell.toml --input data/nmc_m50/soh100/p25C_US06.bdf.parquet -o out.csv
+  bms model run okane2022 --c-rate 1                a simulated cell discharged, as CSV and picture
 
 Exit codes: 0 = done and every bound met, 1 = a bound or target missed, 2 = bad usage or input."
 )]
@@ -45,6 +46,9 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Print an identified cell as constants for firmware.
     Export(ExportArgs),
+    /// Simulate cells: list them, show their parameters, put them under a load.
+    #[command(subcommand)]
+    Model(ModelCommand),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example:\n  bms completions bash > ~/.local/share/bash-completion/completions/bms"
@@ -220,6 +224,186 @@ pub(super) struct VerifyArgs {
     pub(super) json: bool,
 }
 
+/// What to do with simulated cells.
+#[derive(Debug, Subcommand)]
+pub(super) enum ModelCommand {
+    /// List the built-in cells.
+    #[command(after_help = "Example:\n  bms model list --json")]
+    List {
+        /// Print the list as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the parameters of a cell with their units and source.
+    Show(ModelShowArgs),
+    /// Put a cell under a load and write what it does.
+    Run(Box<ModelRunArgs>),
+    /// Measure how fast cells are simulated on this machine.
+    Rate(ModelRateArgs),
+}
+
+/// Show the parameters of a cell with their units and source.
+///
+/// Functions are shown by their range between the voltage limits (or, for the electrolyte, from half to one and a half
+/// times its concentration), all at the reference temperature.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bms model show okane2022
+  bms model show my_cell.json                      a BPX file, with what was assumed in it
+  bms model show chen2020 --bpx chen2020.json --plot ocv.svg")]
+pub(super) struct ModelShowArgs {
+    /// Built-in cell (`bms model list`) or BPX file ending in .json.
+    #[arg(value_name = "NAME|FILE.json")]
+    pub(super) cell: String,
+    /// Write the cell as a BPX file (version 1.x).
+    #[arg(long, value_name = "OUT.json")]
+    pub(super) bpx: Option<PathBuf>,
+    /// Draw open-circuit voltage and electrode potentials over SOC.
+    #[arg(long, value_name = "OUT.svg")]
+    pub(super) plot: Option<PathBuf>,
+    /// Print the parameters as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Put a cell under a load and write what it does.
+///
+/// The run goes on until the load is done, `--duration` is over, or the cell is at its voltage limit. Two files are
+/// written: the run as CSV or Parquet in the Battery Data Format with the truth beside it (SOC, core temperature, heat,
+/// anode potential), and a picture of it. `bms identify` and `bms replay` read such runs.
+///
+/// Signs: on this command line, current, C-rate and power are positive on DISCHARGE. In all files, read or written, they
+/// are positive on CHARGE, as the Battery Data Format has them.
+#[derive(Debug, Args)]
+#[command(
+    group(clap::ArgGroup::new("load").required(true).multiple(false)),
+    after_help = "\
+Examples:
+  bms model run okane2022 --c-rate 1                         1C discharge, full to empty
+  bms model run okane2022 --c-rate -1 --soc 0.2 --temperature 0
+  bms model run my_cell.json --power 15 --duration 20min -o power.parquet
+  bms model run prada2013 --profile drive.csv --ambient -10
+  bms model run oregan2022 --hppc --soh 0.85 -o hppc.csv
+  bms model run okane2022 --cccv=0.7 --ageing --json"
+)]
+pub(super) struct ModelRunArgs {
+    /// Built-in cell (`bms model list`) or BPX file ending in .json.
+    #[arg(value_name = "NAME|FILE.json")]
+    pub(super) cell: String,
+    /// Constant current in A, positive on discharge.
+    #[arg(long, group = "load", value_name = "A", value_parser = finite, allow_negative_numbers = true)]
+    pub(super) current: Option<f64>,
+    /// Constant current in multiples of the nominal capacity per hour, positive on discharge.
+    #[arg(long, group = "load", value_name = "X", value_parser = finite, allow_negative_numbers = true)]
+    pub(super) c_rate: Option<f64>,
+    /// Constant power in W, positive on discharge.
+    #[arg(long, group = "load", value_name = "W", value_parser = finite, allow_negative_numbers = true)]
+    pub(super) power: Option<f64>,
+    /// Load over time: CSV, CSV.gz or Parquet with `Test Time / s` and one of `Current / A`, `C-Rate / 1`, `Power / W`
+    /// (positive on charge); linear between its rows.
+    #[arg(long, group = "load", value_name = "FILE")]
+    pub(super) profile: Option<PathBuf>,
+    /// Made-up drive with this peak in C until the cell is empty.
+    #[arg(long, group = "load", value_name = "PEAK_C", value_parser = positive, num_args = 0..=1, require_equals = true, default_missing_value = "2")]
+    pub(super) drive: Option<f64>,
+    /// Pulse test: from full to empty in steps of 10 % with 1C pulses (capacity: the present one).
+    #[arg(long, group = "load")]
+    pub(super) hppc: bool,
+    /// Slow discharge and charge, so many hours each.
+    #[arg(long, group = "load", value_name = "HOURS", value_parser = positive, num_args = 0..=1, require_equals = true, default_missing_value = "20")]
+    pub(super) cycle: Option<f64>,
+    /// Charge with this C-rate to the upper voltage limit, then at that voltage down to C/20.
+    #[arg(long, group = "load", value_name = "X", value_parser = positive, num_args = 0..=1, require_equals = true, default_missing_value = "0.5")]
+    pub(super) cccv: Option<f64>,
+    /// Seed of the made-up drive.
+    #[arg(long, default_value_t = 1, requires = "drive")]
+    pub(super) seed: u64,
+    /// Longest duration: seconds, or with a unit as in 90s, 20min, 1.5h.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) duration: Option<f64>,
+    /// SOC at the start as a fraction; 1 if not given, 0 for a load that charges.
+    #[arg(long, value_name = "X", value_parser = fraction, allow_negative_numbers = true)]
+    pub(super) soc: Option<f64>,
+    /// Temperature of the cell at the start in degC.
+    #[arg(long, value_name = "T", default_value_t = 25.0, value_parser = temperature, allow_negative_numbers = true)]
+    pub(super) temperature: f64,
+    /// Temperature of the surroundings in degC; that of the cell if not given.
+    #[arg(long, value_name = "T", value_parser = temperature, allow_negative_numbers = true)]
+    pub(super) ambient: Option<f64>,
+    /// State of health: share of the new cell's capacity that is left, 0.5 to 1.
+    #[arg(long, value_name = "X", value_parser = fraction)]
+    pub(super) soh: Option<f64>,
+    /// What a worn cell has lost.
+    #[arg(long, value_enum, default_value_t = WearArg::Both, requires = "soh")]
+    pub(super) wear: WearArg,
+    /// Let the cell age during the run.
+    #[arg(long)]
+    pub(super) ageing: bool,
+    /// Time between rows in s; 1 if not given, 10 with --cycle.
+    #[arg(long, value_name = "S", value_parser = positive)]
+    pub(super) step: Option<f64>,
+    /// How finely a physics cell is solved.
+    #[arg(long, value_enum)]
+    pub(super) resolution: Option<ResolutionArg>,
+    /// Run to write: .csv, .csv.gz or .parquet; NAME_LOAD.csv here if not given.
+    #[arg(long, short, value_name = "RUN")]
+    pub(super) out: Option<PathBuf>,
+    /// Picture to write; beside the run if not given.
+    #[arg(long, value_name = "OUT.svg")]
+    pub(super) plot: Option<PathBuf>,
+    /// Print a summary as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What a worn cell has lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum WearArg {
+    /// Lithium alone.
+    Lithium,
+    /// Active material of both electrodes.
+    Material,
+    /// Lithium, and some active material.
+    Both,
+}
+
+/// How finely a physics cell is solved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ResolutionArg {
+    /// Half the elements: errors of some millivolts, faster.
+    Coarse,
+    /// Below about a millivolt.
+    Default,
+    /// Three times as fine, some ten times slower.
+    Fine,
+}
+
+/// Measure how fast cells are simulated on this machine.
+///
+/// Writes a page with two pictures: the rate of one physics cell over the error of its voltage at several resolutions,
+/// and the rate over the number of cells. Takes about a minute.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bms model rate
+  bms model rate prada2013 --out rate_lfp
+  bms model rate --quick --json")]
+pub(super) struct ModelRateArgs {
+    /// Built-in physics cell or BPX file.
+    #[arg(value_name = "NAME|FILE.json", default_value = "okane2022")]
+    pub(super) cell: String,
+    /// Folder to write the page into.
+    #[arg(long, short, value_name = "FOLDER", default_value = "rate")]
+    pub(super) out: PathBuf,
+    /// A short drive and few cells: a few seconds.
+    #[arg(long)]
+    pub(super) quick: bool,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 fn chemistry() -> impl TypedValueParser<Value = Chemistry> {
     PossibleValuesParser::new(["NMC", "NCA", "LFP"]).map(|name| match name.to_uppercase().as_str() {
         "NCA" => Chemistry::Nca,
@@ -254,6 +438,17 @@ fn temperature(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Seconds from `90`, `90s`, `20min`, `1.5h`.
+fn duration(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let units = [("min", 60.0), ("h", 3600.0), ("s", 1.0)];
+    let (number, unit_s) =
+        units.iter().find_map(|(u, s)| Some((text.strip_suffix(u)?, *s))).unwrap_or((text, 1.0));
+    positive(number)
+        .map(|value| value * unit_s)
+        .map_err(|why| format!("{why}: give seconds, or a unit as in 90s, 20min, 1.5h"))
+}
+
 fn file_at(text: &str) -> Result<(PathBuf, f64), String> {
     let (file, t) =
         text.rsplit_once('@').ok_or("give FILE@T with the test temperature in degC, e.g. hppc.csv@-10")?;
@@ -286,6 +481,10 @@ mod tests {
         assert!(file_at("a.csv").is_err() && file_at("@25").is_err() && file_at("a@300").is_err());
         assert!(fraction("80").unwrap_err().contains("give 0.8 for 80 %"));
         assert!(fraction("-0.1").is_err() && fraction("nan").is_err());
+        assert_eq!(duration("90"), Ok(90.0));
+        assert_eq!(duration("20min"), Ok(1200.0));
+        assert_eq!(duration(" 1.5 h"), Ok(5400.0));
+        assert!(duration("-1h").is_err() && duration("x").is_err() && duration("nan").is_err());
         assert_eq!(limits("2.5,4.2"), Ok([2.5, 4.2]));
         assert!(limits("4.2,2.5").is_err() && limits("4.2").is_err() && limits("2500,4200").is_err());
     }

@@ -3,6 +3,7 @@
 mod args;
 mod export;
 mod identify;
+mod model;
 mod progress;
 mod replay;
 mod verify;
@@ -47,6 +48,7 @@ fn dispatch(cli: Cli) -> Result<Verdict> {
         Command::Replay(args) => replay::run(args, cli.quiet),
         Command::Verify(args) => verify::run(args, cli.quiet),
         Command::Export(args) => export::run(&args, cli.quiet),
+        Command::Model(command) => model::run(command, cli.quiet),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bms", &mut script);

@@ -30,10 +30,40 @@ pub(super) enum Quantity {
     NetCharge,
     Soc,
     StepIndex,
+    CRate,
+    Power,
+}
+
+/// What a file is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A measured run: time, voltage and current must be there.
+    Run,
+    /// A load to put on a cell: only the time must be there, and the caller looks for a load.
+    Profile,
+}
+
+impl Purpose {
+    /// The columns that are looked for.
+    fn quantities(self) -> &'static [Quantity] {
+        match self {
+            Self::Run => &Quantity::OF_RUN,
+            Self::Profile => &Quantity::OF_PROFILE,
+        }
+    }
+
+    /// Whether no such file can do without a column.
+    fn needs(self, quantity: Quantity) -> bool {
+        match self {
+            Self::Run => quantity.is_required(),
+            Self::Profile => quantity == Quantity::Time,
+        }
+    }
 }
 
 impl Quantity {
-    const ALL: [Self; 9] = [
+    const OF_PROFILE: [Self; 4] = [Self::Time, Self::Current, Self::CRate, Self::Power];
+    const OF_RUN: [Self; 9] = [
         Self::Time,
         Self::Voltage,
         Self::Current,
@@ -62,6 +92,8 @@ impl Quantity {
             Self::NetCharge => &["Net Capacity / Ah", "net_capacity_ah"],
             Self::Soc => &["soc_true", "soc_src"],
             Self::StepIndex => &["Step Index / 1", "step_index", "Step Count / 1", "step_count"],
+            Self::CRate => &["C-Rate / 1", "c_rate"],
+            Self::Power => &["Power / W", "power_watt"],
         }
     }
 
@@ -71,7 +103,7 @@ impl Quantity {
     }
 
     /// The preferred name.
-    fn preferred(self) -> &'static str {
+    pub(super) fn preferred(self) -> &'static str {
         self.names().first().copied().unwrap_or_default()
     }
 
@@ -96,10 +128,10 @@ pub(super) struct Choice {
     pub(super) position: usize,
 }
 
-/// Finds the columns of a run among the headers of a file.
-pub(super) fn choose(headers: &[String], file: &str) -> Result<Vec<Choice>, DataError> {
+/// Finds the columns for a purpose among the headers of a file.
+pub(super) fn choose(headers: &[String], file: &str, purpose: Purpose) -> Result<Vec<Choice>, DataError> {
     let mut choices = Vec::new();
-    for quantity in Quantity::ALL {
+    for &quantity in purpose.quantities() {
         let found = quantity.names().iter().find_map(|name| {
             let mut at = headers.iter().enumerate().filter(|(_, h)| h.as_str() == *name);
             at.next().map(|(position, _)| (name, position, at.next().is_some()))
@@ -109,18 +141,23 @@ pub(super) fn choose(headers: &[String], file: &str) -> Result<Vec<Choice>, Data
                 return Err(DataError::DuplicateColumn { column: (*name).to_owned(), file: file.to_owned() });
             }
             Some((_, position, false)) => choices.push(Choice { quantity, position }),
-            None if quantity.is_required() => {
-                return Err(DataError::MissingColumn {
-                    column: quantity.preferred().to_owned(),
-                    file: file.to_owned(),
-                    found: listed(headers),
-                    hint: hint(quantity, headers),
-                });
+            None if purpose.needs(quantity) => {
+                return Err(missing(quantity, headers, file));
             }
             None => {}
         }
     }
     Ok(choices)
+}
+
+/// The error of a file without a column.
+pub(super) fn missing(quantity: Quantity, headers: &[String], file: &str) -> DataError {
+    DataError::MissingColumn {
+        column: quantity.preferred().to_owned(),
+        file: file.to_owned(),
+        found: listed(headers),
+        hint: hint(quantity, headers),
+    }
 }
 
 /// Headers for a message, shortened where they are many or long.
@@ -178,7 +215,7 @@ mod tests {
     }
 
     fn message(names: &[&str]) -> String {
-        choose(&headers(names), "hppc.csv").map_or_else(|e| e.to_string(), |_| String::new())
+        choose(&headers(names), "hppc.csv", Purpose::Run).map_or_else(|e| e.to_string(), |_| String::new())
     }
 
     #[test]
@@ -192,7 +229,7 @@ mod tests {
     fn preferred_labels_win_over_machine_names() {
         let names =
             ["voltage_volt", "Voltage / V", "Test Time / s", "current_ampere", "Temperature T1 / degC"];
-        let choices = choose(&headers(&names), "x.csv").expect("all there");
+        let choices = choose(&headers(&names), "x.csv", Purpose::Run).expect("all there");
         let at = |q| choices.iter().find(|c| c.quantity == q).map(|c| c.position);
         assert_eq!(at(Quantity::Voltage), Some(1));
         assert_eq!(at(Quantity::Current), Some(3));

@@ -5,19 +5,19 @@ use std::path::Path;
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder, Trim};
 
-use super::bdf::{self, shortened};
+use super::bdf::{self, Purpose, shortened};
 use super::error::{DataError, Place};
 use super::table::{Column, Table};
 
 /// Reads a table from text; `path` serves the error of a file that cannot be read, `file` all other messages.
-pub(super) fn read(text: impl Read, path: &Path, file: &str) -> Result<Table, DataError> {
+pub(super) fn read(text: impl Read, path: &Path, file: &str, purpose: Purpose) -> Result<Table, DataError> {
     let mut reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_reader(text);
     let mut record = ByteRecord::new();
     let wrong = |error: csv::Error| explained(error, path, file);
 
     reader.read_byte_record(&mut record).map_err(wrong)?;
     let headers: Vec<String> = record.iter().map(header).collect();
-    let choices = bdf::choose(&headers, file)?;
+    let choices = bdf::choose(&headers, file, purpose)?;
     let mut columns: Vec<Column> = Vec::with_capacity(choices.len());
     for choice in &choices {
         let label = headers.get(choice.position).cloned().unwrap_or_default();
@@ -45,7 +45,7 @@ pub(super) fn read(text: impl Read, path: &Path, file: &str) -> Result<Table, Da
             column.values.push(value);
         }
     }
-    Ok(Table { file: file.to_owned(), columns, lines: Some(lines) })
+    Ok(Table { file: file.to_owned(), headers, columns, lines: Some(lines) })
 }
 
 /// A header without byte order mark and blanks.

@@ -35,6 +35,24 @@ pub enum DataError {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// The file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Unwritable {
+        /// The file asked for.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// Columns to be written differ in length.
+    #[error("column `{column}` has {rows} value(s) where there are {expected} times")]
+    ColumnLength {
+        /// Name in the file.
+        column: String,
+        /// Its values.
+        rows: usize,
+        /// How many there must be.
+        expected: usize,
+    },
     /// The file name does not tell the format.
     #[error(
         "cannot tell the format of {} from its name: data files end in .csv, .csv.gz, .bdf, .bdf.gz or .parquet",

@@ -13,7 +13,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
-use super::bdf;
+use super::bdf::{self, Purpose};
 use super::error::{DataError, Place};
 use super::table::{Column, Table};
 
@@ -23,13 +23,13 @@ const BATCH: usize = 8192;
 /// Reads a table from a Parquet file; `path` serves the error of a file that cannot be read, `file` all other messages.
 ///
 /// The decoder asserts on some damaged files; that, too, becomes an error.
-pub(super) fn read(data: File, path: &Path, file: &str) -> Result<Table, DataError> {
-    catch_unwind(AssertUnwindSafe(|| decoded(data, path, file))).unwrap_or_else(|_| {
+pub(super) fn read(data: File, path: &Path, file: &str, purpose: Purpose) -> Result<Table, DataError> {
+    catch_unwind(AssertUnwindSafe(|| decoded(data, path, file, purpose))).unwrap_or_else(|_| {
         Err(DataError::Damaged { file: file.to_owned(), reason: "its content contradicts itself".to_owned() })
     })
 }
 
-fn decoded(mut data: File, path: &Path, file: &str) -> Result<Table, DataError> {
+fn decoded(mut data: File, path: &Path, file: &str, purpose: Purpose) -> Result<Table, DataError> {
     let damaged = |reason: String| DataError::Damaged { file: file.to_owned(), reason };
     let wrong = |error: ParquetError| damaged(format!("{error}"));
 
@@ -50,7 +50,7 @@ fn decoded(mut data: File, path: &Path, file: &str) -> Result<Table, DataError> 
     let headers: Vec<String> = schema.columns().iter().map(|c| c.path().string()).collect();
 
     let mut columns = Vec::new();
-    for choice in bdf::choose(&headers, file)? {
+    for choice in bdf::choose(&headers, file, purpose)? {
         let descriptor = schema.column(choice.position);
         let label = headers.get(choice.position).cloned().unwrap_or_default();
         if let Some(kind) = not_numbers(&descriptor) {
@@ -90,7 +90,7 @@ fn decoded(mut data: File, path: &Path, file: &str) -> Result<Table, DataError> 
         let found = other.values.len();
         return Err(damaged(format!("column `{}` has {found} rows where others have {rows}", other.label)));
     }
-    Ok(Table { file: file.to_owned(), columns, lines: None })
+    Ok(Table { file: file.to_owned(), headers, columns, lines: None })
 }
 
 /// Whether the file begins and ends as Parquet files do.

@@ -1,13 +1,13 @@
 //! From a file to its run or runs.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 use std::ops::Range;
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::bdf::{Quantity, discharge_positive_from_bdf};
+use super::bdf::{Purpose, Quantity, discharge_positive_from_bdf};
 use super::error::DataError;
 use super::run::Run;
 use super::table::Table;
@@ -54,7 +54,7 @@ pub fn read_run(path: &Path) -> Result<Run, DataError> {
 /// # Errors
 /// As [`read_run`].
 pub fn read_run_with(path: &Path, options: &ReadOptions) -> Result<Run, DataError> {
-    let table = table(path)?;
+    let table = table(path, Purpose::Run)?;
     check::required(&table, options)?;
     check::clock(&table)?;
     run(&table, options, 0..table.rows(), table.file.clone())
@@ -77,7 +77,7 @@ pub fn read_segments(path: &Path) -> Result<Vec<Run>, DataError> {
 /// # Errors
 /// As [`read_segments`].
 pub fn read_segments_with(path: &Path, options: &ReadOptions) -> Result<Vec<Run>, DataError> {
-    let table = table(path)?;
+    let table = table(path, Purpose::Run)?;
     check::required(&table, options)?;
     let parts = parts(&table);
     let several = parts.len() > 1;
@@ -94,28 +94,44 @@ pub fn read_segments_with(path: &Path, options: &ReadOptions) -> Result<Vec<Run>
     Ok(runs)
 }
 
-/// Reads the columns of a file by the format that its name tells.
-fn table(path: &Path) -> Result<Table, DataError> {
-    let name = path.file_name().map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy());
-    let lower = name.to_lowercase();
-    let packed = lower.strip_suffix(".gz");
-    let is_text = |name: &str| name.ends_with(".csv") || name.ends_with(".bdf");
-    let is_parquet = lower.ends_with(".parquet");
-    if !is_parquet && !is_text(packed.unwrap_or(&lower)) {
-        return Err(DataError::UnknownFormat { path: path.to_path_buf() });
+/// How a data file is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Text,
+    PackedText,
+    Parquet,
+}
+
+/// The format that a file's name tells.
+pub(super) fn format_of(path: &Path) -> Option<Format> {
+    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let packed = name.strip_suffix(".gz");
+    let text = packed.unwrap_or(&name);
+    if name.ends_with(".parquet") {
+        return Some(Format::Parquet);
     }
+    if !(text.ends_with(".csv") || text.ends_with(".bdf")) {
+        return None;
+    }
+    Some(if packed.is_some() { Format::PackedText } else { Format::Text })
+}
+
+/// Reads the columns of a file by the format that its name tells.
+pub(super) fn table(path: &Path, purpose: Purpose) -> Result<Table, DataError> {
+    let name = path.file_name().map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy());
+    let format = format_of(path).ok_or_else(|| DataError::UnknownFormat { path: path.to_path_buf() })?;
     let unreadable = |source| DataError::Unreadable { path: path.to_path_buf(), source };
     let data = File::open(path).map_err(unreadable)?;
     if data.metadata().map_err(unreadable)?.is_dir() {
         return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
     }
-    if is_parquet {
-        return parquet_source::read(data, path, &name);
+    match format {
+        Format::Parquet => parquet_source::read(data, path, &name, purpose),
+        Format::Text => csv_source::read(BufReader::new(data), path, &name, purpose),
+        Format::PackedText => {
+            csv_source::read(MultiGzDecoder::new(BufReader::new(data)), path, &name, purpose)
+        }
     }
-    let data = BufReader::new(data);
-    let text: Box<dyn Read> =
-        if packed.is_some() { Box::new(MultiGzDecoder::new(data)) } else { Box::new(data) };
-    csv_source::read(text, path, &name)
 }
 
 /// The rows of each test in a file.

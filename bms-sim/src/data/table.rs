@@ -19,6 +19,8 @@ pub(super) struct Column {
 pub(super) struct Table {
     /// File name.
     pub(super) file: String,
+    /// All names in the file, for messages.
+    pub(super) headers: Vec<String>,
     pub(super) columns: Vec<Column>,
     /// Line of each row where the file is text.
     pub(super) lines: Option<Vec<u64>>,

@@ -1,4 +1,5 @@
-//! The report of `bms verify`: one self-contained page, the CSV files behind it, and a table for the terminal.
+//! The report of `bms verify`: one self-contained page, the CSV files behind it, and a table for the terminal. Also the
+//! pictures that other commands draw.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ mod files;
 mod heat_map;
 mod html;
 pub mod identification;
+pub mod model;
 mod plot;
 mod sections;
 mod strip;

@@ -1,0 +1,1 @@
+//! `bms model` as a user calls it.
