@@ -52,8 +52,11 @@ fn a_quick_run_writes_a_report_whose_links_exist() {
     }
     let found = results(&report);
     let cases = found["cases"].as_array().unwrap();
-    // Every drive of the default data once, with the right start.
-    assert_eq!(cases.len(), 15);
+    // Every drive of the default data and of the plants once, with the right start.
+    let of_plants = cases.iter().filter(|c| c["plant"] == true);
+    assert_eq!((cases.len(), of_plants.clone().count()), (15 + 64, 64));
+    assert!(of_plants.clone().all(|c| c["measured"] == false && c["tuned_on"] == false));
+    assert!(page.contains("plant/okane2022") && page.contains("plants: simulated during the run"));
     assert!(cases.iter().all(|c| c["start_error_points"] == 0.0 && c["sensors"] == "ideal"));
     assert!(cases.iter().any(|c| c["age"] == "soh080" && c["capacity_known"] == true));
     assert_eq!(found["history"].as_array().unwrap().len(), 0);

@@ -101,12 +101,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The drives to tune on, each with the cell that `bms verify` would give it.
 fn jobs(folder: &Path, lfp: bool) -> Result<Vec<Job>, Box<dyn Error>> {
-    let plan = sets::plan(folder, None)?;
+    let plan = sets::plan(folder, &[], None)?;
     let mut jobs = Vec::new();
     for (k, source) in plan.cells.iter().enumerate() {
         let drives = plan.drives.iter().filter(|d| d.cell == k && split::tuned_on(&d.set.name, &d.file.file));
         let drives: Vec<_> = drives.collect();
-        let Ok(cell) = Plan::from_dataset(&source.dir, &source.selection).and_then(|p| identify(&p)) else {
+        let Ok(cell) = Plan::of_set(&source.set, &source.selection).and_then(|p| identify(&p)) else {
             continue;
         };
         if drives.is_empty() || (cell.cell.chemistry == Chemistry::Lfp) != lfp {

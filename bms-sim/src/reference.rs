@@ -18,7 +18,7 @@
 
 use std::fmt;
 
-use crate::data::{DataError, Dataset, DatasetFile, Run, read_segments};
+use crate::data::{DataError, Dataset, DatasetFile, Run};
 
 /// The reference of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +103,7 @@ pub fn full_to_empty_ah(set: &Dataset, first: &DatasetFile) -> Result<Option<f64
     };
     let mut total = 0.0;
     for file in [first, second] {
-        for run in read_segments(&set.path(file))? {
+        for run in set.runs(file)? {
             total += run.discharged_ah().last().copied().unwrap_or_default();
         }
     }

@@ -26,8 +26,11 @@ pub struct Case {
     pub dataset: String,
     /// Chemistry family.
     pub chemistry: Chemistry,
-    /// True for measured cells, false for physics plants.
+    /// True for measured cells, false for physics models.
     pub measured: bool,
+    /// True for the project's own plants, simulated during the run; false for recorded runs.
+    #[serde(default)]
+    pub plant: bool,
     /// True when the estimator's constants were tuned on this drive (`verify::split`).
     #[serde(default)]
     pub tuned_on: bool,

@@ -8,6 +8,7 @@
 //! | [`Plant`] | what every model offers: set a current, let time pass, read voltage, temperatures and the truth |
 //! | [`EcmCell`], [`EcmParameters`] | equivalent-circuit cell, with two ready (made-up) example cells |
 //! | [`EcmBatch`], [`BatchCell`] | thousands to millions of such cells in one call per step, vectorised |
+//! | [`SupercapCell`], [`SupercapParameters`] | supercapacitor cell with two branches and leakage, with a typical one of 3000 F |
 //! | [`Hppc`], [`slow_cycle`], [`Drive`], [`hold`] | test profiles: iterators of [`Step`] |
 //! | [`simulate`] | puts any plant through any profile within its voltage limits, gives a [`Recording`] |
 //! | [`Table1`], [`Table2`], [`Thermal`] | building blocks |
@@ -85,6 +86,7 @@ pub mod physics;
 mod piece;
 mod plant;
 mod profile;
+mod supercap;
 mod table;
 mod thermal;
 
@@ -94,5 +96,6 @@ pub use error::{ParameterError, PlantError};
 pub use load::Load;
 pub use plant::{MAX_CURRENT_A, Plant};
 pub use profile::{Drive, Hppc, Label, Recording, Step, hold, simulate, slow_cycle};
+pub use supercap::{SupercapCell, SupercapParameters};
 pub use table::{Table1, Table2};
 pub use thermal::Thermal;

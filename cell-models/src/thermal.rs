@@ -135,6 +135,12 @@ impl Thermal {
         check_not_negative("surface-ambient conductance", self.surface_ambient_w_per_k)
     }
 
+    /// Core and surface temperature after `dt_s` seconds of constant heat `q` in W.
+    pub(crate) fn step(&self, temperatures: [f64; 2], ambient: f64, q: f64, dt_s: f64) -> [f64; 2] {
+        let p = self.propagator(dt_s);
+        p.heat(p.cool(temperatures, ambient), q)
+    }
+
     /// What `dt_s` seconds of constant heat do to the temperatures; no step is too long for it.
     ///
     /// This is the exact solution of `x' = A x + b q` (x: temperatures above ambient). A has two distinct real

@@ -35,16 +35,12 @@ pub(super) struct Cli {
     pub(super) quiet: bool,
 }
 
-/// The commands.
+/// The commands. Those with arguments have their text there: a text here would replace the whole of it.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Fit a cell to open-circuit and pulse tests.
     Identify(IdentifyArgs),
-    /// Run the core over one recorded run, sample by sample.
     Replay(ReplayArgs),
-    /// Identify and replay whole data sets, score them, and write a report.
     Verify(VerifyArgs),
-    /// Print an identified cell as constants for firmware.
     Export(ExportArgs),
     /// Simulate cells: list them, show their parameters, put them under a load.
     #[command(subcommand)]
@@ -190,7 +186,8 @@ pub(super) struct ReplayArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  bms verify                                   the data kept in the repository
+  bms verify                                   the data kept in the repository, and the simulated plants
+  bms verify --plants okane2022 --filter plant/ --report /tmp/plant      one plant alone
   bms verify --data ../shared                  all measured and simulated sets
   bms verify --data ../shared/physics --filter nmc_m50/soh100/p25C --report /tmp/nmc
   bms verify --update-bounds                   record what is reached now as the bounds to keep")]
@@ -198,6 +195,13 @@ pub(super) struct VerifyArgs {
     /// Folder of data sets at any depth (folders with a `dataset.json`); the repository's `data` if not given.
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// Plants to score beside the data: `all`, `none` or names (kim2011, mohtat2020, okane2022, prada2013). If not given,
+    /// all beside the repository's data and none beside other data.
+    ///
+    /// Plants are physics models of cells, simulated during the run. Each is identified from simulated laboratory tests
+    /// alone (C/20, HPPC, discharges) and scored new and worn to 80 %, in drives with the currents of the repository's.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(super) plants: Vec<String>,
     /// Folder to write the report into.
     #[arg(long, value_name = "DIR", default_value = "report")]
     pub(super) report: PathBuf,
@@ -224,7 +228,7 @@ pub(super) struct VerifyArgs {
     pub(super) json: bool,
 }
 
-/// What to do with simulated cells.
+/// What to do with simulated cells; texts as in [`Command`].
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
     /// List the built-in cells.
@@ -234,13 +238,9 @@ pub(super) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show the parameters of a cell with their units and source.
     Show(ModelShowArgs),
-    /// Put a cell under a load and write what it does.
     Run(Box<ModelRunArgs>),
-    /// Put the current of measured runs through a cell and tell how far its voltage is off.
     Compare(ModelCompareArgs),
-    /// Measure how fast cells are simulated on this machine.
     Rate(ModelRateArgs),
 }
 
@@ -381,7 +381,7 @@ pub(super) struct ModelRunArgs {
     /// How finely a physics cell is solved.
     #[arg(long, value_enum)]
     pub(super) resolution: Option<ResolutionArg>,
-    /// Run to write: .csv, .csv.gz or .parquet; NAME_LOAD.csv here if not given.
+    /// Run to write: .csv, .csv.gz or .parquet; named after cell and load if not given.
     #[arg(long, short, value_name = "RUN")]
     pub(super) out: Option<PathBuf>,
     /// Picture to write; beside the run if not given.
@@ -406,18 +406,18 @@ pub(super) enum WearArg {
 /// How finely a physics cell is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum ResolutionArg {
-    /// Half the elements: errors of some millivolts, faster.
+    /// Half the elements: a little faster, some millivolts off in the cold.
     Coarse,
-    /// Below about a millivolt.
+    /// About a tenth of a millivolt off in a drive.
     Default,
-    /// Three times as fine, some ten times slower.
+    /// Everything three times as fine, several times slower.
     Fine,
 }
 
 /// Measure how fast cells are simulated on this machine.
 ///
 /// Writes a page with two pictures: the rate of one physics cell over the error of its voltage at several resolutions,
-/// and the rate over the number of cells. Takes about a minute.
+/// and the rate over the number of cells. Takes some ten seconds.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -431,7 +431,7 @@ pub(super) struct ModelRateArgs {
     /// Folder to write the page into.
     #[arg(long, short, value_name = "FOLDER", default_value = "rate")]
     pub(super) out: PathBuf,
-    /// A short drive and few cells: a few seconds.
+    /// A short drive and few cells: about a second.
     #[arg(long)]
     pub(super) quick: bool,
     /// Print the figures as JSON.

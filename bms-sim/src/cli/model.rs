@@ -218,7 +218,9 @@ fn run_load(args: &ModelRunArgs, quiet: bool) -> Result<Verdict> {
     bar.stage("writing", 2);
     write_run(&output, &trace.run, &trace.truth())?;
     bar.advance(1);
-    let title = format!("{}, {load}, {} °C", model.name, settings.ambient_c.unwrap_or(args.temperature));
+    let worn = args.soh.map(|soh| format!(", SOH {} %", 100.0 * soh)).unwrap_or_default();
+    let ambient_c = settings.ambient_c.unwrap_or(args.temperature);
+    let title = format!("{}{worn}, {load}, {ambient_c} °C", model.name);
     write_run_plot(&plot, &title, model.voltage_limits_v(), &trace)?;
     bar.finish();
     let ran = Ran {
@@ -311,7 +313,7 @@ fn ran_text(ran: &Ran) -> String {
         let plates = if least < 0.0 { " (below 0: lithium may plate)" } else { "" };
         text += &format!("  lowest anode         {least:.4} V{plates}\n");
     }
-    text += &format!("  capacity at the end  {:.4} Ah (C/20, 25 degC)\n", s.capacity_ah);
+    text += &format!("  capacity at the end  {:.4} Ah\n", s.capacity_ah);
     if let Some(lost) = s.lithium_lost {
         text += &format!("  lithium lost         {:.4} %\n", 100.0 * lost);
     }

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use bms_sim::plants::{PLANTS, Plant};
 use bms_sim::report::condition;
 use bms_sim::report::table::summary_table;
 use bms_sim::results::{Case, TARGET_POINTS};
@@ -34,9 +35,19 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
         bail!("--data {}: no such folder", data.display());
     }
     let kind = kind(&data, root.as_deref());
-    let options = Options { data, kind, quick: args.quick, filter: args.filter.clone(), seed: args.seed };
+    let plants = plants(&args.plants, kind)?;
+    let cycles = match &root {
+        Some(root) => root.join(DEFAULT_DATA),
+        None if plants.is_empty() => PathBuf::new(),
+        None => bail!("--plants: their drive cycles are in the repository's data; run from its root"),
+    };
+    let (quick, filter, seed) = (args.quick, args.filter.clone(), args.seed);
+    let options = Options { data, kind, plants, cycles, quick, filter, seed };
     if args.update_bounds && !options.whole() {
         bail!("--update-bounds needs the whole of the repository's data or of the shared folder");
+    }
+    if args.update_bounds && !options.plants.is_empty() && !options.whole_plants() {
+        bail!("--update-bounds needs all plants or none");
     }
     let bounds_path = args.bounds.clone().or_else(|| root.map(|r| r.join(BOUNDS)));
     let mut recorded = load_bounds(bounds_path.as_deref(), args.bounds.is_some() && !args.update_bounds)?;
@@ -51,10 +62,10 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
         let path = bounds_path.context("no place for the bounds file: say --bounds FILE")?;
         let new = recorded.get_or_insert_default();
         let (results, summary) = (&mut verified.file.results, &verified.file.summary);
-        new.record(kind.section(), &results.cases, &summary.weighted);
+        new.record(&results.cases, &summary.weighted, &options);
         new.save(&path)?;
         results.bounds = new.check(&results.cases, &summary.weighted, &options).0;
-        results.bounds.extend(bounds::against_baselines(&summary.weighted));
+        results.bounds.extend(bounds::against_baselines(&summary.weighted, &options));
         results.notes.retain(|n| !n.starts_with("no bound"));
     }
     verified.write(&args.report)?;
@@ -69,7 +80,7 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
         if kind == DataKind::Default {
             writeln!(
                 out,
-                "These are the data kept in the repository; --data DIR verifies more, such as ../shared."
+                "These are the data kept in the repository and simulated plants; --data DIR verifies more, such as ../shared."
             )?;
         }
         out.flush()?;
@@ -77,6 +88,20 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
     let broken = file.results.bounds.iter().any(|b| !b.ok);
     let missed = args.strict && file.summary.within_target < file.summary.cases;
     Ok(if broken || missed { Verdict::Missed } else { Verdict::Met })
+}
+
+/// How many cases of the data sets and of the plants meet the target, where there are both.
+fn by_origin(cases: &[Case]) -> String {
+    let met = |plant: bool| {
+        let of = || cases.iter().filter(move |c| c.plant == plant);
+        (of().filter(|c| c.bms.max_points <= TARGET_POINTS).count(), of().count())
+    };
+    match (met(false), met(true)) {
+        ((_, 0), _) | (_, (_, 0)) => String::new(),
+        ((sets_met, sets), (plants_met, plants)) => {
+            format!(" ({sets_met} of {sets} on data sets, {plants_met} of {plants} on plants)")
+        }
+    }
 }
 
 /// Root of the repository: the working directory if it has data, else where the program was built.
@@ -98,6 +123,24 @@ fn kind(data: &Path, root: Option<&Path>) -> DataKind {
     }
 }
 
+/// The plants that were asked for; if none were named, all of them beside the repository's own data.
+fn plants(names: &[String], kind: DataKind) -> Result<Vec<Plant>> {
+    match names {
+        [] if kind == DataKind::Default => Ok(PLANTS.to_vec()),
+        [] => Ok(Vec::new()),
+        [one] if one == "none" => Ok(Vec::new()),
+        [one] if one == "all" => Ok(PLANTS.to_vec()),
+        names => PLANTS
+            .into_iter()
+            .filter_map(|p| names.iter().any(|n| n == p.name).then_some(Ok(p)))
+            .chain(names.iter().filter(|n| Plant::by_name(n).is_none()).map(|n| {
+                let known: Vec<&str> = PLANTS.iter().map(|p| p.name).collect();
+                Err(anyhow!("--plants {n}: give `all`, `none` or names among {}", known.join(", ")))
+            }))
+            .collect(),
+    }
+}
+
 /// The bounds; none where there is no file, unless one was asked for by name.
 fn load_bounds(path: Option<&Path>, must_exist: bool) -> Result<Option<Bounds>> {
     match path {
@@ -110,10 +153,10 @@ fn text(file: &ResultsFile, strict: bool) -> String {
     let (summary, results) = (&file.summary, &file.results);
     let mut out = summary_table(results);
     out += "\nWeighted RMSE in points (every condition the same weight, every run within it the same)\n";
-    out += "            cases |    BMS  Coulomb cnt  Textb. EKF   (held out: drives that no constant was tuned on)\n";
+    out += "                   cases |    BMS  Coulomb cnt  Textb. EKF   (held out: drives that no constant was tuned on)\n";
     for w in &summary.weighted {
         out += &format!(
-            "{:>9} {:>7} | {:6.2} {:12.2} {:11.2}\n",
+            "{:>16} {:>7} | {:6.2} {:12.2} {:11.2}\n",
             w.label(),
             w.cases,
             w.bms_rmse_points,
@@ -128,9 +171,10 @@ fn text(file: &ResultsFile, strict: bool) -> String {
         .collect();
     misses.sort_by(|a, b| b.bms.max_points.total_cmp(&a.bms.max_points));
     out += &format!(
-        "\nTarget (maximum <= {TARGET_POINTS} points): {} of {} cases within it; {} miss it{}\n",
+        "\nTarget (maximum <= {TARGET_POINTS} points): {} of {} cases within it{}; {} miss it{}\n",
         summary.within_target,
         summary.cases,
+        by_origin(&results.cases),
         misses.len(),
         match (misses.is_empty(), strict) {
             (true, _) => ".",

@@ -136,6 +136,14 @@ pub enum DataError {
         /// Rows found.
         rows: usize,
     },
+    /// A run of a simulated cell cannot be made.
+    #[error("{run} cannot be simulated: {reason}")]
+    Simulation {
+        /// The set and the run in it.
+        run: String,
+        /// Why not.
+        reason: String,
+    },
     /// A folder is not a data set.
     #[error("{} is not a data set: it has no dataset.json", dir.display())]
     NoManifest {

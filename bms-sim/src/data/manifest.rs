@@ -1,16 +1,30 @@
-//! The `dataset.json` of a folder of data files: which cell, which limits, which file holds what.
+//! A data set: which cell, which limits, which file holds what. Described by the `dataset.json` of a folder of data
+//! files, or made up in memory with the runs of a simulated cell.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::DataError;
+use super::read::read_segments;
+use super::run::Run;
 
-/// A folder of data files with its description.
+/// Runs of a cell that are made when they are asked for, instead of read from a folder.
+pub trait RunSource: Debug + Send + Sync {
+    /// The run that an entry of the data set names; the same one every time.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    fn run(&self, file: &DatasetFile) -> Result<Run, DataError>;
+}
+
+/// Data files with their description.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// The folder.
+    /// The folder; only a name where the runs are simulated.
     pub dir: PathBuf,
     /// Name of the set.
     pub name: String,
@@ -34,12 +48,14 @@ pub struct Dataset {
     pub measured_capacity: Value,
     /// The data files, in the order of the description.
     pub files: Vec<DatasetFile>,
+    /// Where the runs come from, if not from files in the folder.
+    pub simulated: Option<Arc<dyn RunSource>>,
     /// The whole description.
     pub raw: Value,
 }
 
 /// One data file of a set.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct DatasetFile {
     /// Path within the folder of the set.
     pub file: String,
@@ -99,6 +115,17 @@ impl Dataset {
         self.dir.join(&file.file)
     }
 
+    /// The runs of a file of the set, one for each test in it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the run not be simulated.
+    pub fn runs(&self, file: &DatasetFile) -> Result<Vec<Run>, DataError> {
+        match &self.simulated {
+            Some(source) => Ok(vec![source.run(file)?]),
+            None => read_segments(&self.path(file)),
+        }
+    }
+
     /// The files of one kind, in the order of the description.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a DatasetFile> + 'a {
         self.files.iter().filter(move |f| f.kind.as_deref() == Some(kind))
@@ -150,6 +177,7 @@ impl Dataset {
             truth_r10s_ohm,
             measured_capacity: set.measured_capacity,
             files,
+            simulated: None,
             raw,
         })
     }

@@ -20,7 +20,7 @@ mod tests;
 mod write;
 
 pub use error::DataError;
-pub use manifest::{Dataset, DatasetFile};
+pub use manifest::{Dataset, DatasetFile, RunSource};
 pub use profile::{Profile, read_profile};
 pub use read::{ReadOptions, read_run, read_run_with, read_segments, read_segments_with};
 pub use run::Run;

@@ -71,10 +71,20 @@ impl Plan {
     /// # Errors
     /// If the folder or one of its characterisation runs cannot be read.
     pub fn from_dataset(dir: &Path, selection: &Selection) -> Result<Self, IdentifyError> {
-        let set = Dataset::open(dir)?;
+        Self::of_set(&Dataset::open(dir)?, selection)
+    }
+
+    /// The same from a data set that is at hand.
+    ///
+    /// # Errors
+    /// If one of its characterisation runs cannot be read or made.
+    pub fn of_set(set: &Dataset, selection: &Selection) -> Result<Self, IdentifyError> {
         let mut plan = Self {
             name: set.cell.clone(),
-            source: set.name.clone(),
+            source: match set.simulated {
+                Some(_) => format!("{} (simulated)", set.name),
+                None => set.name.clone(),
+            },
             nominal_capacity_ah: set.nominal_capacity_ah,
             voltage_limits_v: set.voltage_limits_v,
             ..Self::default()
@@ -99,7 +109,7 @@ impl Plan {
         let ocv_cell = ocv.iter().find_map(|f| f.cell.clone());
         for f in ocv {
             let t = temperature(f, &mut plan.warnings);
-            let runs = read_segments(&set.path(f))?;
+            let runs = set.runs(f)?;
             plan.files.push(format!("{}: open-circuit test at {t} degC", f.file));
             match plan.ocv.iter_mut().find(|o| (o.temperature_c - t).abs() < 0.5) {
                 Some(test) => test.runs.extend(runs),
@@ -122,12 +132,12 @@ impl Plan {
         }
         for f in pulses {
             let t = temperature(f, &mut plan.warnings);
-            plan.add_pulses(&f.file, read_segments(&set.path(f))?, t);
+            plan.add_pulses(&f.file, set.runs(f)?, t);
         }
         for f in files.iter().filter(|f| kind(f, &["capacity_rate", "capacity_1C"])) {
             let t = temperature(f, &mut plan.warnings);
             let before = plan.discharges.len();
-            for run in read_segments(&set.path(f))?.into_iter().filter(starts_with_a_discharge) {
+            for run in set.runs(f)?.into_iter().filter(starts_with_a_discharge) {
                 plan.discharges.push(PulseTest { temperature_c: t, run });
             }
             if plan.discharges.len() > before {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use cell_models::EcmParameters;
 use cell_models::physics::bpx::{self, Extras};
 use cell_models::physics::{PhysicsParameters, sets};
+use cell_models::{EcmParameters, Plant, SupercapCell, SupercapParameters};
 
 use super::ModelError;
 
@@ -16,6 +16,8 @@ pub enum Family {
     Physics,
     /// Equivalent circuit.
     Circuit,
+    /// Supercapacitor.
+    Supercap,
 }
 
 impl Family {
@@ -25,6 +27,7 @@ impl Family {
         match self {
             Self::Physics => "physics",
             Self::Circuit => "circuit",
+            Self::Supercap => "supercap",
         }
     }
 }
@@ -37,6 +40,8 @@ pub enum Parameters {
     Physics(Box<PhysicsParameters>, Box<Extras>),
     /// Of the equivalent circuit.
     Circuit(Box<EcmParameters>),
+    /// Of the supercapacitor.
+    Supercap(Box<SupercapParameters>),
 }
 
 /// A cell to simulate.
@@ -61,6 +66,7 @@ impl Model {
         match self.parameters {
             Parameters::Physics(..) => Family::Physics,
             Parameters::Circuit(_) => Family::Circuit,
+            Parameters::Supercap(_) => Family::Supercap,
         }
     }
 
@@ -70,6 +76,10 @@ impl Model {
         match &self.parameters {
             Parameters::Physics(p, _) => p.nominal_capacity_ah,
             Parameters::Circuit(p) => p.capacity_ah,
+            // What lies between the limits; no number where the parameters are refused.
+            Parameters::Supercap(p) => {
+                SupercapCell::new((**p).clone(), 1.0, 25.0).map_or(f64::NAN, |cell| cell.capacity_ah())
+            }
         }
     }
 
@@ -79,6 +89,7 @@ impl Model {
         match &self.parameters {
             Parameters::Physics(p, _) => p.voltage_limits_v,
             Parameters::Circuit(p) => p.voltage_limits_v,
+            Parameters::Supercap(p) => p.voltage_limits_v,
         }
     }
 
@@ -118,7 +129,8 @@ pub fn known() -> Vec<Known> {
         sets::all().iter().map(|entry| Known { name: entry.name, build: physics }).collect();
     all.push(Known { name: "generic_lfp_2ah3", build: circuit });
     all.push(Known { name: "generic_nmc_5ah", build: circuit });
-    // Cells of further kinds (supercapacitors, say) go here.
+    all.push(Known { name: "supercap_3000f", build: supercap });
+    // Cells of further kinds go here.
     all
 }
 
@@ -148,6 +160,16 @@ fn circuit(name: &str) -> Option<Model> {
         source: "made up for examples: no maker's cell".into(),
         warnings: Vec::new(),
         parameters: Parameters::Circuit(Box::new(parameters)),
+    })
+}
+
+fn supercap(name: &str) -> Option<Model> {
+    Some(Model {
+        name: name.into(),
+        title: "supercapacitor like the common ones, carbon/carbon, 3000 F".into(),
+        source: "typical data sheets and Zubieta & Bonert: no maker's cell".into(),
+        warnings: Vec::new(),
+        parameters: Parameters::Supercap(Box::new(SupercapParameters::typical_3000f())),
     })
 }
 
@@ -187,11 +209,11 @@ mod tests {
     #[test]
     fn every_known_cell_opens_and_tells_its_chemistry() {
         let all = known();
-        assert!(all.len() >= 8);
+        assert!(all.len() >= 9);
         for entry in all {
             let model = open(entry.name).unwrap();
             assert_eq!(model.name, entry.name);
-            assert!(model.chemistry().contains("graphite"), "{}: {}", entry.name, model.title);
+            assert!(model.chemistry().contains('/'), "{}: {}", entry.name, model.title);
             assert!(model.nominal_capacity_ah() > 0.0 && !model.source.is_empty());
         }
         assert_eq!(open("Okane2022").unwrap().name, "okane2022");

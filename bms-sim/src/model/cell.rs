@@ -1,7 +1,7 @@
 //! A simulated cell of any kind.
 
 use cell_models::physics::{Resolution, SpmeCell, Wear, WearKind};
-use cell_models::{EcmCell, Load, Plant, PlantError};
+use cell_models::{EcmCell, Load, Plant, PlantError, SupercapCell};
 
 use super::catalog::{Model, Parameters};
 use super::{ModelError, check};
@@ -13,6 +13,8 @@ pub enum Cell {
     Physics(Box<SpmeCell>),
     /// Equivalent circuit.
     Circuit(Box<EcmCell>),
+    /// Supercapacitor.
+    Supercap(Box<SupercapCell>),
 }
 
 /// How a cell is built.
@@ -65,17 +67,12 @@ impl Cell {
                 Ok(Self::Physics(Box::new(if build.ageing { cell } else { cell.without_ageing() })))
             }
             Parameters::Circuit(parameters) => {
-                let electrodes = "a physics model";
-                if build.ageing {
-                    return Err(refused(model, "ageing", electrodes));
-                }
-                if build.worn.is_some() {
-                    return Err(refused(model, "a state of health", electrodes));
-                }
-                if build.resolution.is_some() {
-                    return Err(refused(model, "a resolution", electrodes));
-                }
+                without_electrodes(model, build)?;
                 Ok(Self::Circuit(Box::new(EcmCell::new((**parameters).clone(), soc, temperature_c)?)))
+            }
+            Parameters::Supercap(parameters) => {
+                without_electrodes(model, build)?;
+                Ok(Self::Supercap(Box::new(SupercapCell::new((**parameters).clone(), soc, temperature_c)?)))
             }
         }
     }
@@ -85,8 +82,21 @@ impl Cell {
     pub fn wear(&self) -> Option<Wear> {
         match self {
             Self::Physics(cell) => Some(cell.wear()),
-            Self::Circuit(_) => None,
+            Self::Circuit(_) | Self::Supercap(_) => None,
         }
+    }
+}
+
+/// Refuses what only a physics model has.
+fn without_electrodes(model: &Model, build: &Build) -> Result<(), ModelError> {
+    let asked = [
+        (build.ageing, "ageing"),
+        (build.worn.is_some(), "a state of health"),
+        (build.resolution.is_some(), "a resolution"),
+    ];
+    match asked.iter().find(|(given, _)| *given) {
+        Some((_, setting)) => Err(refused(model, setting, "a physics model")),
+        None => Ok(()),
     }
 }
 
@@ -100,6 +110,7 @@ macro_rules! of_each {
         match $self {
             Cell::Physics($cell) => $call,
             Cell::Circuit($cell) => $call,
+            Cell::Supercap($cell) => $call,
         }
     };
 }

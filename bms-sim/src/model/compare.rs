@@ -17,13 +17,13 @@
 
 use std::path::Path;
 
+use cell_models::Plant;
 use cell_models::physics::SpmeCell;
-use cell_models::{EcmCell, Plant};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::catalog::{Model, Parameters};
-use super::cell::Cell;
+use super::cell::{Build, Cell};
 use super::{ModelError, check};
 use crate::data::{Dataset, ReadOptions, Run, read_segments_with};
 
@@ -235,10 +235,6 @@ impl Bench {
             Heat::Own => model.clone(),
         };
         let physics = match &model.parameters {
-            Parameters::Circuit(p) => {
-                EcmCell::new((**p).clone(), 1.0, t)?;
-                None
-            }
             Parameters::Physics(p, _) => {
                 let cell = SpmeCell::new((**p).clone(), 1.0, 25.0)?.without_ageing();
                 let [x_full, y_full] = cell.mean_stoichiometry();
@@ -249,6 +245,10 @@ impl Bench {
                 let above = 0.999 * BEYOND.min(room(x_full, dx)).min(room(y_full, dy)).max(0.0);
                 let below = 0.999 * BEYOND.min(room(x_empty, -dx)).min(room(y_empty, -dy)).max(0.0);
                 Some((cell, [x_empty - below * dx, x_full + above * dx]))
+            }
+            Parameters::Circuit(_) | Parameters::Supercap(_) => {
+                Cell::new(&model, &Build { temperature_c: t, ..Build::default() })?;
+                None
             }
         };
         Ok(Self { model, settings: *settings, physics })
@@ -356,23 +356,18 @@ impl Bench {
         /// Until every cell has the temperature of its surroundings.
         const LONG_S: f64 = 1e7;
         let told = |e: &dyn std::fmt::Display| format!("left out: {e}");
-        match (&self.model.parameters, &self.physics) {
-            (_, Some((cell, [x_low, x_high]))) => {
-                let mut cell = cell.clone();
-                cell.set_ambient_c(temperature_c)
-                    .and_then(|()| cell.advance(LONG_S))
-                    .map_err(|e| told(&e))?;
-                let at = |x: f64| cell.clone().at_stoichiometry(x).map_err(|e| told(&e));
-                let x = between(*x_low, *x_high, voltage_v, |x| at(x).map(|c| c.voltage_v()))?;
-                Ok(Cell::Physics(Box::new(at(x)?)))
-            }
-            (Parameters::Circuit(p), None) => {
-                let at = |soc: f64| EcmCell::new((**p).clone(), soc, temperature_c).map_err(|e| told(&e));
-                let soc = between(0.0, 1.0, voltage_v, |soc| at(soc).map(|c| c.voltage_v()))?;
-                Ok(Cell::Circuit(Box::new(at(soc)?)))
-            }
-            (Parameters::Physics(..), None) => Err("left out: no cell".into()),
-        }
+        let Some((cell, [x_low, x_high])) = &self.physics else {
+            let at = |soc: f64| {
+                let build = Build { soc, temperature_c, ..Build::default() };
+                Cell::new(&self.model, &build).map_err(|e| told(&e))
+            };
+            return at(between(0.0, 1.0, voltage_v, |soc| at(soc).map(|c| c.voltage_v()))?);
+        };
+        let mut cell = cell.clone();
+        cell.set_ambient_c(temperature_c).and_then(|()| cell.advance(LONG_S)).map_err(|e| told(&e))?;
+        let at = |x: f64| cell.clone().at_stoichiometry(x).map_err(|e| told(&e));
+        let x = between(*x_low, *x_high, voltage_v, |x| at(x).map(|c| c.voltage_v()))?;
+        Ok(Cell::Physics(Box::new(at(x)?)))
     }
 }
 
@@ -382,6 +377,7 @@ fn with_held_surface(model: &Model) -> Model {
     match &mut model.parameters {
         Parameters::Physics(p, _) => p.thermal.surface_ambient_w_per_k = HELD_W_PER_K,
         Parameters::Circuit(p) => p.thermal.surface_ambient_w_per_k = HELD_W_PER_K,
+        Parameters::Supercap(p) => p.thermal.surface_ambient_w_per_k = HELD_W_PER_K,
     }
     model
 }
@@ -698,7 +694,8 @@ mod tests {
     use super::*;
     use crate::verify::Silent;
 
-    /// A run of a simulated cell with a rested sample before it.
+    /// A run of a simulated cell. Its load begins with a step after the first row; a second row at that time says so, as the
+    /// current would else rise over the first second.
     fn simulated(name: &str, demand: &Demand, soc: f64, duration_s: f64) -> Run {
         let settings = RunSettings {
             soc: Some(soc),
@@ -706,17 +703,13 @@ mod tests {
             step_s: Some(1.0),
             ..RunSettings::default()
         };
-        let mut run = run(&open(name).unwrap(), demand, &settings, &Silent).unwrap().run;
-        let rest =
-            Cell::new(&open(name).unwrap(), &super::super::Build { soc, ..Default::default() }).unwrap();
-        run.time_s.insert(0, 0.0);
-        run.current_a.insert(0, 0.0);
-        run.voltage_v.insert(0, rest.voltage_v());
+        let run = run(&open(name).unwrap(), demand, &settings, &Silent).unwrap().run;
+        let again = |values: &[f64], k: usize| [&values[..1], &[values[k]], &values[1..]].concat();
         Run {
             source: "simulated".into(),
-            time_s: run.time_s,
-            current_a: run.current_a,
-            voltage_v: run.voltage_v,
+            time_s: again(&run.time_s, 0),
+            current_a: again(&run.current_a, 1),
+            voltage_v: again(&run.voltage_v, 1),
             ..Run::default()
         }
     }

@@ -1,7 +1,7 @@
 //! The parameters of a cell as a table, and its open-circuit voltages as curves.
 
 use cell_models::physics::{Arrhenius, Electrode, Function, PhysicsParameters};
-use cell_models::{EcmParameters, Plant, Table1, Table2, Thermal};
+use cell_models::{EcmParameters, Plant, SupercapCell, SupercapParameters, Table1, Table2, Thermal};
 
 use super::ModelError;
 use super::catalog::{Model, Parameters};
@@ -130,7 +130,7 @@ impl std::fmt::Display for Value {
     }
 }
 
-/// All parameters of a cell, with its capacity as measured on the model (C/20 at 25 degC).
+/// All parameters of a cell; of a physics one with its capacity as measured on the model (C/20 at 25 degC).
 ///
 /// # Errors
 /// When the cell cannot be built from them.
@@ -138,13 +138,16 @@ pub fn describe(model: &Model) -> Result<Vec<Row>, ModelError> {
     let capacity_ah = Cell::new(model, &Build::default())?.capacity_ah();
     let mut rows = Rows { part: "cell", rows: Vec::new() };
     rows.number("nominal capacity", model.nominal_capacity_ah(), "Ah");
-    rows.number("capacity measured at C/20, 25 degC", capacity_ah, "Ah");
+    if matches!(model.parameters, Parameters::Physics(..)) {
+        rows.number("capacity measured at C/20, 25 degC", capacity_ah, "Ah");
+    }
     let [low_v, high_v] = model.voltage_limits_v();
     rows.number("lower voltage limit", low_v, "V");
     rows.number("upper voltage limit", high_v, "V");
     match &model.parameters {
         Parameters::Physics(p, _) => physics(&mut rows, p),
         Parameters::Circuit(p) => circuit(&mut rows, p),
+        Parameters::Supercap(p) => supercap(&mut rows, p),
     }
     Ok(rows.rows)
 }
@@ -251,6 +254,20 @@ fn circuit(rows: &mut Rows, p: &EcmParameters) {
     rows.thermal(&p.thermal);
 }
 
+fn supercap(rows: &mut Rows, p: &SupercapParameters) {
+    rows.part = "main branch";
+    rows.number("capacitance at 0 V", p.main_f, "F");
+    rows.number("capacitance for each volt more", p.main_f_per_v, "F/V");
+    rows.number("resistance at 25 degC", 1e3 * p.main_ohm.at(25.0), "mOhm");
+    rows.number("resistance at -20 degC", 1e3 * p.main_ohm.at(-20.0), "mOhm");
+    rows.part = "slow branch";
+    rows.number("capacitance", p.slow_f, "F");
+    rows.number("resistance", p.slow_ohm, "Ohm");
+    rows.part = "leakage";
+    rows.number("resistance", p.leakage_ohm, "Ohm");
+    rows.thermal(&p.thermal);
+}
+
 /// A curve over the SOC of the cell: name and points (SOC 0..1, V).
 pub type Curve = (&'static str, Vec<(f64, f64)>);
 
@@ -295,6 +312,10 @@ pub fn curves(model: &Model) -> Vec<Curve> {
             ("cell, after discharge", over(&|soc| p.ocv_v.at(soc) - p.hysteresis_v.at(soc))),
             ("cell, after charge", over(&|soc| p.ocv_v.at(soc) + p.hysteresis_v.at(soc))),
         ],
+        Parameters::Supercap(p) => {
+            let rested = |soc: f64| SupercapCell::new((**p).clone(), soc, 25.0);
+            vec![("cell", over(&|soc| rested(soc).map_or(f64::NAN, |cell| cell.voltage_v())))]
+        }
     }
 }
 
@@ -319,9 +340,10 @@ mod tests {
         for entry in known() {
             let model = entry.model().unwrap();
             let rows = describe(&model).unwrap();
-            let capacity = &rows[1];
+            let capacity = &rows[0];
             assert!(
-                capacity.quantity.contains("C/20") && matches!(capacity.value, Value::Number(q) if q > 0.1)
+                capacity.quantity.contains("capacity")
+                    && matches!(capacity.value, Value::Number(q) if q > 0.1)
             );
             assert!(rows.iter().all(|r| !r.value.to_string().contains("NaN")), "{rows:?}");
             let curves = curves(&model);

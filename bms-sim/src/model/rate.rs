@@ -1,13 +1,13 @@
 //! How fast cells are simulated on this machine: over how finely the equations are solved, and over the number of cells.
 //!
-//! The unit is the cell-step: one cell for one second of a drive. Times are medians over rounds in which all candidates
+//! The unit is the cell-step: one cell for one second of a drive. Times are medians over rounds in which the candidates
 //! take turns, so that a busy machine slows all of them. Compare the ratios; the rates are those of this machine.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use cell_models::physics::{PhysicsParameters, Resolution, SpmeCell};
-use cell_models::{Drive, EcmCell, EcmParameters, Plant, PlantError, Step};
+use cell_models::physics::{PhysicsParameters, Resolution, SpmeBatch, SpmeBatchCell, SpmeCell};
+use cell_models::{BatchCell, Drive, EcmBatch, EcmCell, EcmParameters, Plant, PlantError, Step};
 use serde::Serialize;
 
 use super::ModelError;
@@ -23,7 +23,9 @@ const TEMPERATURE_C: f64 = 25.0;
 /// The reference is so much finer than the default.
 const REFERENCE_FINER: usize = 8;
 /// A measurement takes at least so many cell-steps.
-const LEAST_CELL_STEPS: usize = 2000;
+const LEAST_CELL_STEPS: usize = 20_000;
+/// And so many steps.
+const LEAST_STEPS: usize = 10;
 
 /// How thoroughly is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +39,9 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// A minute or so.
-    pub const FULL: Self = Self { drive_s: 1800, rounds: 7, most_cells: 100_000 };
-    /// For a look: a few seconds.
+    /// Some ten seconds.
+    pub const FULL: Self = Self { drive_s: 3600, rounds: 15, most_cells: 100_000 };
+    /// For a look: a second.
     pub const QUICK: Self = Self { drive_s: 200, rounds: 3, most_cells: 100 };
 }
 
@@ -119,6 +121,26 @@ const SERIES: &[Series] = &[
         },
     },
     Series {
+        name: "physics, batch",
+        most_cells: 100_000,
+        one_c_a: |p| p.nominal_capacity_ah,
+        build: |p, cells| {
+            let cell = SpmeCell::new(p.clone(), START_SOC, TEMPERATURE_C)?.without_ageing();
+            let spread = (0..cells).map(|k| SpmeBatchCell {
+                size: spread(k),
+                extra_ohm: 0.0,
+                soc: START_SOC,
+                temperature_c: TEMPERATURE_C,
+            });
+            let mut batch = SpmeBatch::new(&cell, spread)?;
+            Ok(Box::new(move |current_a| {
+                batch.step_series(current_a, 1.0)?;
+                black_box(batch.voltage_v().next());
+                Ok(())
+            }))
+        },
+    },
+    Series {
         name: "circuit, one by one",
         most_cells: 100_000,
         one_c_a: |_| EcmParameters::generic_nmc_5ah().capacity_ah,
@@ -126,7 +148,31 @@ const SERIES: &[Series] = &[
             Ok(one_by_one(EcmCell::new(EcmParameters::generic_nmc_5ah(), START_SOC, TEMPERATURE_C)?, cells))
         },
     },
+    Series {
+        name: "circuit, batch",
+        most_cells: 100_000,
+        one_c_a: |_| EcmParameters::generic_nmc_5ah().capacity_ah,
+        build: |_, cells| {
+            let spread = (0..cells).map(|k| BatchCell {
+                capacity: spread(k),
+                resistance: 1.0,
+                soc: START_SOC,
+                temperature_c: TEMPERATURE_C,
+            });
+            let mut batch = EcmBatch::new(EcmParameters::generic_nmc_5ah(), spread)?;
+            Ok(Box::new(move |current_a| {
+                batch.step_series(current_a, 1.0)?;
+                black_box(batch.voltage_v().first());
+                Ok(())
+            }))
+        },
+    },
 ];
+
+/// Sizes of cells, which differ by up to 2 %.
+fn spread(cell: usize) -> f64 {
+    1.0 - 0.02 * (cell % 97) as f64 / 97.0
+}
 
 /// Steps copies of a cell one after another.
 fn one_by_one<P: Plant + 'static>(cell: P, cells: usize) -> Stepper {
@@ -253,38 +299,46 @@ fn over_cells(
     effort: &Effort,
     progress: &dyn Progress,
 ) -> Result<Vec<ManyCells>, ModelError> {
-    let counts = |most: usize| {
-        let most = most.min(effort.most_cells);
-        (0..).map(|e| 10usize.pow(e)).take_while(move |n| *n <= most)
-    };
-    let total: usize = SERIES.iter().map(|s| counts(s.most_cells).count()).sum();
-    progress.stage("over cells", total);
-    let mut rows: Vec<ManyCells> = Vec::with_capacity(total);
-    for series in SERIES {
-        let drive = drive((series.one_c_a)(parameters), effort.drive_s)?;
-        // Without its mean the drive empties no cell, however often it is repeated.
-        let mean_a = drive.iter().map(|step| step.current_a).sum::<f64>() / drive.len().max(1) as f64;
-        for cells in counts(series.most_cells) {
-            let mut step = (series.build)(parameters, cells)?;
-            // Few steps of many cells, many of few.
-            let steps = LEAST_CELL_STEPS.div_ceil(cells);
-            let mut orders = drive.iter().cycle();
-            let mut seconds = Vec::with_capacity(effort.rounds);
-            // The first round warms up and does not count.
-            for round in 0..=effort.rounds {
+    let counts: Vec<usize> = (0..).map(|e| 10usize.pow(e)).take_while(|n| *n <= effort.most_cells).collect();
+    progress.stage("over cells", counts.len());
+    let mut measured: Vec<(usize, ManyCells)> = Vec::new();
+    for &cells in &counts {
+        // Few steps of many cells, many of few.
+        let steps = LEAST_CELL_STEPS.div_ceil(cells).max(LEAST_STEPS);
+        let mut candidates = Vec::with_capacity(SERIES.len());
+        for (place, series) in SERIES.iter().enumerate().filter(|(_, s)| cells <= s.most_cells) {
+            let drive = drive((series.one_c_a)(parameters), effort.drive_s)?;
+            // Without its mean the drive empties no cell, however often it is repeated.
+            let mean_a = drive.iter().map(|step| step.current_a).sum::<f64>() / drive.len().max(1) as f64;
+            let currents_a: Vec<f64> = drive.iter().map(|step| step.current_a - mean_a).collect();
+            candidates.push((place, series, (series.build)(parameters, cells)?, currents_a, Vec::new()));
+        }
+        // The first round warms up and does not count.
+        for round in 0..=effort.rounds {
+            for (_, _, step, currents_a, seconds) in &mut candidates {
+                // What the candidate before drove out of the caches comes back first.
+                step(0.0).map_err(failed)?;
                 let start = Instant::now();
-                for order in orders.by_ref().take(steps) {
-                    step(order.current_a - mean_a).map_err(failed)?;
+                for k in round * steps..(round + 1) * steps {
+                    step(currents_a[k % currents_a.len()]).map_err(failed)?;
                 }
                 if round > 0 {
                     seconds.push(start.elapsed().as_secs_f64());
                 }
             }
-            let steps_per_s = (steps * cells) as f64 / median(seconds);
-            let relative = steps_per_s / rows.first().map_or(steps_per_s, |first| first.steps_per_s);
-            rows.push(ManyCells { series: series.name, cells, steps_per_s, relative });
-            progress.advance(1);
         }
+        for (place, series, _, _, seconds) in candidates {
+            let steps_per_s = (steps * cells) as f64 / median(seconds);
+            let row = ManyCells { series: series.name, cells, steps_per_s, relative: f64::NAN };
+            measured.push((place, row));
+        }
+        progress.advance(1);
+    }
+    measured.sort_by_key(|(place, row)| (*place, row.cells));
+    let mut rows: Vec<ManyCells> = measured.into_iter().map(|(_, row)| row).collect();
+    let first = rows.first().map_or(f64::NAN, |row| row.steps_per_s);
+    for row in &mut rows {
+        row.relative = row.steps_per_s / first;
     }
     Ok(rows)
 }
@@ -309,7 +363,7 @@ mod tests {
         assert!(errors[0] > 2.0 * errors[errors.len() - 1], "{errors:?}");
         assert_eq!(rates.one_cell.iter().filter(|r| r.is_default).count(), 1);
         assert_eq!(rates.one_cell[0].relative, 1.0);
-        assert_eq!(rates.many_cells.len(), 4);
+        assert_eq!(rates.many_cells.len(), 2 * SERIES.len());
         assert!(rates.many_cells.iter().all(|r| r.steps_per_s > 0.0));
     }
 

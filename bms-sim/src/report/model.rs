@@ -18,12 +18,16 @@ use crate::model::{Curve, Trace};
 const BUCKET: f64 = 1.5;
 /// The anode potential matters near zero; a panel for it goes no higher than this, in V.
 const ANODE_TOP_V: f64 = 0.4;
+/// Width of most lines in pixels.
+const THIN: f64 = 1.6;
+const SURFACE: RGBColor = RGBColor(245, 190, 60);
 
 /// A panel over time: title of its axis, its axis, its lines, and whether zero is marked.
 struct Panel<'a> {
     title: &'static str,
     axis: Axis,
-    lines: Vec<(RGBColor, &'a [f64])>,
+    /// Colour, width in pixels, values.
+    lines: Vec<(RGBColor, f64, &'a [f64])>,
     zero: bool,
     limits: Vec<f64>,
     marks: Vec<(Mark, &'static str)>,
@@ -58,7 +62,7 @@ pub fn write_run_plot(
         Panel {
             title: "voltage, V",
             axis: around(&[&run.voltage_v, &limits_v], 0.05),
-            lines: vec![(BMS, &run.voltage_v)],
+            lines: vec![(BMS, THIN, &run.voltage_v)],
             zero: false,
             limits: limits_v.to_vec(),
             marks: vec![(Mark::Line(BMS), "terminal voltage"), (Mark::Limit, "limits")],
@@ -67,7 +71,7 @@ pub fn write_run_plot(
         Panel {
             title: "current, A",
             axis: widened(currents, 0.1),
-            lines: vec![(TEXT, &run.current_a)],
+            lines: vec![(TEXT, THIN, &run.current_a)],
             zero: true,
             limits: Vec::new(),
             marks: vec![(Mark::Line(TEXT), "current, positive on discharge")],
@@ -76,12 +80,17 @@ pub fn write_run_plot(
         Panel {
             title: "temperature, °C",
             axis: around(&[surface, &trace.core_temperature_c, ambient], 2.0),
-            lines: vec![(DIM, ambient), (LFP, &trace.core_temperature_c), (COUNTER, surface)],
+            // Where core and surface are as warm, both are to be seen.
+            lines: vec![
+                (DIM, THIN, ambient),
+                (LFP, 3.4, &trace.core_temperature_c),
+                (SURFACE, THIN, surface),
+            ],
             zero: false,
             limits: Vec::new(),
             marks: vec![
                 (Mark::Line(LFP), "core"),
-                (Mark::Line(COUNTER), "surface"),
+                (Mark::Line(SURFACE), "surface"),
                 (Mark::Line(DIM), "ambient"),
             ],
             factor: 1.0,
@@ -89,7 +98,7 @@ pub fn write_run_plot(
         Panel {
             title: "SOC, %",
             axis: Axis::linear(-4.0, 104.0),
-            lines: vec![(NMC, soc)],
+            lines: vec![(NMC, THIN, soc)],
             zero: false,
             limits: Vec::new(),
             marks: vec![(Mark::Line(NMC), "true state of charge")],
@@ -98,13 +107,18 @@ pub fn write_run_plot(
     ];
     if let Some(anode) = anode {
         let (low, high) = range(anode.iter().copied().chain([0.0]));
+        let what = if high > ANODE_TOP_V {
+            "anode against electrolyte (below 0 lithium plates; axis cut above)"
+        } else {
+            "anode against electrolyte (below 0 lithium plates)"
+        };
         panels.push(Panel {
             title: "potential, V",
             axis: widened((low, high.min(ANODE_TOP_V).max(low + 0.05)), 0.05),
-            lines: vec![(EKF, anode)],
+            lines: vec![(EKF, THIN, anode)],
             zero: true,
             limits: Vec::new(),
-            marks: vec![(Mark::Line(EKF), "anode against electrolyte (below 0 lithium plates)")],
+            marks: vec![(Mark::Line(EKF), what)],
             factor: 1.0,
         });
     }
@@ -130,9 +144,9 @@ pub fn write_run_plot(
                 let ends = [(0.0, *limit), (end_s / unit_s, *limit)];
                 dashed(&mut chart, ends, stroke(BAD, 1.2))?;
             }
-            for (colour, values) in &panel.lines {
+            for (colour, thickness, values) in &panel.lines {
                 let points = run.time_s.iter().zip(*values).map(|(t, v)| (t / unit_s, panel.factor * v));
-                line(&mut chart, points, BUCKET, stroke(*colour, 1.6))?;
+                line(&mut chart, points, BUCKET, stroke(*colour, *thickness))?;
             }
         }
         Ok(())
@@ -224,7 +238,7 @@ pub fn write_rate_page(dir: &Path, rates: &Rates) -> Result<(), ReportError> {
             title: "Many cells: rate over number",
             body: figure(
                 &cells.inline(cells_title),
-                "All cells together on one core; the line is level where a cell costs the same however many there are.",
+                "All cells stepped on one core; a line is level where a cell costs the same however many there are.",
             ) + &cells_table(&rates.many_cells),
         },
     ];
@@ -275,9 +289,16 @@ fn over_error(rows: &[OneCell]) -> Drawing {
                 Some((n, "particle elements")) => n.to_owned(),
                 _ => row.label.clone(),
             };
-            let right = place.0 > left + 0.7 * width;
+            let right = row.is_default || place.0 > left + 0.8 * width;
             let (side, dx) = if right { (HPos::Right, -10.0) } else { (HPos::Left, 10.0) };
-            label(canvas, (place.0 + dx, place.1 - 9.0), side, SMALL, &text)?;
+            let text = if row.is_default { text + " (default)" } else { text };
+            label(
+                canvas,
+                (place.0 + dx, place.1 - if row.is_default { 0.0 } else { 8.0 }),
+                side,
+                SMALL,
+                &text,
+            )?;
         }
         let note = "numbers: elements along the radius of a particle";
         label(canvas, (left + width - 10.0, top + height - 16.0), HPos::Right, PLAIN, note)

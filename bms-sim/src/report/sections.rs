@@ -14,7 +14,8 @@ pub(super) fn intro(results: &Results, results_link: &str, runs_link: &str) -> S
     format!(
         "<p>An embedded battery management core (<code>bms-core</code>) estimates the state of charge (SOC) of lithium-ion \
          cells from current, voltage and temperature. <code>bms verify</code> {} replays drives through it – measured on \
-         real cells and simulated by physics-based cell models – and compares every sample with the reference SOC. Two \
+         real cells, recorded from simulated ones, and of plants (<code>plant/…</code>: physics models of cells, simulated \
+         during the run and identified from simulated laboratory tests) – and compares every sample with the reference SOC. Two \
          baselines run on the same samples: a plain coulomb counter and a textbook extended Kalman filter (EKF) with two RC \
          pairs.</p>\n\
          <p><b>How to read it.</b> The error is the estimated minus the reference SOC, in points (percent of full \
@@ -76,7 +77,7 @@ pub(super) fn verdict(results: &Results) -> String {
     }
     if !results.notes.is_empty() {
         items += &format!(
-            "<li>{} on skipped data, see <a href=\"#notes\">Notes</a>.</li>",
+            "<li>{} on plants and skipped data, see <a href=\"#notes\">Notes</a>.</li>",
             count(results.notes.len(), "note")
         );
     }
@@ -106,9 +107,11 @@ pub(super) fn headline(cases: &[Case]) -> String {
         if tuned { "drives that the constants were tuned on" } else { "drives held out from tuning" }
     };
     group("by use", by_use.into_iter().map(|(k, v)| (usage(k).to_string(), v)).collect());
-    let by_source = group_by(cases, |c| !c.measured);
-    let source = |simulated: bool| {
-        if simulated { "simulated by physics models" } else { "measured cells" }
+    let by_source = group_by(cases, |c| (!c.measured, c.plant));
+    let source = |key: (bool, bool)| match key {
+        (_, true) => "plants: simulated during the run (cell-models, SPMe)",
+        (true, false) => "recorded from physics models (PyBaMM, DFN)",
+        (false, false) => "measured cells",
     };
     group("by source", by_source.into_iter().map(|(k, v)| (source(k).to_string(), v)).collect());
     let by_temperature = group_by(cases, temperature_key);

@@ -92,6 +92,7 @@ fn synthetic_results() -> Results {
                     tuned_on: false,
                     chemistry,
                     measured,
+                    plant: false,
                     age: if dataset.contains("soh80") { "soh80" } else { "soh100" }.into(),
                     temperature_c,
                     profile: ["US06", "UDDS <drive>", "WLTC"][i % 3].into(),

@@ -1,7 +1,8 @@
 //! Recorded bounds: what was reached once must not get worse.
 //!
-//! The file `bounds.toml` has one section per kind of data (`default`, `shared`). A section holds the weighted RMSE of
-//! the whole, and for each data set and condition group the largest maximum error and the mean RMSE:
+//! The file `bounds.toml` has one section per kind of data (`default`, `shared`) and one for the plants (`plants`), which
+//! can be scored beside any data. A section holds the weighted RMSE of the whole, and for each data set and condition group
+//! the largest maximum error and the mean RMSE:
 //!
 //! ```toml
 //! [default]
@@ -114,25 +115,33 @@ impl Bounds {
             .map_err(|source| BoundsError::Io { path: path.into(), source })
     }
 
-    /// Replaces the bounds of one kind of data by what was reached, with a margin.
-    pub fn record(&mut self, section: &str, cases: &[Case], weighted: &[Weighted]) {
+    /// Replaces the bounds of the data and of the plants, if they were scored, by what was reached, with a margin.
+    pub fn record(&mut self, cases: &[Case], weighted: &[Weighted], options: &Options) {
+        for plants in [false, true] {
+            if cases.iter().any(|c| c.plant == plants) {
+                self.record_section(plants, cases, weighted, options);
+            }
+        }
+    }
+
+    fn record_section(&mut self, plants: bool, cases: &[Case], weighted: &[Weighted], options: &Options) {
         let mut new = Section {
-            weighted_rmse_points: whole(weighted).map(|w| with_margin(w.bms_rmse_points)),
+            weighted_rmse_points: whole(weighted, plants).map(|w| with_margin(w.bms_rmse_points)),
             sets: BTreeMap::new(),
         };
-        for ((set, group), reached) in groups(cases) {
+        for ((_, set, group), reached) in groups(cases).into_iter().filter(|((p, ..), _)| *p == plants) {
             let bound = GroupBound {
                 worst_max_points: with_margin(reached.worst_max_points),
                 mean_rmse_points: with_margin(reached.mean_rmse_points),
             };
             new.sets.entry(set).or_default().insert(group.label().into(), bound);
         }
-        self.sections.insert(section.into(), new);
+        self.sections.insert(section(plants, options).into(), new);
     }
 
     /// Compares what was reached with what was recorded; returns the checks and the names of what has no bound.
     ///
-    /// The weighted whole is compared when the whole matrix ran, mean RMSEs unless a filter left runs out.
+    /// A weighted whole is compared when its whole matrix ran, mean RMSEs unless a filter left runs out.
     #[must_use]
     pub fn check(
         &self,
@@ -141,19 +150,20 @@ impl Bounds {
         options: &Options,
     ) -> (Vec<BoundCheck>, Vec<String>) {
         let none = Section::default();
-        let section = self.sections.get(options.kind.section()).unwrap_or(&none);
+        let recorded = |plants| self.sections.get(section(plants, options)).unwrap_or(&none);
         let (mut checks, mut unbounded) = (Vec::new(), Vec::new());
-        if let Some(whole) = whole(weighted).filter(|_| options.whole()) {
-            match section.weighted_rmse_points {
-                Some(bound) => {
-                    checks.push(check("weighted RMSE over everything", whole.bms_rmse_points, bound));
-                }
-                None => unbounded.push("weighted RMSE over everything".into()),
+        for (plants, name) in
+            [(false, "weighted RMSE over all data sets"), (true, "weighted RMSE over all plants")]
+        {
+            let Some(whole) = whole(weighted, plants).filter(|w| is_whole(w, options)) else { continue };
+            match recorded(plants).weighted_rmse_points {
+                Some(bound) => checks.push(check(name, whole.bms_rmse_points, bound)),
+                None => unbounded.push(name.into()),
             }
         }
-        for ((set, group), reached) in groups(cases) {
+        for ((plants, set, group), reached) in groups(cases) {
             let name = format!("{set}, {}", group.label());
-            let Some(bound) = section.sets.get(&set).and_then(|s| s.get(group.label())) else {
+            let Some(bound) = recorded(plants).sets.get(&set).and_then(|s| s.get(group.label())) else {
                 unbounded.push(name);
                 continue;
             };
@@ -168,9 +178,9 @@ impl Bounds {
     }
 }
 
-/// The estimator has to beat both baselines on the weighted whole and at every temperature.
+/// The estimator has to beat both baselines on the weighted whole and at every temperature, where the whole matrix ran.
 #[must_use]
-pub fn against_baselines(weighted: &[Weighted]) -> Vec<BoundCheck> {
+pub fn against_baselines(weighted: &[Weighted], options: &Options) -> Vec<BoundCheck> {
     let pair = |w: &Weighted| {
         [("coulomb counter", w.coulomb_counter_rmse_points), ("textbook EKF", w.textbook_ekf_rmse_points)]
             .map(|(baseline, bound)| {
@@ -178,22 +188,37 @@ pub fn against_baselines(weighted: &[Weighted]) -> Vec<BoundCheck> {
                 check(&name, w.bms_rmse_points, bound)
             })
     };
-    weighted.iter().flat_map(pair).collect()
+    weighted.iter().filter(|w| is_whole(w, options)).flat_map(pair).collect()
 }
 
-fn whole(weighted: &[Weighted]) -> Option<&Weighted> {
-    weighted.iter().find(|w| w.temperature_c.is_none() && !w.held_out)
+/// Section of the plants in the file.
+const PLANTS: &str = "plants";
+
+fn section(plants: bool, options: &Options) -> &'static str {
+    if plants { PLANTS } else { options.kind.section() }
+}
+
+/// Whether nothing was left out of what a figure is over.
+fn is_whole(weighted: &Weighted, options: &Options) -> bool {
+    if weighted.plants { options.whole_plants() } else { options.whole() }
+}
+
+fn whole(weighted: &[Weighted], plants: bool) -> Option<&Weighted> {
+    weighted.iter().find(|w| w.plants == plants && w.temperature_c.is_none() && !w.held_out)
 }
 
 fn check(name: &str, value: f64, bound: f64) -> BoundCheck {
     BoundCheck { name: name.into(), value, bound, unit: "points".into(), ok: value <= bound }
 }
 
+/// Whether it is a plant, data set, condition group.
+type Key = (bool, String, Condition);
+
 /// What was reached in each condition group of each data set.
-fn groups(cases: &[Case]) -> BTreeMap<(String, Condition), GroupBound> {
-    let mut sums = BTreeMap::<(String, Condition), (f64, f64, f64)>::new();
+fn groups(cases: &[Case]) -> BTreeMap<Key, GroupBound> {
+    let mut sums = BTreeMap::<Key, (f64, f64, f64)>::new();
     for case in cases {
-        let s = sums.entry((case.dataset.clone(), condition(case))).or_default();
+        let s = sums.entry((case.plant, case.dataset.clone(), condition(case))).or_default();
         s.0 = s.0.max(case.bms.max_points);
         s.1 += case.bms.rmse_points;
         s.2 += 1.0;
@@ -218,6 +243,8 @@ mod tests {
         Options {
             data: PathBuf::new(),
             kind: DataKind::Default,
+            plants: Vec::new(),
+            cycles: PathBuf::new(),
             quick: false,
             filter: filter.map(Into::into),
             seed: 1,
@@ -229,7 +256,7 @@ mod tests {
         let mut cases = [case(25.0, 0.0, 1.0), case(0.0, 30.0, 2.0)];
         let mut bounds = Bounds::default();
         assert_eq!(bounds.check(&cases, &all(&cases), &options(None)).1.len(), 3);
-        bounds.record("default", &cases, &all(&cases));
+        bounds.record(&cases, &all(&cases), &options(None));
         let (checks, unbounded) = bounds.check(&cases, &all(&cases), &options(None));
         assert!(unbounded.is_empty() && checks.len() == 5 && checks.iter().all(|c| c.ok), "{checks:?}");
         cases[1].bms.max_points = 4.41;
@@ -240,12 +267,28 @@ mod tests {
     }
 
     #[test]
+    fn plants_have_bounds_of_their_own() {
+        let mut cases = [case(25.0, 0.0, 1.0), case(25.0, 0.0, 4.0)];
+        cases[1].plant = true;
+        let mut bounds = Bounds::default();
+        bounds.record(&cases, &all(&cases), &options(None));
+        assert_eq!(bounds.sections.keys().collect::<Vec<_>>(), ["default", "plants"]);
+        // Without plants, theirs stay.
+        bounds.record(&cases[..1], &all(&cases[..1]), &options(None));
+        assert_eq!(bounds.sections.len(), 2);
+        let every = Options { plants: crate::plants::PLANTS.to_vec(), ..options(None) };
+        let (checks, unbounded) = bounds.check(&cases, &all(&cases), &every);
+        assert!(unbounded.is_empty() && checks.len() == 6 && checks.iter().all(|c| c.ok), "{checks:?}");
+        assert_eq!(bounds.check(&cases, &all(&cases), &options(None)).0.len(), 5, "not all plants ran");
+    }
+
+    #[test]
     fn the_file_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bounds.toml");
         let cases = [case(25.0, 0.0, 1.0)];
         let mut bounds = Bounds::default();
-        bounds.record("default", &cases, &all(&cases));
+        bounds.record(&cases, &all(&cases), &options(None));
         bounds.save(&path).unwrap();
         assert_eq!(Bounds::load(&path).unwrap(), bounds);
         let text = std::fs::read_to_string(&path).unwrap().replace("right start", "left start");
@@ -259,9 +302,9 @@ mod tests {
     #[test]
     fn both_baselines_have_to_be_beaten_everywhere() {
         let mut cases = [case(25.0, 0.0, 1.0), case(0.0, 0.0, 2.0)];
-        assert!(against_baselines(&all(&cases)).iter().all(|c| c.ok));
+        assert!(against_baselines(&all(&cases), &options(None)).iter().all(|c| c.ok));
         cases[0].coulomb_counter.rmse_points = 0.5;
-        let checks = against_baselines(&all(&cases));
+        let checks = against_baselines(&all(&cases), &options(None));
         assert_eq!(checks.len(), 6);
         let broken: Vec<_> = checks.iter().filter(|c| !c.ok).map(|c| c.name.as_str()).collect();
         assert_eq!(broken, ["beats the coulomb counter: weighted RMSE, 25 degC"]);

@@ -10,7 +10,7 @@ use super::ablation::{self, FULL, Trial, VARIANTS};
 use super::matrix::Condition;
 use super::sets::CellSource;
 use crate::cell_file::CellFile;
-use crate::data::{Dataset, Run, read_segments};
+use crate::data::Run;
 use crate::metrics;
 use crate::replay::{ReplayOptions, replay};
 use bms_core::tuning::Parts;
@@ -25,9 +25,8 @@ const START_ERRORS: [f64; 2] = [0.1, 0.3];
 pub fn trials(cells: &[(&CellSource, &CellFile)]) -> Result<Vec<Trial>, VerifyError> {
     let mut charges: Vec<(&CellFile, Run)> = Vec::new();
     for (source, cell) in cells {
-        let set = Dataset::open(&source.dir)?;
-        for file in set.of_kind("capacity_rate").filter(|f| source.selection.takes(&f.file)) {
-            let parts = read_segments(&set.path(file))?;
+        for file in source.set.of_kind("capacity_rate").filter(|f| source.selection.takes(&f.file)) {
+            let parts = source.set.runs(file)?;
             charges.extend(parts.iter().filter_map(full_charge).map(|run| (*cell, run)));
         }
     }

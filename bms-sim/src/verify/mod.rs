@@ -1,4 +1,4 @@
-//! The acceptance matrix over all data there are: from a folder to a verdict.
+//! The acceptance matrix over all data there are: from a folder and the plants to a verdict.
 //!
 //! ```text
 //! sets ──► which drive is scored with the cell of which tests ─┐
@@ -22,6 +22,7 @@ use thiserror::Error;
 use crate::cell_file::CellFileError;
 use crate::data::DataError;
 use crate::identify::IdentifyError;
+use crate::plants::{self, PLANTS, Plant, PlantSetError};
 use crate::report::{self, ReportError};
 use crate::results::{IdentifiedCell, Results, TARGET_POINTS};
 use bounds::{Bounds, BoundsError};
@@ -59,6 +60,9 @@ pub enum VerifyError {
         /// Why.
         source: Box<IdentifyError>,
     },
+    /// A plant cannot be used.
+    #[error(transparent)]
+    Plant(#[from] PlantSetError),
     /// A cell cannot be used.
     #[error(transparent)]
     Cell(#[from] CellFileError),
@@ -77,6 +81,10 @@ pub struct Options {
     pub data: PathBuf,
     /// Which bounds apply to it.
     pub kind: DataKind,
+    /// Plants to score beside it.
+    pub plants: Vec<Plant>,
+    /// The repository's data, whose drive cycles the plants drive.
+    pub cycles: PathBuf,
     /// Only the right start with ideal sensors, no ablation.
     pub quick: bool,
     /// Only drives whose data set or file contains this text.
@@ -90,6 +98,14 @@ impl Options {
     #[must_use]
     pub fn whole(&self) -> bool {
         !self.quick && self.filter.is_none() && self.kind.whole()
+    }
+
+    /// The same for the plants.
+    #[must_use]
+    pub fn whole_plants(&self) -> bool {
+        !self.quick
+            && self.filter.is_none()
+            && PLANTS.iter().all(|p| self.plants.iter().any(|q| p.name == q.name))
     }
 }
 
@@ -177,7 +193,7 @@ pub struct Summary {
     pub within_target: usize,
     /// Largest maximum error in points.
     pub worst_points: f64,
-    /// Weighted figures: the whole first, then by temperature.
+    /// Weighted figures of the data sets, then of the plants: the whole first, then by temperature.
     pub weighted: Vec<Weighted>,
 }
 
@@ -193,7 +209,10 @@ pub fn verify(
     bounds: Option<&Bounds>,
     progress: &dyn Progress,
 ) -> Result<Verification, VerifyError> {
-    let plan = sets::plan(&options.data, options.filter.as_deref())?;
+    let filter = options.filter.as_deref();
+    progress.stage("making plants", options.plants.len());
+    let plants = plants::data_sets(&options.plants, &options.cycles, filter, || progress.advance(1))?;
+    let plan = sets::plan(&options.data, &plants, filter)?;
     let outcome = runner::run(plan, options, progress)?;
     let (cells, mut results) = (outcome.cells, outcome.results);
     let weighted = weights::all(&results.cases);
@@ -206,9 +225,7 @@ pub fn verify(
     } else {
         results.notes.push("no bounds file: no error was compared with an earlier one".into());
     }
-    if options.whole() {
-        results.bounds.extend(bounds::against_baselines(&weighted));
-    }
+    results.bounds.extend(bounds::against_baselines(&weighted, options));
     let maxima = || results.cases.iter().map(|c| c.bms.max_points);
     let summary = Summary {
         version: results.version.clone(),

@@ -9,7 +9,7 @@ use super::matrix::{self, Condition};
 use super::sets::{CellSource, Drive, SetPlan};
 use super::{Options, Progress, VerifyError, full_charge, split};
 use crate::cell_file::CellFile;
-use crate::data::{Run, read_segments};
+use crate::data::Run;
 use crate::identify::plan::Plan;
 use crate::identify::{IdentifyError, identify};
 use crate::metrics;
@@ -71,7 +71,7 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
     let identified: Vec<Result<CellFile, IdentifyError>> = sources
         .par_iter()
         .map(|source| {
-            let cell = Plan::from_dataset(&source.dir, &source.selection).and_then(|plan| identify(&plan));
+            let cell = Plan::of_set(&source.set, &source.selection).and_then(|plan| identify(&plan));
             progress.advance(1);
             cell
         })
@@ -113,7 +113,8 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
         skipped_starts += outcome.skipped_starts;
     }
     if !options.quick {
-        let pairs: Vec<_> = sources.iter().zip(&cells).filter_map(|(s, c)| Some((s, c.as_ref()?))).collect();
+        let recorded = sources.iter().zip(&cells).filter(|(s, _)| s.set.simulated.is_none());
+        let pairs: Vec<_> = recorded.filter_map(|(s, c)| Some((s, c.as_ref()?))).collect();
         trials.extend(full_charge::trials(&pairs)?);
     }
     if skipped_starts > 0 {
@@ -182,8 +183,7 @@ fn plain(text: &str) -> String {
 
 /// Reads a drive, its first part where the file goes on with another test, and its reference.
 fn load<'a>(drive: &'a Drive, cell: &'a CellFile) -> Result<Loaded<'a>, VerifyError> {
-    let path = drive.set.path(&drive.file);
-    let parts = read_segments(&path)?;
+    let parts = drive.set.runs(&drive.file)?;
     let count = parts.len();
     let mut run = parts.into_iter().next().unwrap_or_default();
     if run.temperature_c.is_none() {
@@ -232,6 +232,7 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
     let chemistry = cell.chemistry;
     let start = loaded.reference.first().copied().unwrap_or(1.0);
     let aged = drive.present_capacity_ah.is_some();
+    let plant = drive.set.simulated.is_some();
     let conditions = matrix::conditions(start, cell.nominal_capacity_ah, aged, options.quick);
     out.skipped_starts = conditions.skipped.len();
     let converged =
@@ -270,7 +271,8 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
             ));
             continue;
         };
-        if !options.quick && ablation::takes(&condition) {
+        // Ablations are about recorded cells: four simulated ones with many drives would outweigh them.
+        if !options.quick && !plant && ablation::takes(&condition) {
             out.trials.push(Trial {
                 variant: ablation::FULL,
                 chemistry,
@@ -298,6 +300,7 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
             dataset: drive.set.name.clone(),
             chemistry,
             measured: drive.set.truth_capacity_ah.is_none(),
+            plant,
             tuned_on: split::tuned_on(&drive.set.name, &drive.file.file),
             age: drive.age.clone(),
             temperature_c: drive.file.ambient_c.unwrap_or(25.0),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::VerifyError;
 use crate::data::{Dataset, DatasetFile};
 use crate::identify::plan::Selection;
+use crate::plants::PlantSets;
 
 /// Everything to identify and to score.
 #[derive(Debug, Default)]
@@ -23,8 +24,8 @@ pub struct SetPlan {
 pub struct CellSource {
     /// Label, e.g. `physics/nmc_m50/soh100` or `plett_esc without dyn/25C…`.
     pub label: String,
-    /// Folder of the data set.
-    pub dir: PathBuf,
+    /// The data set.
+    pub set: Arc<Dataset>,
     /// Files of it.
     pub selection: Selection,
 }
@@ -52,7 +53,7 @@ const PULSES: [&str; 3] = ["hppc", "gitt", "pulse"];
 /// Identified from where there are no pulses, scored where there are no drives.
 const DYNAMIC: &str = "dynamic";
 
-/// Finds the data sets of a folder and pairs each drive with its cell.
+/// Finds the data sets of a folder, adds those of plants, and pairs each drive with its cell.
 ///
 /// - A folder `soh…` beside a `soh100` is the same cell at another age: its drives are scored with the cell identified
 ///   from `soh100`.
@@ -62,10 +63,19 @@ const DYNAMIC: &str = "dynamic";
 ///
 /// # Errors
 /// If a folder or a description cannot be read, or no data set has a drive that the filter takes.
-pub fn plan(root: &Path, filter: Option<&str>) -> Result<SetPlan, VerifyError> {
+pub fn plan(root: &Path, plants: &[PlantSets], filter: Option<&str>) -> Result<SetPlan, VerifyError> {
     let mut plan = SetPlan::default();
     for set in discover(root)? {
-        add(&mut plan, set, filter);
+        let set = Arc::new(set);
+        add(&mut plan, &set, &source_of(&set)?, filter);
+    }
+    for plant in plants {
+        let before = plan.drives.len();
+        add(&mut plan, &plant.new, &plant.new, filter);
+        add(&mut plan, &plant.worn, &plant.new, filter);
+        if plan.drives.len() > before {
+            plan.notes.push(plant.note.clone());
+        }
     }
     if plan.drives.is_empty() {
         return Err(VerifyError::NoData { dir: root.to_path_buf() });
@@ -108,8 +118,22 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), VerifyError> {
     below.iter().try_for_each(|dir| walk(dir, found))
 }
 
-fn add(plan: &mut SetPlan, set: Dataset, filter: Option<&str>) {
-    let set = Arc::new(set);
+/// Whether a set is named after an age, as `soh080_mixed`.
+fn is_dated(set: &Dataset) -> bool {
+    set.dir.file_name().is_some_and(|n| n.to_string_lossy().to_lowercase().starts_with("soh"))
+}
+
+/// The set that a set's cell is identified from: the new cell beside it, else itself.
+fn source_of(set: &Arc<Dataset>) -> Result<Arc<Dataset>, VerifyError> {
+    let new = set.dir.with_file_name("soh100");
+    if !is_dated(set) || new == set.dir || !new.join("dataset.json").is_file() {
+        return Ok(Arc::clone(set));
+    }
+    Ok(Arc::new(Dataset::open(new)?))
+}
+
+/// Adds the drives of a set, with cells identified from `source`.
+fn add(plan: &mut SetPlan, set: &Arc<Dataset>, source: &Arc<Dataset>, filter: Option<&str>) {
     let has = |kinds: &[&str]| set.files.iter().any(|f| kinds.contains(&f.kind.as_deref().unwrap_or("")));
     let leave_one_out = !has(&DRIVES) && !has(&PULSES) && has(&[DYNAMIC]);
     let scored: &[&str] = if leave_one_out { &[DYNAMIC] } else { &DRIVES };
@@ -130,18 +154,14 @@ fn add(plan: &mut SetPlan, set: Dataset, filter: Option<&str>) {
         })
     };
     let folder = set.dir.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let aged = folder.to_lowercase().starts_with("soh");
-    let age = if aged { folder.split('_').next().unwrap_or_default().to_owned() } else { String::new() };
-    let source_dir = aged
-        .then(|| set.dir.with_file_name("soh100"))
-        .filter(|new| new.join("dataset.json").is_file())
-        .unwrap_or_else(|| set.dir.clone());
-    let is_new = source_dir == set.dir;
+    let age =
+        if is_dated(set) { folder.split('_').next().unwrap_or_default().to_owned() } else { String::new() };
+    let is_new = source.dir == set.dir;
     for file in drives.into_iter().filter(|f| takes(f)) {
         let mut source = CellSource {
-            label: name_of(&source_dir, &set),
-            dir: source_dir.clone(),
-            selection: selection(&set, file),
+            label: name_of(&source.dir, set),
+            set: Arc::clone(source),
+            selection: selection(set, file),
         };
         if leave_one_out {
             let same = |f: &&DatasetFile| {
@@ -157,7 +177,7 @@ fn add(plan: &mut SetPlan, set: Dataset, filter: Option<&str>) {
             plan.cells.len() - 1
         });
         plan.drives.push(Drive {
-            set: Arc::clone(&set),
+            set: Arc::clone(set),
             file: file.clone(),
             cell,
             age: age.clone(),

@@ -7,7 +7,8 @@
 //! weighted RMSE = sqrt( mean over groups ( mean over the runs of the group ( RMSE² ) ) )
 //! ```
 //!
-//! The same again for the cases of each ambient temperature, rounded to the nearest of the acceptance protocol.
+//! The same again for the cases of each ambient temperature, rounded to the nearest of the acceptance protocol. Recorded
+//! data sets and the plants are weighted apart: neither can hide in the other.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,9 @@ pub const TEMPERATURES_C: [f64; 6] = [-20.0, -10.0, 0.0, 10.0, 25.0, 45.0];
 /// Weighted figures of the three estimators.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Weighted {
+    /// The project's own plants rather than the data sets.
+    #[serde(default)]
+    pub plants: bool,
     /// Rounded ambient temperature in degC; none for the whole.
     pub temperature_c: Option<f64>,
     /// Only the drives that the estimator's constants were not tuned on.
@@ -43,25 +47,35 @@ impl Weighted {
     /// What the figures are over.
     #[must_use]
     pub fn label(&self) -> String {
-        match self.temperature_c {
-            Some(t) => format!("{t} degC"),
-            None if self.held_out => "held out".into(),
-            None => "whole".into(),
+        match (self.temperature_c, self.plants) {
+            (Some(t), false) => format!("{t} degC"),
+            (Some(t), true) => format!("plants at {t} degC"),
+            (None, true) => "plants".into(),
+            (None, false) if self.held_out => "held out".into(),
+            (None, false) => "whole".into(),
         }
     }
 }
 
-/// The whole, what was held out from tuning (if it is not everything), then each temperature from cold to warm.
+/// Of the data sets the whole, what was held out from tuning (if it is not everything), then each temperature from cold
+/// to warm; of the plants, which nothing was tuned on, the whole and each temperature.
 #[must_use]
 pub fn all(cases: &[Case]) -> Vec<Weighted> {
-    let mut out: Vec<Weighted> = weighted(None, &cases.iter().collect::<Vec<_>>()).into_iter().collect();
-    let held_out: Vec<&Case> = cases.iter().filter(|c| !c.tuned_on).collect();
-    if held_out.len() < cases.len() {
-        out.extend(weighted(None, &held_out).map(|w| Weighted { held_out: true, ..w }));
-    }
-    for t in TEMPERATURES_C {
-        let at: Vec<&Case> = cases.iter().filter(|c| rounded_temperature(c.temperature_c) == t).collect();
-        out.extend(weighted(Some(t), &at));
+    let mut out = Vec::new();
+    for plants in [false, true] {
+        let cases: Vec<&Case> = cases.iter().filter(|c| c.plant == plants).collect();
+        let mut add = |temperature_c, held_out, cases: &[&Case]| {
+            out.extend(weighted(temperature_c, cases).map(|w| Weighted { plants, held_out, ..w }));
+        };
+        add(None, false, &cases);
+        let held_out: Vec<&Case> = cases.iter().copied().filter(|c| !c.tuned_on).collect();
+        if held_out.len() < cases.len() {
+            add(None, true, &held_out);
+        }
+        for t in TEMPERATURES_C {
+            let near = |c: &&Case| rounded_temperature(c.temperature_c) == t;
+            add(Some(t), false, &cases.iter().copied().filter(near).collect::<Vec<_>>());
+        }
     }
     out
 }
@@ -88,6 +102,7 @@ fn weighted(temperature_c: Option<f64>, cases: &[&Case]) -> Option<Weighted> {
         mean.sqrt()
     };
     Some(Weighted {
+        plants: false,
         temperature_c,
         held_out: false,
         cases: cases.len(),
@@ -114,6 +129,7 @@ pub(super) mod tests {
             dataset: "set".into(),
             chemistry: Chemistry::Nmc,
             measured: false,
+            plant: false,
             tuned_on: false,
             age: String::new(),
             temperature_c,
@@ -141,6 +157,14 @@ pub(super) mod tests {
         assert!((all[0].bms_rmse_points - 5.0).abs() < 1e-12);
         assert!((all[0].textbook_ekf_rmse_points - 15.0).abs() < 1e-12);
         assert_eq!((all[0].cases, all[0].worst_points), (4, 14.0));
+        let mut plant = case(25.0, 0.0, 2.0);
+        plant.plant = true;
+        let both = super::all(&[&cases[..], &[plant]].concat());
+        assert_eq!(both[..3], all);
+        assert_eq!(
+            both[3..].iter().map(Weighted::label).collect::<Vec<_>>(),
+            ["plants", "plants at 25 degC"]
+        );
         assert_eq!((rounded_temperature(40.0), rounded_temperature(5.0)), (45.0, 0.0));
     }
 }

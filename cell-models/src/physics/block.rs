@@ -22,6 +22,9 @@ const READ_TEMPERATURE_K: f64 = 0.05;
 const SAME_STOICHIOMETRY: f64 = 2e-4;
 const SAME_CONCENTRATION: f64 = 1e-2;
 
+/// Potential in V below which side reactions run no faster: far out, their exponentials would run away within a step.
+const LOWEST_DRIVING_V: f64 = -0.15;
+
 /// Share of the mean or rested concentration below which the electrolyte counts as exhausted: it conducts badly there,
 /// but its logarithm must exist.
 const EXHAUSTED: f64 = 1e-3;
@@ -105,6 +108,15 @@ pub(super) struct Terminals<const W: usize> {
     anode_ohm: Lanes<W>,
 }
 
+/// What a failed step goes back to.
+#[derive(Debug, Clone)]
+pub(super) struct Memory<const W: usize> {
+    state: State<W>,
+    laws: Laws<W>,
+    current: Lanes<W>,
+    mixing_w: Lanes<W>,
+}
+
 impl<const W: usize> State<W> {
     /// Mean stoichiometry of the negative (0) or positive (1) electrode.
     pub(super) fn mean_stoichiometry(&self, m: &Model, side: usize) -> Lanes<W> {
@@ -116,7 +128,7 @@ impl<const W: usize> State<W> {
     }
 
     /// Takes over another state of the same size without allocating.
-    pub(super) fn copy_from(&mut self, other: &Self) {
+    fn copy_from(&mut self, other: &Self) {
         let (mut particles, mut electrolyte) =
             (std::mem::take(&mut self.particles), std::mem::take(&mut self.electrolyte));
         particles.copy_from_slice(&other.particles);
@@ -170,7 +182,7 @@ impl<const W: usize> Terminals<W> {
 }
 
 /// Temperature-dependent factors at the temperature where they were last worked out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Laws<const W: usize> {
     kelvin: Lanes<W>,
     diffusivity: Pair<[AtTemperature; W]>,
@@ -473,6 +485,27 @@ impl<const W: usize> Block<W> {
         self.read();
     }
 
+    /// A memory of this moment.
+    pub(super) fn memory(&self) -> Memory<W> {
+        Memory { state: self.state.clone(), laws: self.laws, current: self.current, mixing_w: self.mixing_w }
+    }
+
+    /// Brings `memory` to this moment without allocating.
+    #[inline(always)]
+    pub(super) fn remember(&self, memory: &mut Memory<W>) {
+        memory.state.copy_from(&self.state);
+        (memory.laws, memory.current, memory.mixing_w) = (self.laws, self.current, self.mixing_w);
+    }
+
+    /// Goes back to the moment of `memory`.
+    pub(super) fn go_back(&mut self, m: &Model, memory: &Memory<W>) {
+        self.state.copy_from(&memory.state);
+        (self.laws, self.current, self.mixing_w) = (memory.laws, memory.current, memory.mixing_w);
+        (self.particles.stale, self.electrolyte.stale) = (true, true);
+        self.terminals = terminals(m, &self.state, &self.laws, self.extra_ohm * self.size);
+        self.read();
+    }
+
     /// One piece of `dt_s` seconds in which the current goes linearly from the present one to `to` (A).
     #[inline(always)]
     pub(super) fn advance_piece(&mut self, m: &Model, to: Lanes<W>, dt_s: f64) {
@@ -684,12 +717,12 @@ impl<const W: usize> Block<W> {
         let surface = negative.surface_m2 * self.state.active[0];
         let mean_i = 0.5 * (i0 + i1);
         let film_drop = film_ohm(m, ageing, &self.state) * mean_i;
-        let potential = self.terminals.anode_v(mean_i);
+        let driving_v = (self.terminals.anode_v(mean_i) - film_drop).at_least(LOWEST_DRIVING_V);
         let mut side_as = Lanes::ZERO;
         let mut film_ratio = Lanes::splat(1.0);
         if let Some(sei) = ageing.sei {
             film_ratio = sei.initial_thickness_m / self.state.film_m;
-            let barrier = (-(potential - film_drop) * per_volt).map(f64::exp);
+            let barrier = (-driving_v * per_volt).map(f64::exp);
             let per_thickness =
                 FARADAY * sei.interstitial_mol_per_m_s * warmer(sei.activation_j_per_mol) * barrier;
             // L grows as dL/dt = g / L under a constant g: exactly the root of L^2 + 2 g dt.
@@ -702,12 +735,16 @@ impl<const W: usize> Block<W> {
             side_as += bound;
         }
         if let Some(p) = ageing.plating {
-            let eta = (potential - film_drop) * per_volt;
+            let eta = driving_v * per_volt;
             let c_e = self.state.electrolyte[m.solution.elements[0]].at_least(0.0);
-            let forward = FARADAY * p.rate_m_per_s * surface * c_e * eta.map(|e| (-p.transfer * e).exp());
+            let (mut growth, mut solution) =
+                (eta.map(|e| (-p.transfer * e).exp()), eta.map(|e| ((1.0 - p.transfer) * e).exp()));
+            if p.only_below_zero {
+                (growth, solution) = ((growth - solution).at_least(0.0), (solution - growth).at_least(0.0));
+            }
+            let forward = FARADAY * p.rate_m_per_s * surface * c_e * growth;
             // Concentration of the plated lithium per volume of electrode.
-            let back =
-                p.rate_m_per_s * surface / negative.volume_m3 * eta.map(|e| ((1.0 - p.transfer) * e).exp());
+            let back = p.rate_m_per_s * surface / negative.volume_m3 * solution;
             let dying = p.dead_per_s * film_ratio;
             // Implicit in the plated lithium, which stripping may remove within milliseconds.
             let before = self.state.plated_as;

@@ -86,6 +86,8 @@ const PLATING: [&str; 3] = [
     "Lithium plating transfer coefficient",
     "Dead lithium decay constant [s-1]",
 ];
+/// 1 for yes; left out for no.
+const ONLY_BELOW_ZERO: &str = "Lithium plating below 0 V only";
 const LOSS: [[&str; 2]; 2] = [
     [
         "Negative electrode loss of active material per stoichiometry",
@@ -854,10 +856,12 @@ impl UserDefined {
             lithium_per_formula: v[4],
             resistivity_ohm_m: v[5],
         });
+        let only_below_zero = number(user, ONLY_BELOW_ZERO)?.is_some_and(|v| v != 0.0);
         let plating = group(user, PLATING)?.map(|[rate_m_per_s, transfer, dead_per_s]| LithiumPlating {
             rate_m_per_s,
             transfer,
             dead_per_s,
+            only_below_zero,
         });
         let mut loss = |k: usize| {
             let values = group(user, LOSS[k])?;
@@ -1119,6 +1123,9 @@ fn write_user_defined(
         }
         if let Some(p) = &ageing.plating {
             put_all(&PLATING, &[p.rate_m_per_s, p.transfer, p.dead_per_s]);
+            if p.only_below_zero {
+                put_all(&[ONLY_BELOW_ZERO], &[1.0]);
+            }
         }
         for (keys, loss) in LOSS.iter().zip([&ageing.negative_loss, &ageing.positive_loss]) {
             if let Some(l) = loss {

@@ -205,6 +205,28 @@ macro_rules! check_electrode {
 }
 
 impl PhysicsParameters {
+    /// The same cell, which ages as given (in place of how it aged so far).
+    ///
+    /// ```
+    /// use cell_models::physics::{AgeingParameters, SpmeCell, sets};
+    /// use cell_models::Plant;
+    ///
+    /// let new = sets::mohtat2020();
+    /// let ageing = AgeingParameters::nmc_graphite(&new);
+    /// let mut cell = SpmeCell::new(new.with_ageing(ageing), 1.0, 45.0)?;
+    /// let capacity_ah = cell.capacity_ah();
+    /// for _ in 0..24 * 90 {
+    ///     cell.advance(3600.0)?;
+    /// }
+    /// assert!(cell.capacity_ah() < 0.99 * capacity_ah);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_ageing(mut self, ageing: AgeingParameters) -> Self {
+        self.ageing = Some(ageing);
+        self
+    }
+
     /// Checks every number, and every function within the stoichiometry windows (or from half to one and a half times the
     /// electrolyte's initial concentration) at the reference temperature.
     ///

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::block::{Block, State};
+use super::block::{Block, Memory, State};
 use super::lanes::Lanes;
 use super::mesh::{Pieces, Resolution};
 use super::model::Model;
@@ -13,7 +13,8 @@ use crate::plant::{Plant, check_current, check_temperature, check_time_step};
 
 /// A cell of the single-particle model with electrolyte (SPMe), heat and ageing.
 ///
-/// The [module documentation](crate::physics) gives its equations.
+/// The [module documentation](crate::physics) gives its equations. Cloning copies a few kilobytes and no tables, so that
+/// a caller may try out what a pulse would do.
 ///
 /// ```
 /// use cell_models::physics::{SpmeCell, sets};
@@ -32,8 +33,8 @@ pub struct SpmeCell {
     block: Block<1>,
     /// Time since the current last changed, in s: how far its disturbance has spread.
     settled_s: f64,
-    /// State before the step, to go back to if it fails.
-    before: State<1>,
+    /// What a step that fails goes back to.
+    before: Memory<1>,
 }
 
 impl SpmeCell {
@@ -78,7 +79,7 @@ impl SpmeCell {
         block.state.film_as = Lanes::splat(worn.film_as);
         block.state.material_as = Lanes::splat(worn.material_as);
         block.refresh(&model);
-        let before = block.state.clone();
+        let before = block.memory();
         let mut cell = Self { model, reference: Reference::default(), block, settled_s: 0.0, before };
         cell.reference = Reference::measure(&cell)?;
         let negative = cell.reference.negative_at(soc);
@@ -105,6 +106,19 @@ impl SpmeCell {
     pub fn without_ageing(mut self) -> Self {
         self.block.ages = false;
         self
+    }
+
+    /// The same cell with its plated lithium back in the negative electrode; to be rested anew.
+    pub(super) fn with_plated_dissolved(mut self) -> Self {
+        let plated = self.plated_stoichiometry();
+        self.block.state.particles.iter_mut().for_each(|x| x[0] += Lanes::splat(plated));
+        self.block.state.plated_as = Lanes::ZERO;
+        self
+    }
+
+    /// What the plated lithium would add to the stoichiometry of the negative electrode.
+    fn plated_stoichiometry(&self) -> f64 {
+        self.block.state.plated_as.0[0] / self.electrode_capacity_as()[0]
     }
 
     /// The same cell with the heat of mixing counted: what the particles release while their concentration evens out, which
@@ -251,7 +265,8 @@ impl SpmeCell {
         if from_a != to_a {
             self.settled_s = 0.0;
         }
-        self.before.copy_from(&self.block.state);
+        self.block.remember(&mut self.before);
+        let settled_s = self.settled_s;
         let resolution = &self.model.resolution;
         let mut pieces = Pieces::new(resolution, dt_s, self.settled_s, rate_per_s);
         while let Some(piece) = pieces.next(resolution) {
@@ -264,9 +279,8 @@ impl SpmeCell {
             + self.block.state.temperature_c[1].0[0]
             + self.block.state.film_m.0[0];
         if !outcome.is_finite() {
-            self.block.state.copy_from(&self.before);
-            self.block.set_current(Lanes::splat(from_a));
-            self.block.refresh(&self.model);
+            self.block.go_back(&self.model, &self.before);
+            self.settled_s = settled_s;
             return Err(PlantError::Diverged { current_a: to_a, dt_s });
         }
         if self.has_aged() {
@@ -320,7 +334,8 @@ impl Plant for SpmeCell {
     }
 
     fn soc(&self) -> f64 {
-        self.reference.soc(self.mean_stoichiometry()[0])
+        // Plated lithium is charge that can be had back.
+        self.reference.soc(self.mean_stoichiometry()[0] + self.plated_stoichiometry())
     }
 
     fn capacity_ah(&self) -> f64 {

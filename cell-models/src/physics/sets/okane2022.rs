@@ -39,7 +39,12 @@ pub fn okane2022() -> PhysicsParameters {
             lithium_per_formula: 1.0,
             resistivity_ohm_m: 2e5,
         }),
-        plating: Some(LithiumPlating { rate_m_per_s: 1e-9, transfer: 0.65, dead_per_s: 1e-6 }),
+        plating: Some(LithiumPlating {
+            rate_m_per_s: 1e-9,
+            transfer: 0.65,
+            dead_per_s: 1e-6,
+            only_below_zero: false,
+        }),
         negative_loss: None,
         positive_loss: None,
     });
