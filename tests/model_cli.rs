@@ -210,3 +210,20 @@ fn broken_inputs_are_told() {
         &["data files end in .csv"],
     );
 }
+
+#[test]
+fn compare_tells_how_far_a_model_is_from_a_run() {
+    let dir = tempdir().unwrap();
+    let run = path(dir.path(), "run.csv");
+    let rows = "Test Time / s,Voltage / V,Current / A,Surface Temperature / degC\n\
+                0,3.9,0,20\n1,3.75,-5,20\n2,3.745,-5,\n10,3.73,-5,20\n20,3.72,-5,20\n";
+    fs::write(&run, rows).unwrap();
+    let text = ok(&["model", "compare", "chen2020", &run]).out;
+    assert!(text.contains("run.csv") && text.contains("pulse"), "{text}");
+    let json = json(&["model", "compare", "generic_nmc_5ah", &run, "--json", "--own-heat"]);
+    let part = &json["parts"][0];
+    assert_eq!((part["kind"].as_str(), part["rest_voltage_v"].as_f64()), (Some("pulse"), Some(3.9)));
+    assert!((part["resistance"]["measured_mohm"].as_f64().unwrap() - 34.0).abs() < 1e-6, "{part}");
+    refused(&["model", "compare", "chen2020"], &["RUN"]);
+    refused(&["model", "compare", "chen2020", "none.csv"], &["cannot read none.csv"]);
+}

@@ -240,7 +240,41 @@ pub(super) enum ModelCommand {
     },
     Show(ModelShowArgs),
     Run(Box<ModelRunArgs>),
+    Compare(ModelCompareArgs),
     Rate(ModelRateArgs),
+}
+
+/// Put the current of measured runs through a cell and tell how far its voltage is off.
+///
+/// A run is cut at rests of half an hour or more. Each part starts with the model at rest, at the measured rest voltage; its
+/// surface is held at the measured temperature. A part is compared while a current flows, until the model is 0.1 V beyond a
+/// voltage limit. Pulses in a row that start alike are told in one line. `emptied` is the charge to the lower voltage limit.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bms model compare chen2020 discharge.parquet
+  bms model compare oregan2022 --data ../shared/data/lg_m50_pybop
+  bms model compare my_cell.json drive.csv pulses.csv --own-heat --json")]
+pub(super) struct ModelCompareArgs {
+    /// Built-in cell (`bms model list`) or BPX file ending in .json.
+    #[arg(value_name = "NAME|FILE.json")]
+    pub(super) cell: String,
+    /// Measured runs in Battery Data Format: CSV, CSV.gz or Parquet; several tests in one file are told apart.
+    #[arg(value_name = "RUN", required_unless_present = "data", conflicts_with = "data")]
+    pub(super) runs: Vec<PathBuf>,
+    /// Folder with a `dataset.json`, all of whose runs are compared.
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) data: Option<PathBuf>,
+    /// Let the cell cool with its own heat transfer, from the temperature at the start, instead of following the measured
+    /// one.
+    #[arg(long)]
+    pub(super) own_heat: bool,
+    /// Temperature in degC of runs without a temperature column.
+    #[arg(long, value_name = "T", default_value_t = 25.0, value_parser = temperature, allow_negative_numbers = true)]
+    pub(super) temperature: f64,
+    /// Print all figures as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Show the parameters of a cell with their units and source.

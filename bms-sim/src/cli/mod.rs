@@ -4,6 +4,7 @@ mod args;
 mod export;
 mod identify;
 mod model;
+mod model_compare;
 mod progress;
 mod replay;
 mod verify;

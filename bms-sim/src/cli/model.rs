@@ -27,6 +27,7 @@ pub(super) fn run(command: ModelCommand, quiet: bool) -> Result<Verdict> {
         ModelCommand::List { json } => list(json),
         ModelCommand::Show(args) => show(&args, quiet),
         ModelCommand::Run(args) => run_load(&args, quiet),
+        ModelCommand::Compare(args) => super::model_compare::run(&args, quiet),
         ModelCommand::Rate(args) => rate(&args, quiet),
     }
 }

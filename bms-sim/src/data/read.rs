@@ -30,11 +30,13 @@ pub struct ReadOptions {
     pub max_voltage_v: f64,
     /// Whether an optional column with gaps counts as absent instead of being refused (the default).
     pub drop_incomplete: bool,
+    /// Whether gaps in the surface temperature are bridged by the value before them (at the start: the one after them).
+    pub bridge_temperature: bool,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { max_voltage_v: 6.0, drop_incomplete: false }
+        Self { max_voltage_v: 6.0, drop_incomplete: false, bridge_temperature: false }
     }
 }
 
@@ -172,7 +174,11 @@ fn run(table: &Table, options: &ReadOptions, rows: Range<usize>, source: String)
         other => other,
     };
 
-    let surface = complete(Quantity::SurfaceTemperature)?;
+    let surface = if options.bridge_temperature {
+        bridged(part(Quantity::SurfaceTemperature))
+    } else {
+        complete(Quantity::SurfaceTemperature)?
+    };
     let ambient = match complete(Quantity::AmbientTemperature) {
         Err(_) if surface.is_some() => None,
         other => other?,
@@ -208,6 +214,18 @@ fn run(table: &Table, options: &ReadOptions, rows: Range<usize>, source: String)
     })
 }
 
+/// The values with every gap bridged; `None` where there is no value at all.
+fn bridged(values: &[f64]) -> Option<Vec<f64>> {
+    let mut last = *values.iter().find(|v| v.is_finite())?;
+    let bridge = |v: &f64| {
+        if v.is_finite() {
+            last = *v;
+        }
+        last
+    };
+    Some(values.iter().map(bridge).collect())
+}
+
 /// Step numbers; `first` is the row of the first one.
 fn whole_numbers(table: &Table, values: &[f64], first: usize) -> Result<Vec<i64>, DataError> {
     let is_whole = |v: f64| v.fract() == 0.0 && v.abs() < 9.0e15;
@@ -218,4 +236,17 @@ fn whole_numbers(table: &Table, values: &[f64], first: usize) -> Result<Vec<i64>
         return Err(table.bad_value(first + k, column, format!("{value} is not a whole number")));
     }
     Ok(values.iter().map(|v| *v as i64).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_bridged_from_before_and_at_the_start_from_after() {
+        let gap = f64::NAN;
+        assert_eq!(bridged(&[gap, gap, 20.0, gap, 21.0]), Some(vec![20.0, 20.0, 20.0, 20.0, 21.0]));
+        assert_eq!(bridged(&[gap, gap]), None);
+        assert_eq!(bridged(&[]), None);
+    }
 }

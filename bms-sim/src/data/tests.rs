@@ -350,7 +350,7 @@ proptest! {
         }
         let (_dir, path) = file("a.csv", text.as_bytes());
         let _ = read_run(&path);
-        let options = ReadOptions { max_voltage_v: 1e6, drop_incomplete: true };
+        let options = ReadOptions { max_voltage_v: 1e6, drop_incomplete: true, bridge_temperature: true };
         for run in read_segments_with(&path, &options).unwrap_or_default() {
             prop_assert!(run.len() > 1 && run.voltage_v.len() == run.len() && run.current_a.len() == run.len());
             prop_assert!(run.time_s.windows(2).all(|w| w[1] >= w[0]));

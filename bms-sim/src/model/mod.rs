@@ -13,6 +13,7 @@
 
 mod catalog;
 mod cell;
+pub mod compare;
 mod describe;
 pub mod rate;
 mod run;
