@@ -1,6 +1,6 @@
 #!/bin/sh
-# Circuit cell and batch of circuit cells beside the C floors in benches/c: ratios measured in one run.
-# benches/plants_vs_c.sh [--check]   --check fails when a ratio misses its aim.
+# Circuit and physics cells, one and many, beside the C floors in benches/c: ratios measured in one run.
+# benches/plants_vs_c.sh [--check [FACTOR]]   --check fails when a ratio misses its aim (times FACTOR).
 # Results as JSON: plants.json in target/plants (in CARGO_TARGET_DIR if that is set).
 set -eu
 cd "$(dirname "$0")/.."

@@ -14,7 +14,7 @@ fn python_with_bpx() -> Option<String> {
     let found =
         Command::new(&python).args(["-c", "import bpx, numpy"]).output().is_ok_and(|o| o.status.success());
     if !found {
-        println!("skipped: {python} cannot import bpx (set BMS_PYTHON to one that can)");
+        println!("skipped: {python} cannot import bpx and numpy (set BMS_PYTHON to one that can)");
     }
     found.then_some(python)
 }
