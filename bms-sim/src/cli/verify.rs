@@ -4,9 +4,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use bms_sim::model;
+use bms_sim::model::rate::{Effort, measure};
 use bms_sim::plants::{PLANTS, Plant};
-use bms_sim::report::condition;
+use bms_sim::report::model::write_rate_page;
 use bms_sim::report::table::summary_table;
+use bms_sim::report::{RATE_FOLDER, condition};
 use bms_sim::results::{Case, TARGET_POINTS};
 use bms_sim::verify::bounds::{self, Bounds};
 use bms_sim::verify::{DataKind, Options, ResultsFile, sets, verify};
@@ -19,6 +22,8 @@ use super::{Verdict, print_json};
 const DEFAULT_DATA: &str = "data";
 /// File of the recorded bounds in the repository.
 const BOUNDS: &str = "bounds.toml";
+/// Plant whose speed the report shows.
+const RATE_CELL: &str = "okane2022";
 /// Misses of the target that are listed one by one.
 const LISTED: usize = 15;
 
@@ -68,6 +73,8 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
         results.bounds.extend(bounds::against_baselines(&summary.weighted, &options));
         results.notes.retain(|n| !n.starts_with("no bound"));
     }
+    measure_rate(&args.report, options.whole_plants() && !options.plants.is_empty(), &bar)?;
+    bar.finish();
     verified.write(&args.report)?;
 
     let file = &verified.file;
@@ -88,6 +95,18 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
     let broken = file.results.bounds.iter().any(|b| !b.ok);
     let missed = args.strict && file.summary.within_target < file.summary.cases;
     Ok(if broken || missed { Verdict::Missed } else { Verdict::Met })
+}
+
+/// Writes how fast a plant is simulated beside the report, or removes what an earlier one left.
+fn measure_rate(report: &Path, wanted: bool, bar: &Bar) -> Result<()> {
+    let folder = report.join(RATE_FOLDER);
+    if wanted {
+        let model = model::open(RATE_CELL)?;
+        write_rate_page(&folder, &measure(&model, &Effort::BRIEF, bar)?)?;
+    } else if folder.is_dir() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(())
 }
 
 /// How many cases of the data sets and of the plants meet the target, where there are both.

@@ -41,6 +41,8 @@ pub struct Effort {
 impl Effort {
     /// Some ten seconds.
     pub const FULL: Self = Self { drive_s: 3600, rounds: 15, most_cells: 100_000 };
+    /// Some three seconds, for the report of `bms verify`.
+    pub const BRIEF: Self = Self { drive_s: 600, rounds: 5, most_cells: 10_000 };
     /// For a look: a second.
     pub const QUICK: Self = Self { drive_s: 200, rounds: 3, most_cells: 100 };
 }

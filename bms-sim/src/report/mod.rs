@@ -65,6 +65,9 @@ pub fn write_report(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> 
     write_file(&dir.join("index.html"), page(dir, results, cells).as_bytes())
 }
 
+/// Folder of a report where [`model::write_rate_page`] puts how fast the plants are.
+pub const RATE_FOLDER: &str = "rate";
+
 /// The page as one string.
 fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> String {
     let link = |file: &str| html::file_link(dir, file, file);
@@ -116,8 +119,25 @@ fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> String {
         section("identification", "Identified cells", identification::identification(dir, cells)),
         section("notes", "Notes", sections::notes(results)),
     ];
+    let sections: Vec<_> = sections.into_iter().chain(rate_section(dir)).collect();
     let intro = sections::intro(results, &link("results.json"), &link("runs.csv"));
     html::page("State of charge: verification report", &intro, &sections)
+}
+
+/// How fast the plants were simulated, if that was measured into this folder.
+fn rate_section(dir: &Path) -> Option<html::Section> {
+    let folder = dir.join(RATE_FOLDER);
+    folder.join("index.html").is_file().then(|| html::Section {
+        id: "rate",
+        title: "How fast the plants are simulated",
+        body: format!(
+            "<p>Cell-steps per second on the machine that wrote this page, over the error of the voltage and over the \
+             number of cells; compare ratios rather than rates. More: {}.</p>\n\
+             <img src=\"./{RATE_FOLDER}/rate_over_error.svg\" alt=\"Rate of one cell over the error of its voltage\">\n\
+             <img src=\"./{RATE_FOLDER}/rate_over_cells.svg\" alt=\"Rate over the number of cells\">\n",
+            html::file_link(dir, &format!("{RATE_FOLDER}/index.html"), "figures and numbers")
+        ),
+    })
 }
 
 /// Writes a file and the folders above it.
