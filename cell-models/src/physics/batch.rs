@@ -206,7 +206,12 @@ impl SpmeBatch {
 
     /// States of charge as fractions of each cell's own capacity; not clamped.
     pub fn soc(&self) -> impl Iterator<Item = f64> + '_ {
-        self.readings(|block| block.state.mean_stoichiometry(&self.model, 0).map(|x| self.reference.soc(x)))
+        self.readings(|block| {
+            // Plated lithium is charge that can be had back.
+            let state = &block.state;
+            let plated = state.plated_as / (self.model.sides[0].capacity_as * state.active[0]);
+            (state.mean_stoichiometry(&self.model, 0) + plated).map(|x| self.reference.soc(x))
+        })
     }
 
     /// Capacities in Ah.

@@ -129,9 +129,10 @@ impl SpmeCell {
         self
     }
 
-    /// Stoichiometries of the rested cell at `soc`.
+    /// Stoichiometries of the rested cell at `soc`; what is plated stays so, and counts as charge.
     pub(super) fn rested_stoichiometry<const W: usize>(&self, soc: Lanes<W>) -> [Lanes<W>; 2] {
-        let negative = soc.map(|soc| self.reference.negative_at(soc));
+        let plated = self.plated_stoichiometry();
+        let negative = soc.map(|soc| self.reference.negative_at(soc) - plated);
         [negative, negative.map(|x| self.positive_at(x))]
     }
 
