@@ -45,7 +45,7 @@ use super::{
     ActiveMaterialLoss, AgeingParameters, Arrhenius, Electrode, Electrolyte, Function, LithiumPlating,
     OcpHysteresis, PhysicsParameters, SeiGrowth, Separator,
 };
-use crate::error::ParameterError;
+use crate::error::{ParameterError, check_not_negative};
 use crate::thermal::Thermal;
 
 /// The version of BPX that [`to_json`] writes.
@@ -351,6 +351,16 @@ pub fn from_json(text: &str) -> Result<Imported, BpxError> {
     cell.finish()?;
     file.finish()?;
     let mut state = state;
+    // Two negative ones would make a positive heat capacity.
+    for (name, value) in [
+        ("external surface area in m2", body.external_surface_area_m2),
+        ("volume in m3", body.volume_m3),
+        ("density in kg/m3", body.density_kg_per_m3),
+        ("specific heat capacity in J/(kg K)", body.specific_heat_j_per_kg_k),
+        ("heat transfer coefficient in W/(m2 K)", state.heat_transfer_w_per_m2_k),
+    ] {
+        value.map_or(Ok(()), |v| check_not_negative(name, v))?;
+    }
     let lumped = guess_thermal(&parameters, &mut body, &mut state, known.nodes.is_none(), &mut warnings);
     parameters.thermal = known.nodes.unwrap_or(lumped);
     parameters.validate()?;
@@ -1338,6 +1348,16 @@ mod tests {
         cell.positive.ocp_v = Function::expression("4.5 - sqrt(x)").unwrap();
         let error = to_json(&cell, &Extras::default()).unwrap_err().to_string();
         assert!(error.starts_with("the positive electrode's potential cannot be written"), "{error}");
+    }
+
+    #[test]
+    fn two_negative_numbers_are_no_heat_capacity() {
+        let refused = error_of(|file| {
+            file["Parameterisation"]["User-defined"] = json!({});
+            file["Parameterisation"]["Cell"]["Density [kg.m-3]"] = json!(-2000);
+            file["Parameterisation"]["Cell"]["Volume [m3]"] = json!(-2e-5);
+        });
+        assert!(refused.to_string().starts_with("volume in m3 = -0.00002 refused"), "{refused}");
     }
 
     #[test]
