@@ -460,9 +460,9 @@ fn fraction(text: &str) -> Result<f64, String> {
     match finite(text)? {
         x if (0.0..=1.0).contains(&x) => Ok(x),
         x if (1.0..=100.0).contains(&x) => {
-            Err(format!("a state of charge is a fraction here: give {} for {x} %", x / 100.0))
+            Err(format!("a fraction is asked for here: give {} for {x} %", x / 100.0))
         }
-        _ => Err("a state of charge is a fraction from 0 to 1 here: give 0.8 for 80 %".into()),
+        _ => Err("a fraction from 0 to 1 is asked for here: give 0.8 for 80 %".into()),
     }
 }
 
