@@ -9,6 +9,7 @@
 //! | [`EcmCell`], [`EcmParameters`] | equivalent-circuit cell, with two ready (made-up) example cells |
 //! | [`EcmBatch`], [`BatchCell`] | thousands to millions of such cells in one call per step, vectorised |
 //! | [`SupercapCell`], [`SupercapParameters`] | supercapacitor cell with two branches and leakage, with a typical one of 3000 F |
+//! | [`physics`] | lithium-ion cells by the single-particle model with electrolyte, with heat, ageing and published parameters |
 //! | [`Hppc`], [`slow_cycle`], [`Drive`], [`hold`] | test profiles: iterators of [`Step`] |
 //! | [`simulate`] | puts any plant through any profile within its voltage limits, gives a [`Recording`] |
 //! | [`Table1`], [`Table2`], [`Thermal`] | building blocks |

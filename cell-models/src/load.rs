@@ -66,7 +66,11 @@ fn solve(start: f64, scale: f64, tolerance: f64, mut error: impl FnMut(f64) -> O
         (b, at_b) = (next, found);
     }
     // A model that takes its time in pieces may step over the target: halve the bracket, then take what is next to it.
-    let [Some(mut one), Some(mut other)] = sides else { return None };
+    let [Some(mut one), Some(mut other)] = sides else {
+        // Where the model takes a small step right at the target, the secants may end beside it, all on one side.
+        let (nearest, off) = if at_a.abs() < at_b.abs() { (a, at_a) } else { (b, at_b) };
+        return (off.abs() <= STEPPED_OVER * tolerance).then_some(nearest);
+    };
     for _ in 0..TRIES {
         let middle = 0.5 * (one + other);
         let at_middle = error(middle).filter(|v| v.is_finite())?;

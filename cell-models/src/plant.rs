@@ -57,7 +57,8 @@ pub trait Plant: Clone {
     /// Holds a current, a power or a voltage for `dt_s` seconds.
     ///
     /// One constant current flows during the call: the one given, the one that has the power at its start, or the one
-    /// that leads to the voltage at its end. Call it with the step that the charger or inverter would take, 1 s or so.
+    /// that leads to the voltage at its end: to 1e-6 of it, or to 1e-3 at the worst where a model takes a small step in its
+    /// voltage right there. Call it with the step that the charger or inverter would take, 1 s or so.
     ///
     /// # Errors
     /// Those of [`Plant::set_current`] and [`Plant::advance`], and [`PlantError::LoadOutOfReach`] when no current gives

@@ -1,6 +1,8 @@
 //! The single-particle model with electrolyte against closed-form solutions and conservation laws.
 
-use cell_models::physics::{PhysicsParameters, Resolution, SpmeBatch, SpmeBatchCell, SpmeCell, Wear, sets};
+use cell_models::physics::{
+    ActiveMaterialLoss, PhysicsParameters, Resolution, SpmeBatch, SpmeBatchCell, SpmeCell, Wear, sets,
+};
 use cell_models::{Load, Plant, PlantError, Thermal};
 use proptest::prelude::*;
 
@@ -249,6 +251,42 @@ fn a_batch_does_what_its_cells_do() {
     assert_eq!(batch.step_each(&[1.0; 3], 1.0), Err(PlantError::Length { expected: 11, got: 3 }));
     assert!(batch.step_series(f64::NAN, 1.0).is_err() && batch.step_series(1.0, -1.0).is_err());
     assert!(SpmeBatch::new(&like, []).is_err());
+}
+
+#[test]
+fn plated_lithium_counts_as_charge_in_a_batch_too() {
+    let mut cell = SpmeCell::new(sets::okane2022(), 0.5, -10.0).unwrap();
+    let as_batch = |like: &SpmeCell| {
+        let one = SpmeBatchCell { size: 1.0, extra_ohm: 0.0, soc: 0.5, temperature_c: -10.0 };
+        SpmeBatch::new(like, [one]).unwrap()
+    };
+    let mut batch = as_batch(&cell);
+    for _ in 0..1200 {
+        batch.step_series(-5.0, 1.0).unwrap();
+        cell.set_current(-5.0).unwrap();
+        cell.advance(1.0).unwrap();
+    }
+    let wear = cell.wear();
+    let plated = wear.lithium - wear.film_lithium;
+    assert!(plated > 2e-3, "{plated}");
+    // The cell measures its capacity anew as it ages; the batch does not.
+    let soc = batch.soc().next().unwrap();
+    assert!((soc - cell.soc()).abs() < 3e-4, "{soc} {}, {plated} plated", cell.soc());
+    // A batch like a cell with plated lithium starts where it is told to.
+    assert!((as_batch(&cell).soc().next().unwrap() - 0.5).abs() < 1e-12);
+}
+
+#[test]
+fn numbers_that_would_give_a_wrong_truth_are_refused() {
+    let mut p = sets::okane2022();
+    p.nominal_capacity_ah = 1.0;
+    let told = SpmeCell::new(p, 1.0, 25.0).unwrap_err().to_string();
+    assert!(told.starts_with("nominal capacity in Ah = 1 refused"), "{told}");
+    let mut p = sets::okane2022();
+    p.ageing.as_mut().unwrap().negative_loss =
+        Some(ActiveMaterialLoss { per_stoichiometry: -1e-4, activation_j_per_mol: 0.0 });
+    let told = SpmeCell::new(p, 1.0, 25.0).unwrap_err().to_string();
+    assert!(told.starts_with("loss of active material per stoichiometry"), "{told}");
 }
 
 /// All cells of a batch share the thermal parameters per unit of size.

@@ -62,7 +62,7 @@ pub(super) enum Command {
 #[command(after_help = "\
 Examples:
   bms identify --dataset data/lfp_bpx/soh100 -o lfp.toml
-  bms identify --dataset ../shared/data/plett_esc --only a123 --exclude dyn/25C -o a123.toml
+  bms identify --dataset FOLDER --only a123 --exclude dyn/25C -o a123.toml
   bms identify --ocv c20.csv@25 --hppc hppc_25.csv@25 --hppc hppc_-10.csv@-10 -o cell.toml")]
 pub(super) struct IdentifyArgs {
     /// Folder with a `dataset.json` that says which file is which test.
@@ -189,7 +189,7 @@ Examples:
   bms verify                                   the data kept in the repository, and the simulated plants
   bms verify --plants okane2022 --filter plant/ --report /tmp/plant      one plant alone
   bms verify --data ../shared                  all measured and simulated sets
-  bms verify --data ../shared/physics --filter nmc_m50/soh100/p25C --report /tmp/nmc
+  bms verify --filter nmc_m50/soh100/p25C --report nmc    a part of them
   bms verify --update-bounds                   record what is reached now as the bounds to keep")]
 pub(super) struct VerifyArgs {
     /// Folder of data sets at any depth (folders with a `dataset.json`); the repository's `data` if not given.
@@ -253,7 +253,7 @@ pub(super) enum ModelCommand {
 #[command(after_help = "\
 Examples:
   bms model compare chen2020 discharge.parquet
-  bms model compare oregan2022 --data ../shared/data/lg_m50_pybop
+  bms model compare oregan2022 --data data/nmc_m50/soh100
   bms model compare my_cell.json drive.csv pulses.csv --own-heat --json")]
 pub(super) struct ModelCompareArgs {
     /// Built-in cell (`bms model list`) or BPX file ending in .json.
@@ -460,9 +460,9 @@ fn fraction(text: &str) -> Result<f64, String> {
     match finite(text)? {
         x if (0.0..=1.0).contains(&x) => Ok(x),
         x if (1.0..=100.0).contains(&x) => {
-            Err(format!("a state of charge is a fraction here: give {} for {x} %", x / 100.0))
+            Err(format!("a fraction is asked for here: give {} for {x} %", x / 100.0))
         }
-        _ => Err("a state of charge is a fraction from 0 to 1 here: give 0.8 for 80 %".into()),
+        _ => Err("a fraction from 0 to 1 is asked for here: give 0.8 for 80 %".into()),
     }
 }
 

@@ -201,6 +201,7 @@ fn run_load(args: &ModelRunArgs, quiet: bool) -> Result<Verdict> {
     let stem = args.profile.as_deref().map_or_else(|| load.clone(), bare);
     let output = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}_{stem}.csv", model.name)));
     let plot = args.plot.clone().unwrap_or_else(|| output.with_file_name(format!("{}.svg", bare(&output))));
+    anyhow::ensure!(output != plot, "the run and its picture cannot both be {}", output.display());
     make_parent(&output)?;
     make_parent(&plot)?;
     let settings = Settings {

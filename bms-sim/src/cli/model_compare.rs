@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bms_sim::model::compare::{Compared, Comparison, Heat, Settings, compare_files, compare_folder};
 use bms_sim::model::open;
 use bms_sim::verify::Progress;
@@ -34,6 +34,13 @@ pub(super) fn run(args: &ModelCompareArgs, quiet: bool) -> Result<Verdict> {
         None => compare_files(&model, &args.runs, &settings)?,
     };
     bar.finish();
+    if compared.parts.is_empty() {
+        let why = compared.left_out.join("; ");
+        bail!(
+            "nothing to compare: no run has a part with current that starts at rest{}{why}",
+            if why.is_empty() { "" } else { ": " }
+        );
+    }
     if args.json {
         print_json(&Shown { cell: &model.name, compared: &compared })?;
     } else if !quiet {

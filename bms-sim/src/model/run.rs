@@ -458,7 +458,8 @@ fn follow(
         }
         let left_s = longest_s - recorder.now_s;
         if left_s <= 1e-9 && order.dt_s > 0.0 {
-            return Ok(End::Done);
+            end = End::Done;
+            break;
         }
         order.dt_s = order.dt_s.min(left_s.max(0.0));
         let failed = |source| ModelError::Step { time_s: recorder.now_s, source };
@@ -515,7 +516,7 @@ fn follow(
                 "under this load the cell is above its upper voltage limit at once".into()
             }
             End::OutOfReach => "no current gives this power".into(),
-            End::Done => "the load has no steps".into(),
+            End::Done => "the load is over at once".into(),
         }));
     }
     Ok(end)
@@ -727,6 +728,10 @@ mod tests {
         assert!(refused("okane2022", Demand::CRate(f64::NAN), usual).starts_with("C-rate = NaN refused"));
         assert!(refused("okane2022", Demand::CurrentA(1e-9), usual).contains("5 million rows"));
         assert!(refused("okane2022", Demand::PowerW(1e6), usual).contains("no current gives this power"));
+        // So much would empty the cell in less time than any step takes.
+        for much in [Demand::PowerW(1e300), Demand::PowerW(-1e300), Demand::CRate(1e300)] {
+            assert!(refused("generic_nmc_5ah", much, usual).contains("over at once"));
+        }
         assert!(refused("okane2022", Demand::CurrentA(1e7), usual).contains("current of 10000000 A refused"));
         let full = Settings { soc: Some(1.0), ..usual };
         assert!(refused("okane2022", Demand::CRate(-1.0), full).contains("above its upper voltage limit"));

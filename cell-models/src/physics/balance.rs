@@ -1,12 +1,8 @@
 //! How much lithium a cell holds, and which stoichiometries belong to a voltage.
 
 use super::parameters::{Electrode, PhysicsParameters};
+use super::tabulated::FARADAY;
 use crate::error::{ParameterError, check_positive};
-
-/// Faraday's constant in C/mol (CODATA 2018).
-pub(crate) const FARADAY_C_PER_MOL: f64 = 96_485.332_12;
-/// Gas constant in J/(mol K) (CODATA 2018).
-pub(crate) const GAS_J_PER_MOL_K: f64 = 8.314_462_618;
 
 /// Stoichiometries of both electrodes between two voltages, and the charge between them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +28,7 @@ impl PhysicsParameters {
 
     fn electrode_capacity_ah(&self, e: &Electrode) -> f64 {
         let volume_m3 = e.thickness_m * self.electrode_area_m2 * self.electrode_pairs;
-        e.active_fraction * volume_m3 * e.max_concentration_mol_per_m3 * FARADAY_C_PER_MOL / 3600.0
+        e.active_fraction * volume_m3 * e.max_concentration_mol_per_m3 * FARADAY / 3600.0
     }
 
     /// Lithium in the particles of both electrodes of the full cell, in Ah.

@@ -33,7 +33,7 @@ pub struct SpmeBatchCell {
 ///
 /// The equations, and but for rounding the numbers, are those of [`SpmeCell`]; eight cells share one pass through them.
 /// Steps are cut into the same pieces for all cells, as the largest current asks for. All cells share the thermal
-/// parameters. SOC refers to the capacity that the cells had when the batch was made.
+/// parameters. SOC refers to the capacity that the cells had when the batch was made, also while they age.
 ///
 /// The kernel is compiled for several instruction sets (AVX-512, AVX2 and the plain one of the target) and chosen when
 /// the batch is made. No step allocates.
@@ -206,7 +206,12 @@ impl SpmeBatch {
 
     /// States of charge as fractions of each cell's own capacity; not clamped.
     pub fn soc(&self) -> impl Iterator<Item = f64> + '_ {
-        self.readings(|block| block.state.mean_stoichiometry(&self.model, 0).map(|x| self.reference.soc(x)))
+        self.readings(|block| {
+            // Plated lithium is charge that can be had back.
+            let state = &block.state;
+            let plated = state.plated_as / (self.model.sides[0].capacity_as * state.active[0]);
+            (state.mean_stoichiometry(&self.model, 0) + plated).map(|x| self.reference.soc(x))
+        })
     }
 
     /// Capacities in Ah.

@@ -805,7 +805,7 @@ impl<const W: usize> Block<W> {
 
 /// Resistance of the film in ohm per unit of size.
 #[inline(always)]
-fn film_ohm<const W: usize>(m: &Model, ageing: &AgeingParameters, state: &State<W>) -> Lanes<W> {
+pub(super) fn film_ohm<const W: usize>(m: &Model, ageing: &AgeingParameters, state: &State<W>) -> Lanes<W> {
     let Some(sei) = ageing.sei else { return Lanes::ZERO };
     state.film_m * sei.resistivity_ohm_m / (m.sides[0].surface_m2 * state.active[0])
 }

@@ -40,12 +40,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use super::balance::GAS_J_PER_MOL_K;
+use super::tabulated::GAS;
 use super::{
     ActiveMaterialLoss, AgeingParameters, Arrhenius, Electrode, Electrolyte, Function, LithiumPlating,
     OcpHysteresis, PhysicsParameters, SeiGrowth, Separator,
 };
-use crate::error::ParameterError;
+use crate::error::{ParameterError, check_not_negative};
 use crate::thermal::Thermal;
 
 /// The version of BPX that [`to_json`] writes.
@@ -351,6 +351,16 @@ pub fn from_json(text: &str) -> Result<Imported, BpxError> {
     cell.finish()?;
     file.finish()?;
     let mut state = state;
+    // Two negative ones would make a positive heat capacity.
+    for (name, value) in [
+        ("external surface area in m2", body.external_surface_area_m2),
+        ("volume in m3", body.volume_m3),
+        ("density in kg/m3", body.density_kg_per_m3),
+        ("specific heat capacity in J/(kg K)", body.specific_heat_j_per_kg_k),
+        ("heat transfer coefficient in W/(m2 K)", state.heat_transfer_w_per_m2_k),
+    ] {
+        value.map_or(Ok(()), |v| check_not_negative(name, v))?;
+    }
     let lumped = guess_thermal(&parameters, &mut body, &mut state, known.nodes.is_none(), &mut warnings);
     parameters.thermal = known.nodes.unwrap_or(lumped);
     parameters.validate()?;
@@ -457,7 +467,7 @@ pub fn arrhenius_approximation(cell: &PhysicsParameters) -> (PhysicsParameters, 
         let (cold, warm) = (283.15, 313.15);
         let ratio = law.at_reference.at(x, warm) / law.at_reference.at(x, cold);
         if law.at_reference.depends_on_temperature() && ratio.is_finite() && ratio > 0.0 {
-            law.activation_j_per_mol += GAS_J_PER_MOL_K * ratio.ln() / (1.0 / cold - 1.0 / warm);
+            law.activation_j_per_mol += GAS * ratio.ln() / (1.0 / cold - 1.0 / warm);
         }
     };
     let y = &mut new.electrolyte;
@@ -1341,6 +1351,16 @@ mod tests {
     }
 
     #[test]
+    fn two_negative_numbers_are_no_heat_capacity() {
+        let refused = error_of(|file| {
+            file["Parameterisation"]["User-defined"] = json!({});
+            file["Parameterisation"]["Cell"]["Density [kg.m-3]"] = json!(-2000);
+            file["Parameterisation"]["Cell"]["Volume [m3]"] = json!(-2e-5);
+        });
+        assert!(refused.to_string().starts_with("volume in m3 = -0.00002 refused"), "{refused}");
+    }
+
+    #[test]
     fn what_is_left_out_is_put_in_with_a_warning() {
         let mut file = chen();
         let cell = file["Parameterisation"]["Cell"].as_object_mut().unwrap();
@@ -1393,7 +1413,7 @@ mod tests {
         let (new, replaced) = arrhenius_approximation(&cell);
         assert_eq!(replaced, ["the electrolyte's diffusivity", "the electrolyte's conductivity"]);
         let at = |law: &Arrhenius, x: f64, t: f64| {
-            let factor = law.activation_j_per_mol / GAS_J_PER_MOL_K * (1.0 / 298.15 - 1.0 / t);
+            let factor = law.activation_j_per_mol / GAS * (1.0 / 298.15 - 1.0 / t);
             law.at_reference.at(x, t) * factor.exp()
         };
         for t in [283.15, 298.15, 313.15] {

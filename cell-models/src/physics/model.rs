@@ -41,7 +41,7 @@ pub(super) struct Side {
     pub(super) full_empty: [f64; 2],
 }
 
-/// Distance of the branches from the open-circuit potential in V.
+/// Open-circuit potential in V on either branch, and how fast the cell moves from one to the other.
 #[derive(Debug, Clone)]
 pub(super) struct Branches {
     pub(super) lithiation_v: Curve,
@@ -100,6 +100,7 @@ impl Model {
         check_not_negative("contact resistance", p.contact_resistance_ohm)?;
         check("reference temperature in K", p.reference_temperature_k, "above 200", |v| v > 200.0)?;
         p.thermal.validate()?;
+        p.ageing.as_ref().map_or(Ok(()), AgeingParameters::validate)?;
         let particle = Mesh::sphere(resolution.particle_elements, resolution.particle_grading);
         let shell_shares = particle.node_volumes().iter().map(|v| 3.0 * v).collect();
         let sides = [
@@ -168,7 +169,6 @@ impl Side {
             None => None,
             Some(h) => {
                 check_not_negative("decay rate of the OCP hysteresis", h.decay)?;
-                // Limited as a whole first, so that the ends do not open a gap between the branches.
                 Some(Branches {
                     lithiation_v: ocp("open-circuit potential on lithiation", &h.lithiation_v)?,
                     delithiation_v: ocp("open-circuit potential on delithiation", &h.delithiation_v)?,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::block::{Block, Memory, State};
+use super::block::{Block, Memory, State, film_ohm};
 use super::lanes::Lanes;
 use super::mesh::{Pieces, Resolution};
 use super::model::Model;
@@ -13,7 +13,9 @@ use crate::plant::{Plant, check_current, check_temperature, check_time_step};
 
 /// A cell of the single-particle model with electrolyte (SPMe), heat and ageing.
 ///
-/// The [module documentation](crate::physics) gives its equations. Cloning copies a few kilobytes and no tables, so that
+/// The [module documentation](crate::physics) gives its equations. Factors that depend on temperature and concentration are
+/// kept until these have moved by a trifle, so the voltage may step by some 10 uV between two nearly equal currents, and a
+/// cell that refused a step may answer the next one differently in the last digits. Cloning copies a few kilobytes and no tables, so that
 /// a caller may try out what a pulse would do.
 ///
 /// ```
@@ -129,9 +131,10 @@ impl SpmeCell {
         self
     }
 
-    /// Stoichiometries of the rested cell at `soc`.
+    /// Stoichiometries of the rested cell at `soc`; what is plated stays so, and counts as charge.
     pub(super) fn rested_stoichiometry<const W: usize>(&self, soc: Lanes<W>) -> [Lanes<W>; 2] {
-        let negative = soc.map(|soc| self.reference.negative_at(soc));
+        let plated = self.plated_stoichiometry();
+        let negative = soc.map(|soc| self.reference.negative_at(soc) - plated);
         [negative, negative.map(|x| self.positive_at(x))]
     }
 
@@ -205,10 +208,7 @@ impl SpmeCell {
 
     /// Resistance of the film on the negative electrode in ohm.
     pub fn film_resistance_ohm(&self) -> f64 {
-        let s = &self.block.state;
-        self.model.ageing.as_ref().and_then(|a| a.sei).map_or(0.0, |sei| {
-            s.film_m.0[0] * sei.resistivity_ohm_m / (self.model.sides[0].surface_m2 * s.active[0].0[0])
-        })
+        self.model.ageing.as_ref().map_or(0.0, |a| film_ohm(&self.model, a, &self.block.state).0[0])
     }
 
     /// All lithium outside the electrolyte, in A s: in particles, film and plating, and what went with lost active
@@ -284,9 +284,10 @@ impl SpmeCell {
             return Err(PlantError::Diverged { current_a: to_a, dt_s });
         }
         if self.has_aged() {
-            // A cell worn beyond use keeps the capacity last measured.
-            if let Ok(reference) = Reference::measure(self) {
-                self.reference = reference;
+            match Reference::measure(self) {
+                Ok(reference) => self.reference = reference,
+                // A cell worn beyond use keeps the capacity last measured until it has lost as much again.
+                Err(_) => self.reference.wait(&self.block.state),
             }
         }
         Ok(())

@@ -189,7 +189,11 @@ pub(super) struct Reference {
 impl Reference {
     /// Discharges a copy of the cell from full at C/20 and 25 degC to the lower voltage limit. What is plated counts as
     /// dissolved: it would be long before the end.
+    ///
+    /// # Errors
+    /// When the model cannot be discharged, or holds twice the nominal capacity or more: C/20 would not be C/20.
     pub(super) fn measure(cell: &SpmeCell) -> Result<Self, ParameterError> {
+        const LONGEST_S: f64 = 40.0 * 3600.0;
         let mut trial = cell.clone().without_ageing().with_plated_dissolved();
         trial.fill(25.0)?;
         let [full_negative, _] = trial.mean_stoichiometry();
@@ -205,7 +209,14 @@ impl Reference {
         let low_v = p.voltage_limits_v[0];
         // Steps of 1 % of the nominal capacity, halved again and again at the end.
         let (mut seconds, mut step_s) = (0.0, 720.0);
-        while step_s > 0.2 && seconds < 40.0 * 3600.0 {
+        while step_s > 0.2 {
+            if seconds >= LONGEST_S {
+                return Err(ParameterError::OutOfRange {
+                    name: "nominal capacity in Ah",
+                    value: p.nominal_capacity_ah,
+                    allowed: "more than half of what the cell gives at C/20 and 25 degC",
+                });
+            }
             let mut next = trial.clone();
             next.advance(step_s).map_err(failed)?;
             if next.voltage_v() > low_v {
@@ -234,6 +245,11 @@ impl Reference {
 
     pub(super) fn soc(&self, negative: f64) -> f64 {
         1.0 - (self.full_negative - negative) / (self.per_ah * self.capacity_ah)
+    }
+
+    /// Counts what has been lost up to now as known, without a new measurement.
+    pub(super) fn wait(&mut self, state: &State<1>) {
+        (self.lost_as, self.active) = (lost_for_good_as(state), state.active.map(|a| a.0[0]));
     }
 
     /// Whether for good 0.02 % of the capacity or of the active material has been lost since.

@@ -3,7 +3,7 @@
 //! Source: G.-H. Kim, K. Smith, K.-J. Lee, S. Santhanagopalan, A. Pesaran, "Multi-Domain Modeling of Lithium-Ion Batteries
 //! Encompassing Multi-Physics in Varied Length Scales", J. Electrochem. Soc. 158 (2011) A955: its nominal design.
 
-use super::super::balance::FARADAY_C_PER_MOL;
+use super::super::tabulated::FARADAY;
 use super::super::{Arrhenius, Electrode, Electrolyte, PhysicsParameters, Separator};
 use super::{balanced, formula, lumped};
 
@@ -13,7 +13,7 @@ use super::{balanced, formula, lumped};
 /// without an activation energy.
 pub fn kim2011() -> PhysicsParameters {
     // Exchange-current density in A/m2, given at one stoichiometry.
-    let rate = |j0: f64, x: f64| Arrhenius::new(j0 / (x * (1.0 - x)).sqrt() / FARADAY_C_PER_MOL, 30e3);
+    let rate = |j0: f64, x: f64| Arrhenius::new(j0 / (x * (1.0 - x)).sqrt() / FARADAY, 30e3);
     let cell = PhysicsParameters {
         title: "Pouch cell, graphite/NCA, 0.43 Ah".into(),
         source:

@@ -37,7 +37,7 @@ pub use okane2022::okane2022;
 pub use oregan2022::oregan2022;
 pub use prada2013::prada2013;
 
-use super::balance::FARADAY_C_PER_MOL;
+use super::tabulated::FARADAY;
 use super::{Arrhenius, Function, PhysicsParameters};
 use crate::thermal::Thermal;
 
@@ -103,7 +103,7 @@ fn formula(text: &str) -> Function {
 
 /// The rate constant of `m sqrt(c_e c_s (c_max - c_s))` with `m` in (A/m2) (m3/mol)^1.5.
 fn rate(m: f64, c_max: f64, c_e0: f64, activation_j_per_mol: f64) -> Arrhenius {
-    Arrhenius::new(m * c_max * c_e0.sqrt() / FARADAY_C_PER_MOL, activation_j_per_mol)
+    Arrhenius::new(m * c_max * c_e0.sqrt() / FARADAY, activation_j_per_mol)
 }
 
 /// One thermal node from layers of thickness in m, density in kg/m3 and specific heat capacity in J/(kg K).

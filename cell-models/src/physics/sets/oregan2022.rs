@@ -5,7 +5,7 @@
 //! "Temperature and Concentration Dependence of the Ionic Transport Properties of Lithium-Ion Battery Electrolytes",
 //! J. Electrochem. Soc. 166 (2019) A3079: the electrolyte. *CRC Handbook of Chemistry and Physics*, 2014: collectors.
 
-use super::super::balance::{FARADAY_C_PER_MOL, GAS_J_PER_MOL_K};
+use super::super::tabulated::{FARADAY, GAS};
 use super::super::{Arrhenius, Electrode, Electrolyte, PhysicsParameters, Separator};
 use super::chen2020::{GRAPHITE_OCP_V, NMC811_OCP_V};
 use super::{balanced, formula, lumped};
@@ -20,7 +20,7 @@ use crate::thermal::Thermal;
 /// potentials never reach (4.24 V when the graphite is full); there a numerical barrier makes up the rest.
 pub fn oregan2022() -> PhysicsParameters {
     // Exchange-current density at unit arguments in A/m2.
-    let rate = |j0: f64, activation| Arrhenius::new(j0 / FARADAY_C_PER_MOL, activation);
+    let rate = |j0: f64, activation| Arrhenius::new(j0 / FARADAY, activation);
     let cell = PhysicsParameters {
         title: "LG M50T 21700, graphite-SiOx/NMC811, 5 Ah".into(),
         source: "O'Regan et al., Electrochim. Acta 425 (2022) 140700; potentials: Chen et al., J. Electrochem. Soc. 167 \
@@ -47,7 +47,7 @@ pub fn oregan2022() -> PhysicsParameters {
                      6.136 * exp(-(x - 0.5375) ** 2 / 0.06438) - 9.725 * exp(-(x - 0.9144) ** 2 / 0.0578) + \
                      1.85 * exp(-(x - 0.5953) ** 2 / 0.001356))",
                 ),
-                2092.0 * GAS_J_PER_MOL_K,
+                2092.0 * GAS,
             ),
             ocp_v: formula(GRAPHITE_OCP_V),
             entropic_v_per_k: formula(
@@ -72,7 +72,7 @@ pub fn oregan2022() -> PhysicsParameters {
                     "2.7 * 10 ** (-13.96 - 0.9231 * exp(-(x - 0.3216) ** 2 / 0.002534) - \
                      0.4066 * exp(-(x - 0.4532) ** 2 / 0.003926) - 0.993 * exp(-(x - 0.8098) ** 2 / 0.09924))",
                 ),
-                1449.0 * GAS_J_PER_MOL_K,
+                1449.0 * GAS,
             ),
             ocp_v: formula(NMC811_OCP_V),
             entropic_v_per_k: formula(
