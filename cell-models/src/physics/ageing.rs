@@ -1,53 +1,53 @@
 //! How a cell ages: growth of the film on the negative electrode, lithium plating, loss of active material.
-//!
-//! # What the typical parameters do
-//!
-//! Printed by `cargo run --release -p cell-models --example ageing_table`; held in bands by `tests/ageing.rs`. Capacity
-//! lost in percent in the first year of storage at the SOC given:
-//!
-//! | Cell | 10 degC, 50 % | 25 degC, 50 % | 25 degC, 100 % | 45 degC, 50 % | 45 degC, 100 % |
-//! |---|---|---|---|---|---|
-//! | `okane2022`, its own ageing | 0.5 | 0.7 | 3.3 | 0.9 | 3.3 |
-//! | `okane2022`, NMC | 0.6 | 1.0 | 2.6 | 2.1 | 4.9 |
-//! | `mohtat2020`, NMC | 0.9 | 1.8 | 3.3 | 3.7 | 6.3 |
-//! | `kim2011`, NCA | 0.0 | 0.0 | 0.1 | 0.0 | 0.2 |
-//! | `prada2013`, LFP | 0.8 | 1.4 | 3.5 | 2.7 | 6.0 |
-//!
-//! Full cycles until 80 % of the capacity is left (constant current, then constant voltage down to C/10; ageing run 40
-//! times as fast, 10 times at -10 degC, and the count put right):
-//!
-//! | Cell | 1C, 1C, 25 degC | 1C, 1C, 45 degC | C/3 charge, 1C, 25 degC | 1C, 1C, -10 degC |
-//! |---|---|---|---|---|
-//! | `okane2022`, NMC | 1122 | 1101 | 1182 | 397 |
-//! | `mohtat2020`, NMC | 1066 | 997 | 1061 | 247 |
-//! | `kim2011`, NCA | 887 | 880 | 887 | 928 |
-//! | `prada2013`, LFP | 3887 | 3939 | 4333 | 652 |
-//!
-//! What they were chosen by (all bands from memory, rounded):
-//!
-//! * Storage: about 1..2 % per root of a year for NMC half full at 25 degC, two to three times that when full, and twice
-//!   as much again at 45 degC; LFP 3..5 % full at 25 degC. P. Keil et al., "Calendar Aging of Lithium-Ion Batteries", J.
-//!   Electrochem. Soc. 163 (2016) A1872; M. Naumann et al., "Analysis and modeling of calendar aging of a commercial
-//!   LiFePO4/graphite cell", J. Energy Storage 17 (2018) 153.
-//! * Full cycles to 80 % at 25 degC: 800..1500 for NMC (J. Schmalstieg et al., J. Power Sources 257 (2014) 325;
-//!   N. Kirkaldy et al., "Lithium-ion battery degradation: comprehensive cycle ageing data and analysis for commercial 21700
-//!   cells", J. Power Sources 603 (2024) 234185), 500..1200 for NCA, 2000..5000 for LFP (M. Naumann et al., J. Power
-//!   Sources 451 (2020) 227666).
-//!
-//! Where it departs from real cells: `kim2011` holds more lithium than its positive electrode can take, so that what
-//! the film takes (3.5 % in a full year at 25 degC) hardly shows in the capacity at first, and its fine particles never
-//! plate; cycling wears the material alike at all temperatures, so that warmth hardly shortens the cycle life; storage
-//! when nearly empty costs almost nothing. Ageing that knees (after 80 %) is not in these mechanisms.
-//!
-//! The published values of `okane2022` make the film almost stand still under this equation, whose barrier falls with
-//! the electrode's potential (the paper's base case limits growth by the solvent instead), and lose the most to
-//! lithium plated above 0 V; they stand as published. For a sensible life take `nmc_graphite`.
 
 use super::PhysicsParameters;
 use super::tabulated::{FARADAY, GAS};
 use crate::error::{ParameterError, check, check_not_negative, check_positive};
 
 /// Parameters of ageing; each mechanism may be left out.
+///
+/// # What the typical parameters do
+///
+/// Printed by `cargo run --release -p cell-models --example ageing_table`; held in bands by `tests/ageing.rs`. Capacity
+/// lost in percent in the first year of storage at the SOC given:
+///
+/// | Cell | 10 degC, 50 % | 25 degC, 50 % | 25 degC, 100 % | 45 degC, 50 % | 45 degC, 100 % |
+/// |---|---|---|---|---|---|
+/// | `okane2022`, its own ageing | 0.5 | 0.7 | 3.3 | 0.9 | 3.3 |
+/// | `okane2022`, NMC | 0.6 | 1.0 | 2.6 | 2.1 | 4.9 |
+/// | `mohtat2020`, NMC | 0.9 | 1.8 | 3.3 | 3.7 | 6.3 |
+/// | `kim2011`, NCA | 0.0 | 0.0 | 0.1 | 0.0 | 0.2 |
+/// | `prada2013`, LFP | 0.8 | 1.4 | 3.5 | 2.7 | 6.0 |
+///
+/// Full cycles until 80 % of the capacity is left (constant current, then constant voltage down to C/10; ageing run 40
+/// times as fast, 10 times at -10 degC, and the count put right):
+///
+/// | Cell | 1C, 1C, 25 degC | 1C, 1C, 45 degC | C/3 charge, 1C, 25 degC | 1C, 1C, -10 degC |
+/// |---|---|---|---|---|
+/// | `okane2022`, NMC | 1122 | 1101 | 1182 | 397 |
+/// | `mohtat2020`, NMC | 1066 | 997 | 1061 | 247 |
+/// | `kim2011`, NCA | 887 | 880 | 887 | 928 |
+/// | `prada2013`, LFP | 3887 | 3939 | 4333 | 652 |
+///
+/// What they were chosen by (all bands from memory, rounded):
+///
+/// * Storage: about 1..2 % per root of a year for NMC half full at 25 degC, two to three times that when full, and twice
+///   as much again at 45 degC; LFP 3..5 % full at 25 degC. P. Keil et al., "Calendar Aging of Lithium-Ion Batteries", J.
+///   Electrochem. Soc. 163 (2016) A1872; M. Naumann et al., "Analysis and modeling of calendar aging of a commercial
+///   LiFePO4/graphite cell", J. Energy Storage 17 (2018) 153.
+/// * Full cycles to 80 % at 25 degC: 800..1500 for NMC (J. Schmalstieg et al., J. Power Sources 257 (2014) 325;
+///   N. Kirkaldy et al., "Lithium-ion battery degradation: comprehensive cycle ageing data and analysis for commercial 21700
+///   cells", J. Power Sources 603 (2024) 234185), 500..1200 for NCA, 2000..5000 for LFP (M. Naumann et al., J. Power
+///   Sources 451 (2020) 227666).
+///
+/// Where it departs from real cells: `kim2011` holds more lithium than its positive electrode can take, so that what
+/// the film takes (3.5 % in a full year at 25 degC) hardly shows in the capacity at first, and its fine particles never
+/// plate; cycling wears the material alike at all temperatures, so that warmth hardly shortens the cycle life; storage
+/// when nearly empty costs almost nothing. Ageing that knees (after 80 %) is not in these mechanisms.
+///
+/// The published values of `okane2022` make the film almost stand still under this equation, whose barrier falls with
+/// the electrode's potential (the paper's base case limits growth by the solvent instead), and lose the most to
+/// lithium plated above 0 V; they stand as published. For a sensible life take `nmc_graphite`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgeingParameters {
     /// Growth of the film (SEI) on the negative electrode.
