@@ -67,8 +67,9 @@
 //!   with Electrolyte", *J. Electrochem. Soc.* 166 (2019) A3693: the model, here with averaged logarithms as PyBaMM has it.
 //! * V. Sulzer, S. G. Marquis, R. Timms, M. Robinson, S. J. Chapman, "Python Battery Mathematical Modelling (PyBaMM)",
 //!   *J. Open Res. Softw.* 9 (2021) 14: the reference.
-//! * D. Wycisk, M. Oldenburger, M. G. Stoye, T. Mrkonjic, A. Latz, "Modified Plett-model for modeling voltage hysteresis in
-//!   lithium-ion cells", *J. Energy Storage* 52 (2022) 105016; M. K. Axen et al. (2022): hysteresis with one state.
+//! * J. Börjesson Axén, H. Ekström, E. Widenkvist Zetterström, G. Lindbergh, "Evaluation of hysteresis expressions in a
+//!   lumped voltage prediction model of a NiMH battery system in stationary storage applications", *J. Energy Storage* 48
+//!   (2022) 103985: hysteresis with one state.
 //! * R. Alexander, "Diagonally Implicit Runge-Kutta Methods for Stiff O.D.E.'s", *SIAM J. Numer. Anal.* 14 (1977) 1006.
 //! * J. Newman, K. E. Thomas-Alyea, *Electrochemical Systems*, 3rd ed., Wiley, 2004: the full model.
 
