@@ -182,6 +182,7 @@ fn broken_inputs_are_told() {
     run(&["okane2022", "--power", "100000"], &["no current gives this power"]);
     run(&["generic_nmc_5ah", "--power", "1e300"], &["over at once"]);
     run(&["okane2022", "--c-rate", "1", "--plot", &out], &["cannot both be"]);
+    run(&["okane2022", "--c-rate", "1", "--plot", "x.png"], &["x.png", "SVG"]);
     run(&["generic_nmc_5ah", "--c-rate", "1", "--ageing"], &["physics model"]);
     run(&["chen2020", "--c-rate", "1", "--ageing"], &["parameters of ageing", "chen2020"]);
     let write = |name: &str, text: &str| {

@@ -107,6 +107,7 @@ fn show(args: &ModelShowArgs, quiet: bool) -> Result<Verdict> {
         files.push(path.display().to_string());
     }
     if let Some(path) = &args.plot {
+        check_picture(path)?;
         make_parent(path)?;
         write_curves_plot(path, &format!("{}: {}", model.name, model.title), &curves(&model))?;
         files.push(path.display().to_string());
@@ -202,6 +203,7 @@ fn run_load(args: &ModelRunArgs, quiet: bool) -> Result<Verdict> {
     let output = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}_{stem}.csv", model.name)));
     let plot = args.plot.clone().unwrap_or_else(|| output.with_file_name(format!("{}.svg", bare(&output))));
     anyhow::ensure!(output != plot, "the run and its picture cannot both be {}", output.display());
+    check_picture(&plot)?;
     make_parent(&output)?;
     make_parent(&plot)?;
     let settings = Settings {
@@ -239,6 +241,13 @@ fn run_load(args: &ModelRunArgs, quiet: bool) -> Result<Verdict> {
         io::stdout().lock().write_all(ran_text(&ran).as_bytes())?;
     }
     Ok(Verdict::Met)
+}
+
+/// Refuses a picture whose name promises another format than the one that is written.
+fn check_picture(path: &Path) -> Result<()> {
+    let is_svg = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg"));
+    anyhow::ensure!(is_svg, "--plot {}: pictures are written as SVG, so name it *.svg", path.display());
+    Ok(())
 }
 
 /// A file's name without folders and the endings of data files.

@@ -68,7 +68,7 @@
 //! * V. Sulzer, S. G. Marquis, R. Timms, M. Robinson, S. J. Chapman, "Python Battery Mathematical Modelling (PyBaMM)",
 //!   *J. Open Res. Softw.* 9 (2021) 14: the reference.
 //! * J. Börjesson Axén, H. Ekström, E. Widenkvist Zetterström, G. Lindbergh, "Evaluation of hysteresis expressions in a
-//!   lumped voltage prediction model of a NiMH battery system in stationary storage applications", *J. Energy Storage* 48
+//!   lumped voltage prediction model of a `NiMH` battery system in stationary storage applications", *J. Energy Storage* 48
 //!   (2022) 103985: hysteresis with one state.
 //! * R. Alexander, "Diagonally Implicit Runge-Kutta Methods for Stiff O.D.E.'s", *SIAM J. Numer. Anal.* 14 (1977) 1006.
 //! * J. Newman, K. E. Thomas-Alyea, *Electrochemical Systems*, 3rd ed., Wiley, 2004: the full model.
