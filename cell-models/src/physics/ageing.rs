@@ -84,6 +84,14 @@ pub struct SeiGrowth {
     pub resistivity_ohm_m: f64,
 }
 
+impl SeiGrowth {
+    /// Volume of the film that 1 A s of lithium makes, in m3.
+    #[inline(always)]
+    pub(super) fn volume_m3_per_as(&self) -> f64 {
+        self.molar_volume_m3_per_mol / (self.lithium_per_formula * FARADAY)
+    }
+}
+
 /// Partially reversible plating of lithium.
 ///
 /// `j_pl = F k (c_e exp(-a F eta / (R T)) - c_li exp((1 - a) F eta / (R T)))` in A per m2 of particle surface (positive

@@ -63,21 +63,13 @@ impl PhysicsParameters {
         check_positive("lithium in the particles in Ah", lithium_ah)?;
         let positive = |x: f64| ((lithium_ah - x * q_n) / q_p).clamp(0.0, 1.0);
         let voltage = |x: f64| self.open_circuit_voltage_v(x, positive(x));
-        let (mut low, mut high) = (((lithium_ah - q_p) / q_n).max(0.0), (lithium_ah / q_n).min(1.0));
+        let (low, high) = (((lithium_ah - q_p) / q_n).max(0.0), (lithium_ah / q_n).min(1.0));
         let (lowest_v, highest_v) = (voltage(low), voltage(high));
         // Written so that a voltage that is not a number is refused too.
         if !(low < high && lowest_v <= voltage_v && voltage_v <= highest_v) {
             return Err(ParameterError::Unreachable { voltage_v, lowest_v, highest_v });
         }
-        for _ in 0..100 {
-            let middle = 0.5 * (low + high);
-            if voltage(middle) < voltage_v {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        let x = 0.5 * (low + high);
+        let x = bisect([low, high], 100, |x| voltage(x) < voltage_v);
         Ok([x, positive(x)])
     }
 
@@ -116,6 +108,15 @@ impl PhysicsParameters {
         self.positive.stoichiometry_window = balance.positive;
         Ok(self)
     }
+}
+
+/// Where `before` ceases to hold between `low` and `high`, to a `2^halvings`th of their distance.
+pub(super) fn bisect([mut low, mut high]: [f64; 2], halvings: u32, before: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..halvings {
+        let middle = 0.5 * (low + high);
+        if before(middle) { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::block::Block;
 use super::lanes::Lanes;
 use super::mesh::Pieces;
 use super::model::Model;
-use super::spme::SpmeCell;
+use super::spme::{SpmeCell, check_start};
 use super::wear::Reference;
-use crate::error::{ParameterError, PlantError, check, check_not_negative, check_positive};
+use crate::error::{ParameterError, PlantError, check_not_negative, check_positive};
 use crate::plant::{check_current, check_temperature, check_time_step};
 
 /// Cells side by side: one vector of the widest instruction set, two of the common one.
@@ -84,10 +84,7 @@ impl SpmeBatch {
         for cell in &list {
             check_positive("size of a cell of the batch", cell.size)?;
             check_not_negative("extra resistance of a cell of the batch in ohm", cell.extra_ohm)?;
-            check("start SOC", cell.soc, "between 0 and 1", |v| (0.0..=1.0).contains(&v))?;
-            check("start temperature", cell.temperature_c, "between -60 and 100 degC", |v| {
-                (-60.0..=100.0).contains(&v)
-            })?;
+            check_start(cell.soc, cell.temperature_c)?;
         }
         let count = list.len();
         // Whole blocks; what follows the cells are copies of the last one that nobody sees.

@@ -762,7 +762,7 @@ impl<const W: usize> Block<W> {
             let per_thickness =
                 FARADAY * sei.interstitial_mol_per_m_s * warmer(sei.activation_j_per_mol) * barrier;
             // L grows as dL/dt = g / L under a constant g: exactly the root of L^2 + 2 g dt.
-            let volume = sei.molar_volume_m3_per_mol / (sei.lithium_per_formula * FARADAY);
+            let volume = sei.volume_m3_per_as();
             let film = self.state.film_m;
             let grown = (film * film + 2.0 * dt_s * volume * per_thickness).sqrt();
             let bound = (grown - film) / volume * surface;

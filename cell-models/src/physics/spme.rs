@@ -70,10 +70,7 @@ impl SpmeCell {
         soc: f64,
         temperature_c: f64,
     ) -> Result<Self, ParameterError> {
-        check("start SOC", soc, "between 0 and 1", |v| (0.0..=1.0).contains(&v))?;
-        check("start temperature", temperature_c, "between -60 and 100 degC", |v| {
-            (-60.0..=100.0).contains(&v)
-        })?;
+        check_start(soc, temperature_c)?;
         let worn = WornCell::new(&wear, &model)?;
         let mut block = Block::new(&model, worn.full.map(Lanes::splat), Lanes::splat(temperature_c));
         block.state.active = worn.active.map(Lanes::splat);
@@ -292,6 +289,12 @@ impl SpmeCell {
         }
         Ok(())
     }
+}
+
+/// The check of how a cell starts: SOC, and temperature in degC.
+pub(super) fn check_start(soc: f64, temperature_c: f64) -> Result<(), ParameterError> {
+    check("start SOC", soc, "between 0 and 1", |v| (0.0..=1.0).contains(&v))?;
+    check("start temperature", temperature_c, "between -60 and 100 degC", |v| (-60.0..=100.0).contains(&v))
 }
 
 impl Plant for SpmeCell {

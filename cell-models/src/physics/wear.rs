@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::balance::bisect;
 use super::block::State;
 use super::model::Model;
 use super::spme::SpmeCell;
-use super::tabulated::FARADAY;
 use crate::error::{ParameterError, check};
 use crate::plant::Plant;
 
@@ -72,16 +72,9 @@ impl Wear {
         if soh == 1.0 {
             return Ok(Self::default());
         }
-        let (mut little, mut much) = (0.0, 0.7);
-        for _ in 0..20 {
-            let middle = 0.5 * (little + much);
-            // A cell worn so far that it no longer meets its limits has lost too much.
-            match capacity(of_kind(middle)) {
-                Ok(c) if c > soh * new => little = middle,
-                _ => much = middle,
-            }
-        }
-        Ok(of_kind(0.5 * (little + much)))
+        // A cell worn so far that it no longer meets its limits has lost too much.
+        let share = bisect([0.0, 0.7], 20, |s| capacity(of_kind(s)).is_ok_and(|c| c > soh * new));
+        Ok(of_kind(share))
     }
 
     pub(super) fn of(m: &Model, state: &State<1>) -> Self {
@@ -136,10 +129,11 @@ impl WornCell {
         let active = [1.0 - wear.negative_material, 1.0 - wear.positive_material];
         let capacity = [0, 1].map(|k| m.sides[k].capacity_as * active[k]);
         let film_as = wear.film_lithium * new;
-        let film_growth_m = m.ageing.as_ref().and_then(|a| a.sei).map_or(0.0, |sei| {
-            let volume = sei.molar_volume_m3_per_mol / (sei.lithium_per_formula * FARADAY);
-            film_as * volume / (m.sides[0].surface_m2 * active[0])
-        });
+        let film_growth_m = m
+            .ageing
+            .as_ref()
+            .and_then(|a| a.sei)
+            .map_or(0.0, |sei| film_as * sei.volume_m3_per_as() / (m.sides[0].surface_m2 * active[0]));
         let lithium_left = (1.0 - wear.lithium) * new;
         let full = equilibrium(m, capacity, lithium_left, m.parameters.voltage_limits_v[1])?;
         Ok(Self { full, active, film_growth_m, film_as, material_as: wear.lithium * new - film_as })
@@ -156,7 +150,7 @@ pub(super) fn equilibrium(
     let positive = |x: f64| (lithium_as - x * q_n) / q_p;
     let voltage = |x: f64| m.sides[1].ocp_v.at(positive(x)) - m.sides[0].ocp_v.at(x);
     // The voltage rises with the lithium in the negative electrode.
-    let (mut low, mut high) = (((lithium_as - q_p) / q_n).max(0.0), (lithium_as / q_n).min(1.0));
+    let (low, high) = (((lithium_as - q_p) / q_n).max(0.0), (lithium_as / q_n).min(1.0));
     if !(low < high && voltage(low) < voltage_v) {
         return Err(ParameterError::OutOfRange {
             name: "voltage limit of a rested cell with this lithium",
@@ -165,11 +159,7 @@ pub(super) fn equilibrium(
         });
     }
     // If even the electrode filled to the brim stays below the voltage, then that is full.
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if voltage(middle) < voltage_v { low = middle } else { high = middle }
-    }
-    let x = 0.5 * (low + high);
+    let x = bisect([low, high], 60, |x| voltage(x) < voltage_v);
     Ok([x, positive(x)])
 }
 
