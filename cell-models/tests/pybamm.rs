@@ -132,9 +132,11 @@ fn compare(mut cell: SpmeCell, run: &Run, discharge: bool) -> Difference {
 
 impl Difference {
     fn misses(&self, [voltage_mv, temperature_k, charge]: [f64; 3]) -> bool {
-        self.voltage_rms_mv > voltage_mv
-            || self.temperature_max_k > temperature_k
-            || self.charge.is_some_and(|c| c.abs() > charge)
+        // So that a run of which nothing was compared, whose figures are no numbers, misses too.
+        let within = self.voltage_rms_mv <= voltage_mv
+            && self.temperature_max_k <= temperature_k
+            && self.charge.is_none_or(|c| c.abs() <= charge);
+        !within
     }
 }
 
