@@ -45,6 +45,10 @@ fn the_identified_cell_has_the_resistance_that_its_pulses_showed() {
     let cell = identify(&Plan::of_set(&new, &Selection::default()).unwrap()).unwrap();
     let truth_ah = new.truth_capacity_ah.unwrap();
     assert!((cell.cell.capacity_ah / truth_ah - 1.0).abs() < 1e-3, "{} Ah", cell.cell.capacity_ah);
+    for fit in &cell.fit {
+        // Two tests of up to ten steps, each with a discharge and a charge pulse.
+        assert!(fit.pulses.len() >= 16, "{} pulses told at {} degC", fit.pulses.len(), fit.temperature_c);
+    }
     let owned = cell.core_tables().unwrap();
     let model = bms_core::cell::CellModel::new(owned.borrow()).unwrap();
     for (file, at_c) in [("p25C_HPPC_1C", 25.0), ("p25C_HPPC_3C", 25.0), ("m10C_HPPC_0.5C", -10.0)] {

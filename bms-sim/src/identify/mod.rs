@@ -613,8 +613,10 @@ fn pulse_residuals(run: &FitRun, residual: &[f64]) -> Vec<PulseResidual> {
         }
         let duration: f64 = run.dt_s[start + 1..k].iter().sum();
         let current = run.current_a[start];
-        if (3.0..=60.0).contains(&duration) && current.abs() > 0.05 && run.weight[start] > 0.0 {
-            let r = &residual[start..k];
+        // A row that takes no time, as loggers write at a change, never has weight: the next one tells.
+        let first = (start..k).find(|&row| run.dt_s[row] > 0.0).unwrap_or(start);
+        if (3.0..=60.0).contains(&duration) && current.abs() > 0.05 && run.weight[first] > 0.0 {
+            let r = &residual[first..k];
             found.push(PulseResidual {
                 soc: run.soc[start],
                 current_a: current,
