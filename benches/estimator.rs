@@ -61,6 +61,7 @@ fn one_step(c: &mut Criterion) {
                 cell_temperature_c: [Reading::within(25.0, -60.0, 120.0); CELLS],
                 current_a: Reading::within(i, -500.0, 500.0),
                 mean_current_a: Reading::MISSING,
+                contactors_open: false,
             };
             black_box(pack.step(black_box(&sample), 1.0));
         });

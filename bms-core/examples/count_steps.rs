@@ -46,6 +46,7 @@ fn run(case: &str, steps: u32) -> bool {
                 cell_temperature_c: [one.temperature_c; CELLS],
                 current_a: one.current_a,
                 mean_current_a: one.mean_current_a,
+                contactors_open: false,
             };
             pack.step(black_box(&sample), 1.0);
         }

@@ -1,6 +1,6 @@
 //! Ready tables of a made-up cell, for examples, tests and benches.
 
-use crate::cell::CellTables;
+use crate::cell::{CellTables, OcvAgeing};
 
 /// A made-up 5 Ah NMC cell: plausible numbers, not any maker's cell. Identify your own with `bms identify`.
 pub const NMC_5AH: CellTables<'static> = CellTables {
@@ -36,4 +36,5 @@ pub const NMC_5AH: CellTables<'static> = CellTables {
         0.008,
     ],
     hysteresis_gamma: 30.0,
+    ageing: OcvAgeing::NONE,
 };

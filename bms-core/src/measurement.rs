@@ -81,6 +81,8 @@ pub struct Measurement {
     pub mean_current_a: Reading,
     /// Cell temperature in degC.
     pub temperature_c: Reading,
+    /// The contactors are known to be open: no current can flow, and what the current sensor reads is its offset.
+    pub contactors_open: bool,
 }
 
 impl Measurement {
@@ -92,7 +94,15 @@ impl Measurement {
             current_a: Reading::within(current_a, -1e4, 1e4),
             mean_current_a: Reading::MISSING,
             temperature_c: Reading::within(temperature_c, -60.0, 120.0),
+            contactors_open: false,
         }
+    }
+
+    /// The same sample, taken while the contactors are open.
+    #[must_use]
+    pub const fn with_contactors_open(mut self, open: bool) -> Self {
+        self.contactors_open = open;
+        self
     }
 
     /// The same sample with the mean current since the previous one (A, positive on discharge).

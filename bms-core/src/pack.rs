@@ -16,6 +16,8 @@ pub struct PackMeasurement<const N: usize> {
     pub current_a: Reading,
     /// Mean pack current since the previous sample in A, where the front end integrates.
     pub mean_current_a: Reading,
+    /// The contactors are known to be open ([`Measurement::contactors_open`]).
+    pub contactors_open: bool,
 }
 
 /// Estimators of `N` cells in series; no heap, tables shared.
@@ -29,6 +31,7 @@ pub struct PackMeasurement<const N: usize> {
 ///     cell_temperature_c: [Reading::within(25.0, -60.0, 120.0); 16],
 ///     current_a: Reading::within(1.0, -500.0, 500.0),
 ///     mean_current_a: Reading::MISSING,
+///     contactors_open: false,
 /// };
 /// pack.step(&sample, 0.0);
 /// let (lowest, highest) = pack.extremes();
@@ -67,6 +70,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
                 current_a: sample.current_a,
                 mean_current_a: sample.mean_current_a,
                 temperature_c: *temperature,
+                contactors_open: sample.contactors_open,
             };
             *estimate = cell.step(&one, dt_s);
         }

@@ -22,7 +22,7 @@
 //! Part 3", J. Power Sources 134; Schmidt (1966) and Jazwinski (1970), "Stochastic Processes and Filtering Theory",
 //! ch. 8 (coloured measurement noise by state augmentation); Bierman (1977) for the factored form ([`crate::ud`]).
 
-use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE};
+use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE, Slide};
 use crate::charge::ChargeCounter;
 use crate::math::{abs, bound, decay, finite_or, sqrt};
 use crate::measurement::Measurement;
@@ -129,6 +129,8 @@ pub struct Estimate {
     pub innovation_v: f32,
     /// Slow model error in V.
     pub model_error_v: f32,
+    /// Mean current since the previous sample in A, positive on discharge, without the learnt offset: what was counted.
+    pub mean_current_a: f32,
     /// Resistance over the tables' resistance.
     pub resistance_scale: f32,
     /// Hysteresis state, -1..=1.
@@ -154,6 +156,7 @@ pub struct SocEstimator<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SocState {
     capacity_ah: f32,
+    slide: Slide,
     remaining: ChargeCounter,
     v1: f32,
     v2: f32,
@@ -221,6 +224,35 @@ impl StuckVoltage {
     }
 }
 
+fn check_capacity(capacity_ah: f32) -> Result<(), ParameterError> {
+    if capacity_ah > 1e-3 && capacity_ah < 1e5 { Ok(()) } else { Err(ParameterError::Capacity) }
+}
+
+/// The state of one cell as the filter has it: where predictions of voltage, power and energy start.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct OperatingPoint {
+    /// State of charge (fraction), which may leave 0..=1 by up to 5 points.
+    pub soc: Estimated,
+    /// Voltage of the fast RC pair in V, without [`Self::resistance_scale`].
+    pub v1: f32,
+    /// Voltage of the slow RC pair in V, without [`Self::resistance_scale`].
+    pub v2: f32,
+    /// Hysteresis state, -1..=1.
+    pub hysteresis: f32,
+    /// Slow model error in V, added to the open-circuit voltage.
+    pub error_v: Estimated,
+    /// Factor on the whole voltage drop of the tables.
+    pub resistance_scale: Estimated,
+    /// Cell temperature in degC.
+    pub temperature_c: f32,
+    /// Present current in A, positive on discharge, without the learnt offset.
+    pub current_a: f32,
+    /// Present capacity in Ah.
+    pub capacity_ah: f32,
+    /// Where the electrodes stand at the cell's age.
+    pub slide: Slide,
+}
+
 impl<'a> SocEstimator<'a> {
     /// An estimator for one cell.
     ///
@@ -235,9 +267,7 @@ impl<'a> SocEstimator<'a> {
         capacity_ah: f32,
         initial_soc: f32,
     ) -> Result<Self, ParameterError> {
-        if !(capacity_ah.is_finite() && capacity_ah > 1e-3 && capacity_ah < 1e5) {
-            return Err(ParameterError::Capacity);
-        }
+        check_capacity(capacity_ah)?;
         if !(0.0..=1.0).contains(&initial_soc) {
             return Err(ParameterError::InitialSoc);
         }
@@ -258,6 +288,7 @@ impl<'a> SocEstimator<'a> {
         ]);
         let state = SocState {
             capacity_ah,
+            slide: model.slide(1.0 - capacity_ah / model.tables().capacity_ah),
             remaining,
             v1: 0.0,
             v2: 0.0,
@@ -298,6 +329,46 @@ impl<'a> SocEstimator<'a> {
     #[must_use]
     pub const fn restore(model: &'a CellModel<'a>, tuning: &'a Tuning, state: SocState) -> Self {
         Self { model, tuning, state }
+    }
+
+    /// Present capacity in Ah.
+    #[must_use]
+    pub const fn capacity_ah(&self) -> f32 {
+        self.state.capacity_ah
+    }
+
+    /// Takes over a capacity (Ah) that was learnt; SOC and its uncertainty stay as they are, so that nothing jumps.
+    ///
+    /// # Errors
+    /// [`ParameterError::Capacity`] if it is not between 1 mAh and 100 kAh; nothing changes then.
+    pub fn set_capacity(&mut self, capacity_ah: f32) -> Result<(), ParameterError> {
+        check_capacity(capacity_ah)?;
+        let soc = self.raw_soc();
+        // The offset is kept as a rate: its amperes must not change with the capacity, either.
+        self.state.bias_c *= self.state.capacity_ah / capacity_ah;
+        self.state.capacity_ah = capacity_ah;
+        self.state.slide = self.model.slide(1.0 - capacity_ah / self.model.tables().capacity_ah);
+        self.state.remaining.set_ampere_hours(soc * capacity_ah);
+        Ok(())
+    }
+
+    /// The present state, from which voltages ahead are predicted.
+    #[must_use]
+    pub fn operating_point(&self) -> OperatingPoint {
+        let s = &self.state;
+        let std = |k| sqrt(s.covariance.variance(k));
+        OperatingPoint {
+            soc: Estimated { value: self.raw_soc(), std: std(SOC) },
+            v1: s.v1,
+            v2: s.v2,
+            hysteresis: s.hysteresis,
+            error_v: Estimated { value: s.error_v, std: std(ERR) },
+            resistance_scale: Estimated { value: 1.0 + s.resistance_excess, std: std(RES) },
+            temperature_c: s.temperature_c,
+            current_a: s.current_a - s.bias_c * s.capacity_ah,
+            capacity_ah: s.capacity_ah,
+            slide: s.slide,
+        }
     }
 
     /// State of charge as the filter has it, which may leave 0..=1 by up to 5 points.
@@ -357,6 +428,7 @@ impl<'a> SocEstimator<'a> {
         } else {
             estimate.status.set(self.state.held);
         }
+        estimate.mean_current_a = mean_a;
         self.report(&mut estimate);
         estimate
     }
@@ -393,8 +465,27 @@ impl<'a> SocEstimator<'a> {
             }
             None => instant,
         };
+        if sample.contactors_open {
+            if let Some(reading) = sample.mean_current_a.valid().or(sample.current_a.valid()) {
+                self.zero_current(reading);
+            }
+            return (0.0, 0.0);
+        }
         let bias_a = self.state.bias_c * self.state.capacity_ah;
         (instant - bias_a, mean - bias_a)
+    }
+
+    /// With open contactors the sensor reads its own offset.
+    fn zero_current(&mut self, reading_a: f32) {
+        if !self.tuning.parts.bias {
+            return;
+        }
+        let mut h = [0.0; N];
+        h[BIAS] = 1.0;
+        let std = self.tuning.zero_current_std_c;
+        let innovation = reading_a / self.state.capacity_ah - self.state.bias_c;
+        let gain = self.state.covariance.update(&h, std * std);
+        self.apply(&gain, innovation);
     }
 
     fn count(&mut self, mean_a: f32, dt_s: f32, status: &mut Status) {
@@ -518,13 +609,13 @@ impl<'a> SocEstimator<'a> {
     /// Slope of the open-circuit voltage over the width of the present uncertainty.
     fn slope(&self) -> f32 {
         let half_width = bound(sqrt(self.state.covariance.variance(SOC)), 0.005, 0.1);
-        self.model.ocv_slope(self.state.temperature_c, self.raw_soc(), half_width)
+        self.model.ocv_slope(self.state.temperature_c, self.raw_soc(), half_width, &self.state.slide)
     }
 
     /// Predicted voltage and its sensitivity to the states.
     fn output(&self, instant_a: f32) -> (f32, [f32; N]) {
         let soc = self.raw_soc();
-        let point = self.model.ocv(self.state.temperature_c, soc);
+        let point = self.model.ocv(self.state.temperature_c, soc, &self.state.slide);
         let m = if self.tuning.parts.hysteresis { point.hysteresis_v } else { 0.0 };
         let (drop, resistance) = self.state.circuit.instant_drop(instant_a);
         let polarisation = drop + self.state.v1 + self.state.v2;
@@ -547,7 +638,7 @@ impl<'a> SocEstimator<'a> {
 
     /// Follows how far the terminal voltage is from the open-circuit voltage, whatever the circuit says about it.
     fn watch_overpotential(&mut self, voltage: f32) {
-        let point = self.model.ocv(self.state.temperature_c, self.raw_soc());
+        let point = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.slide);
         let (drop, _) = self.state.circuit.instant_drop(self.state.current_a);
         let explained = (1.0 + self.state.resistance_excess) * abs(drop + self.state.v1 + self.state.v2);
         let distance = bound(
@@ -566,7 +657,7 @@ impl<'a> SocEstimator<'a> {
     /// collapses by up to a volt at a SOC that a cold cell shares with a full one.
     fn transport_limited(&mut self, voltage: f32, instant_a: f32) -> bool {
         let v_min = self.model.tables().v_min;
-        let open = self.model.ocv(self.state.temperature_c, self.raw_soc()).ocv_v;
+        let open = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.slide).ocv_v;
         let loaded = instant_a > 0.05 * self.state.capacity_ah;
         self.state.blind_s = if loaded && voltage < v_min + self.tuning.collapse_share * (open - v_min) {
             self.tuning.collapse_hold_s
@@ -634,7 +725,7 @@ impl<'a> SocEstimator<'a> {
     fn iterate(&mut self, before: &Self, voltage: f32, instant_a: f32, r: f32) {
         let at = *self;
         let (mut predicted, mut h) = at.output(instant_a);
-        h[SOC] = at.model.ocv_slope(at.state.temperature_c, at.raw_soc(), 0.01);
+        h[SOC] = at.model.ocv_slope(at.state.temperature_c, at.raw_soc(), 0.01, &at.state.slide);
         let difference = [
             before.raw_soc() - at.raw_soc(),
             before.state.v1 - at.state.v1,

@@ -12,6 +12,8 @@ pub struct Tuning {
     pub current_bias_std_c: f32,
     /// Random walk of that offset, C-rate per square root of an hour.
     pub current_bias_walk_c: f32,
+    /// Noise of one reading of the current sensor while the contactors are open (C-rate).
+    pub zero_current_std_c: f32,
     /// Gain error of the current sensor (and of the capacity), as a share of the charge that passes.
     pub charge_gain_std: f32,
     /// White noise of one voltage reading in V.
@@ -97,6 +99,7 @@ impl Tuning {
         initial_soc_std: 0.2,
         current_bias_std_c: 0.05,
         current_bias_walk_c: 0.0001,
+        zero_current_std_c: 0.002,
         charge_gain_std: 0.005,
         voltage_noise_v: 0.0094,
         drop_error: 0.144,
@@ -133,6 +136,7 @@ impl Tuning {
         initial_soc_std: 0.2,
         current_bias_std_c: 0.0497,
         current_bias_walk_c: 0.0001,
+        zero_current_std_c: 0.002,
         charge_gain_std: 0.0343,
         voltage_noise_v: 0.0111,
         drop_error: 0.193,

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use bms_core::cell::{CellModel, CellTables};
+use bms_core::cell::{CellModel, CellTables, Slide};
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
 use bms_core::example;
@@ -107,6 +107,7 @@ impl WildSample {
             current_a: reading(i, 4),
             mean_current_a: reading(mean, 7),
             temperature_c: reading(t, 10),
+            contactors_open: self.how >> 13 & 7 == 0,
         }
     }
 
@@ -183,12 +184,18 @@ proptest! {
         let mut cells = [estimator(0.5); 2];
         for (a, b) in samples {
             let (a, b, dt) = (a.measurement(), b.measurement(), a.dt_s());
-            let b = Measurement { current_a: a.current_a, mean_current_a: a.mean_current_a, ..b };
+            let b = Measurement {
+                current_a: a.current_a,
+                mean_current_a: a.mean_current_a,
+                contactors_open: a.contactors_open,
+                ..b
+            };
             let sample = PackMeasurement {
                 cell_voltage_v: [a.voltage_v, b.voltage_v],
                 cell_temperature_c: [a.temperature_c, b.temperature_c],
                 current_a: a.current_a,
                 mean_current_a: a.mean_current_a,
+                contactors_open: a.contactors_open,
             };
             let expected = [cells[0].step(&a, dt), cells[1].step(&b, dt)];
             let got = *pack.step(&sample, dt);
@@ -408,7 +415,7 @@ impl TwinCell {
             |v: f64, r: f32, tau: f32| v + (1.0 - (-dt / f64::from(tau)).exp()) * (f64::from(r) * i - v);
         self.v1 = follow(self.v1, c.r1_ohm, c.tau1_s);
         self.v2 = follow(self.v2, c.r2_ohm, c.tau2_s);
-        let ocv = f64::from(self.model.ocv(25.0, self.soc as f32).ocv_v);
+        let ocv = f64::from(self.model.ocv(25.0, self.soc as f32, &Slide::NEW).ocv_v);
         let v = ocv - f64::from(c.instant_drop(current_a).0) - self.v1 - self.v2;
         Measurement::new(v as f32 + 0.001 * self.noise(), current_a, 25.0 + 0.2 * self.noise())
             .with_mean_current(current_a)

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bms_core::cell::{CellModel, CellTables, ParameterError};
+use bms_core::cell::{CellModel, CellTables, OcvAgeing, ParameterError};
 use bms_core::tuning::Tuning;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -121,6 +121,21 @@ pub struct Tables {
     pub model_error_v: Vec<Vec<f64>>,
     /// Rate of the hysteresis state per full charge throughput (dimensionless).
     pub hysteresis_gamma: f64,
+    /// How the open-circuit voltage moves as the cell loses capacity; without it the new cell's holds at every age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ageing: Option<AgeingTables>,
+}
+
+/// How the open-circuit voltage moves with age (`bms_core::cell::OcvAgeing`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgeingTables {
+    /// Potential of the negative electrode in V over its coordinate -0.1..1.1 in equal steps, the new cell's SOC.
+    pub negative_v: Vec<f64>,
+    /// Share of the capacity lost, one entry per row of `slide`, ascending from 0.
+    pub fade: Vec<f64>,
+    /// `[a_p, b_p, a_n, b_n]`: the electrodes' coordinates `a + b SOC` at that fade.
+    pub slide: Vec<[f64; 4]>,
 }
 
 /// What the fit left unexplained at one temperature.
@@ -252,6 +267,9 @@ impl CellFile {
             i_ct_a: list(&t.i_ct_a),
             model_error_v: flat(&t.model_error_v),
             hysteresis_gamma: t.hysteresis_gamma as f32,
+            negative_v: t.ageing.as_ref().map(|a| list(&a.negative_v)).unwrap_or_default(),
+            fade: t.ageing.as_ref().map(|a| list(&a.fade)).unwrap_or_default(),
+            slide: t.ageing.iter().flat_map(|a| &a.slide).map(|row| row.map(|x| x as f32)).collect(),
         };
         match CellModel::new(owned.borrow()) {
             Ok(_) => Ok(owned),
@@ -301,6 +319,9 @@ pub struct OwnedTables {
     i_ct_a: Vec<f32>,
     model_error_v: Vec<f32>,
     hysteresis_gamma: f32,
+    negative_v: Vec<f32>,
+    fade: Vec<f32>,
+    slide: Vec<[f32; 4]>,
 }
 
 impl OwnedTables {
@@ -324,6 +345,7 @@ impl OwnedTables {
             i_ct_a: &self.i_ct_a,
             model_error_v: &self.model_error_v,
             hysteresis_gamma: self.hysteresis_gamma,
+            ageing: OcvAgeing { negative_v: &self.negative_v, fade: &self.fade, slide: &self.slide },
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use bms_core::cell::OcvAgeing;
+
 use crate::cell_file::{CellFile, CellFileError};
 
 /// Rust source with the cell's tables as one constant of type `bms_core::cell::CellTables<'static>`.
@@ -34,7 +36,7 @@ pub fn rust_tables(cell: &CellFile) -> Result<String, CellFileError> {
         v.c_rate[1]
     ));
     line(format!("//! Chemistry: use `bms_core::tuning::Tuning::{}`.", info.chemistry.name()));
-    line("\nuse bms_core::cell::CellTables;\n".into());
+    line("\nuse bms_core::cell::{CellTables, OcvAgeing};\n".into());
     line("/// Tables over temperature (rows) and SOC 0..=1 in equal steps (columns).".into());
     line("pub const CELL: CellTables<'static> = CellTables {".into());
     for (name, value) in [
@@ -69,6 +71,12 @@ pub fn rust_tables(cell: &CellFile) -> Result<String, CellFileError> {
         }
         line(format!("    {name}: &[{text}\n    ],"));
     }
+    let OcvAgeing { negative_v, fade, slide } = t.ageing;
+    line("    ageing: OcvAgeing {".into());
+    line(format!("        negative_v: &{negative_v:?},"));
+    line(format!("        fade: &{fade:?},"));
+    line(format!("        slide: &{slide:?},"));
+    line("    },".into());
     line("};".into());
     Ok(out)
 }
@@ -111,6 +119,7 @@ mod tests {
                 i_ct_a: vec![0.7, 1.1],
                 model_error_v: row(0.01, 2),
                 hysteresis_gamma: 50.0,
+                ageing: None,
             },
             fit: Vec::new(),
         }

@@ -739,6 +739,7 @@ fn assemble(
             })
             .collect(),
         hysteresis_gamma: HYSTERESIS_GAMMA,
+        ageing: None,
         temperature_c: temperature_c.iter().map(|t| round(*t, 1e-3)).collect(),
         ocv_v,
         hysteresis_v,

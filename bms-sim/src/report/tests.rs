@@ -185,6 +185,7 @@ fn synthetic_cell() -> CellFile {
             i_ct_a: vec![2.0; 6],
             model_error_v: table(21, &|t, s| 0.004 * cold(t) * bowl(s)),
             hysteresis_gamma: 60.0,
+            ageing: None,
             temperature_c: temperatures.clone(),
         },
         fit: temperatures
