@@ -22,7 +22,7 @@
 //! Part 3", J. Power Sources 134; Schmidt (1966) and Jazwinski (1970), "Stochastic Processes and Filtering Theory",
 //! ch. 8 (coloured measurement noise by state augmentation); Bierman (1977) for the factored form ([`crate::ud`]).
 
-use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE, Slide};
+use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE, Age};
 use crate::charge::ChargeCounter;
 use crate::math::{abs, bound, decay, finite_or, sqrt};
 use crate::measurement::Measurement;
@@ -156,7 +156,7 @@ pub struct SocEstimator<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SocState {
     capacity_ah: f32,
-    slide: Slide,
+    age: Age,
     remaining: ChargeCounter,
     v1: f32,
     v2: f32,
@@ -249,8 +249,8 @@ pub struct OperatingPoint {
     pub current_a: f32,
     /// Present capacity in Ah.
     pub capacity_ah: f32,
-    /// Where the electrodes stand at the cell's age.
-    pub slide: Slide,
+    /// Age, for the open-circuit voltage.
+    pub age: Age,
 }
 
 impl<'a> SocEstimator<'a> {
@@ -288,7 +288,7 @@ impl<'a> SocEstimator<'a> {
         ]);
         let state = SocState {
             capacity_ah,
-            slide: model.slide(1.0 - capacity_ah / model.tables().capacity_ah),
+            age: model.age(1.0 - capacity_ah / model.tables().capacity_ah),
             remaining,
             v1: 0.0,
             v2: 0.0,
@@ -347,7 +347,7 @@ impl<'a> SocEstimator<'a> {
         // The offset is kept as a rate: its amperes must not change with the capacity, either.
         self.state.bias_c *= self.state.capacity_ah / capacity_ah;
         self.state.capacity_ah = capacity_ah;
-        self.state.slide = self.model.slide(1.0 - capacity_ah / self.model.tables().capacity_ah);
+        self.state.age = self.model.age(1.0 - capacity_ah / self.model.tables().capacity_ah);
         self.state.remaining.set_ampere_hours(soc * capacity_ah);
         Ok(())
     }
@@ -367,7 +367,7 @@ impl<'a> SocEstimator<'a> {
             temperature_c: s.temperature_c,
             current_a: s.current_a - s.bias_c * s.capacity_ah,
             capacity_ah: s.capacity_ah,
-            slide: s.slide,
+            age: s.age,
         }
     }
 
@@ -554,7 +554,7 @@ impl<'a> SocEstimator<'a> {
         let unknown = 1.0 + bound(self.model.outside_by_k(self.state.temperature_c), 0.0, 40.0) / 5.0;
         let loaded = t.polarisation_error * self.state.overpotential_v;
         let fade = bound(1.0 - self.state.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
-        // Full and empty define SOC at every age; in between the curve slides.
+        // Full and empty define SOC at every age; in between the curve ages.
         let soc = bound(self.raw_soc(), 0.0, 1.0);
         let slid = t.ageing_axis_error * fade * 4.0 * soc * (1.0 - soc);
         let axis = (t.axis_error_soc + slid) * slope;
@@ -609,13 +609,13 @@ impl<'a> SocEstimator<'a> {
     /// Slope of the open-circuit voltage over the width of the present uncertainty.
     fn slope(&self) -> f32 {
         let half_width = bound(sqrt(self.state.covariance.variance(SOC)), 0.005, 0.1);
-        self.model.ocv_slope(self.state.temperature_c, self.raw_soc(), half_width, &self.state.slide)
+        self.model.ocv_slope(self.state.temperature_c, self.raw_soc(), half_width, &self.state.age)
     }
 
     /// Predicted voltage and its sensitivity to the states.
     fn output(&self, instant_a: f32) -> (f32, [f32; N]) {
         let soc = self.raw_soc();
-        let point = self.model.ocv(self.state.temperature_c, soc, &self.state.slide);
+        let point = self.model.ocv(self.state.temperature_c, soc, &self.state.age);
         let m = if self.tuning.parts.hysteresis { point.hysteresis_v } else { 0.0 };
         let (drop, resistance) = self.state.circuit.instant_drop(instant_a);
         let polarisation = drop + self.state.v1 + self.state.v2;
@@ -638,7 +638,7 @@ impl<'a> SocEstimator<'a> {
 
     /// Follows how far the terminal voltage is from the open-circuit voltage, whatever the circuit says about it.
     fn watch_overpotential(&mut self, voltage: f32) {
-        let point = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.slide);
+        let point = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.age);
         let (drop, _) = self.state.circuit.instant_drop(self.state.current_a);
         let explained = (1.0 + self.state.resistance_excess) * abs(drop + self.state.v1 + self.state.v2);
         let distance = bound(
@@ -657,7 +657,7 @@ impl<'a> SocEstimator<'a> {
     /// collapses by up to a volt at a SOC that a cold cell shares with a full one.
     fn transport_limited(&mut self, voltage: f32, instant_a: f32) -> bool {
         let v_min = self.model.tables().v_min;
-        let open = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.slide).ocv_v;
+        let open = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.age).ocv_v;
         let loaded = instant_a > 0.05 * self.state.capacity_ah;
         self.state.blind_s = if loaded && voltage < v_min + self.tuning.collapse_share * (open - v_min) {
             self.tuning.collapse_hold_s
@@ -725,7 +725,7 @@ impl<'a> SocEstimator<'a> {
     fn iterate(&mut self, before: &Self, voltage: f32, instant_a: f32, r: f32) {
         let at = *self;
         let (mut predicted, mut h) = at.output(instant_a);
-        h[SOC] = at.model.ocv_slope(at.state.temperature_c, at.raw_soc(), 0.01, &at.state.slide);
+        h[SOC] = at.model.ocv_slope(at.state.temperature_c, at.raw_soc(), 0.01, &at.state.age);
         let difference = [
             before.raw_soc() - at.raw_soc(),
             before.state.v1 - at.state.v1,
