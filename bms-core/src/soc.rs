@@ -133,6 +133,8 @@ pub struct Estimate {
     pub mean_current_a: f32,
     /// Resistance over the tables' resistance.
     pub resistance_scale: f32,
+    /// Further factor on the part of the drop that follows the current without delay, learnt from its steps.
+    pub instant_scale: f32,
     /// Hysteresis state, -1..=1.
     pub hysteresis: f32,
     /// Flags.
@@ -256,47 +258,49 @@ pub struct OperatingPoint {
     pub age: Age,
 }
 
-/// Learns the instantaneous resistance against the tables' from steps of the current, by recursive least squares.
+/// Learns the instantaneous resistance against the tables' from changes of the current, by recursive least squares.
 ///
-/// Two samples a second or two apart share SOC, temperature and model error; what their voltages differ by is the drop
-/// of the current's step. Films that grow with age add to this part of the resistance and hardly to diffusion.
+/// What the tables' instantaneous drop and the measured one differ by from their own averages over some ten seconds is
+/// free of SOC, model error and slow polarisation. Films that grow with age add to this part of the resistance and
+/// hardly to diffusion.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct EdgeRegression {
-    /// Voltage, drop by the tables and RC voltages at the last sample; none after a gap.
-    last: Option<(f32, f32, f32)>,
-    /// Sum of products of the steps of the tables' drop and the measured one in V², above what the tables say.
+    /// Averages of the tables' drop and of the measured one in V; none after a gap.
+    average: Option<(f32, f32)>,
+    /// Sum of products of the deviations in V², of the measured drop above the tables'.
     excess: f32,
-    /// Sum of squares of the steps of the tables' drop in V².
+    /// Sum of squares of the deviations of the tables' drop in V².
     weight: f32,
 }
 
 impl EdgeRegression {
     /// Samples further apart than this share too little (s).
-    const LONGEST_S: f32 = 2.5;
-    /// Smaller steps of the drop are noise (V).
-    const LEAST_V: f32 = 0.004;
+    const LONGEST_S: f32 = 10.0;
+    /// Time over which the averages are taken (s).
+    const AVERAGE_S: f32 = 15.0;
+    /// Smaller deviations are noise (V).
+    const LEAST_V: f32 = 0.003;
     /// Weight of the belief that the resistance is the tables' (V²).
-    const PRIOR: f32 = 0.004;
-    /// Memory (V²): some hundred steps of a drive.
-    const MEMORY: f32 = 0.3;
+    const PRIOR: f32 = 0.01;
+    /// Memory (s of changing current).
+    const MEMORY_S: f32 = 1500.0;
 
-    fn watch(&mut self, voltage: f32, drop_v: f32, slow_v: f32, dt_s: f32) {
-        let before = self.last.replace((voltage, drop_v, slow_v));
-        let Some((voltage_before, drop_before, slow_before)) = before.filter(|_| dt_s <= Self::LONGEST_S) else {
+    fn watch(&mut self, table_v: f32, measured_v: f32, dt_s: f32) {
+        let Some((table_mean, measured_mean)) = self.average.filter(|_| dt_s <= Self::LONGEST_S) else {
+            self.average = Some((table_v, measured_v));
             return;
         };
-        let step = drop_v - drop_before;
-        if abs(step) < Self::LEAST_V || abs(step) > 1.0 {
+        let share = 1.0 - decay(dt_s / Self::AVERAGE_S);
+        self.average =
+            Some((table_mean + share * (table_v - table_mean), measured_mean + share * (measured_v - measured_mean)));
+        let (x, y) = (table_v - table_mean, measured_v - measured_mean);
+        if abs(x) < Self::LEAST_V || abs(x) > 2.0 {
             return;
         }
-        let seen = bound(voltage_before - voltage - (slow_v - slow_before), -3.0 * abs(step), 6.0 * abs(step));
-        self.excess += step * (seen - step);
-        self.weight += step * step;
-        if self.weight > Self::MEMORY {
-            let keep = Self::MEMORY / self.weight;
-            self.excess *= keep;
-            self.weight = Self::MEMORY;
-        }
+        let keep = decay(dt_s / Self::MEMORY_S);
+        let excess = bound(y - x, -2.0 * abs(x), 5.0 * abs(x));
+        self.excess = keep * self.excess + x * excess;
+        self.weight = keep * self.weight + x * x;
     }
 
     /// Factor on the tables' instantaneous drop.
@@ -744,8 +748,10 @@ impl<'a> SocEstimator<'a> {
         }
         if self.tuning.parts.resistance {
             let (drop, _) = self.state.circuit.instant_drop(instant_a);
-            let dt = self.state.pending.dt_s;
-            self.state.edges.watch(voltage, drop, self.state.v1 + self.state.v2, dt);
+            let (learnt, _) = self.instant_drop(instant_a);
+            let scale = 1.0 + self.state.resistance_excess;
+            let measured = predicted - self.state.error_v + scale * learnt - voltage;
+            self.state.edges.watch(drop, measured, self.state.pending.dt_s);
         }
         self.watch_overpotential(voltage);
         if self.transport_limited(voltage, instant_a) {
@@ -908,6 +914,7 @@ impl<'a> SocEstimator<'a> {
         estimate.innovation_v = self.state.last_innovation_v;
         estimate.model_error_v = self.state.error_v;
         estimate.resistance_scale = 1.0 + self.state.resistance_excess;
+        estimate.instant_scale = self.state.edges.scale();
         estimate.hysteresis = self.state.hysteresis;
     }
 }

@@ -66,6 +66,8 @@ pub struct Replay {
     pub hysteresis: Vec<f64>,
     /// Resistance over the tables' resistance.
     pub resistance_scale: Vec<f64>,
+    /// Further factor on the instantaneous part of the drop.
+    pub instant_scale: Vec<f64>,
     /// Status flags of the core.
     pub status: Vec<u16>,
     /// The run as the sensors showed it.
@@ -126,6 +128,7 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
         out.predicted_v.push(f64::from(estimate.predicted_v));
         out.model_error_v.push(f64::from(estimate.model_error_v));
         out.resistance_scale.push(f64::from(estimate.resistance_scale));
+        out.instant_scale.push(f64::from(estimate.instant_scale));
         out.hysteresis.push(f64::from(estimate.hysteresis));
         out.status.push(estimate.status.bits());
         if !options.baselines {
