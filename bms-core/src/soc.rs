@@ -323,8 +323,23 @@ impl<'a> SocEstimator<'a> {
         capacity_ah: f32,
         initial_soc: f32,
     ) -> Result<Self, ParameterError> {
+        let start = Estimated { value: initial_soc, std: tuning.initial_soc_std };
+        Self::starting_at(model, tuning, capacity_ah, start)
+    }
+
+    /// The same with a start SOC that is known so well: remembered over a sleep, or read at a full charge.
+    ///
+    /// # Errors
+    /// [`ParameterError`] if the capacity, the start SOC or its standard deviation (above 0, at most 1) cannot be used.
+    pub fn starting_at(
+        model: &'a CellModel<'a>,
+        tuning: &'a Tuning,
+        capacity_ah: f32,
+        start: Estimated,
+    ) -> Result<Self, ParameterError> {
+        let initial_soc = start.value;
         check_capacity(capacity_ah)?;
-        if !(0.0..=1.0).contains(&initial_soc) {
+        if !(0.0..=1.0).contains(&initial_soc) || !(start.std > 0.0 && start.std <= 1.0) {
             return Err(ParameterError::InitialSoc);
         }
         let mut remaining = ChargeCounter::default();
@@ -334,7 +349,7 @@ impl<'a> SocEstimator<'a> {
         let hysteresis_std = if tuning.parts.hysteresis { 0.6 } else { 1e-4 };
         let circuit = model.circuit(25.0, initial_soc);
         let covariance = UdCovariance::diagonal([
-            square(tuning.initial_soc_std),
+            square(start.std),
             square(0.002),
             square(0.005),
             square(hysteresis_std),

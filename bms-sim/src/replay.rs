@@ -2,7 +2,7 @@
 
 use bms_core::cell::{CellModel, Age};
 use bms_core::measurement::Measurement;
-use bms_core::soc::SocEstimator;
+use bms_core::soc::{Estimated, SocEstimator};
 use bms_core::tuning::Tuning;
 
 use crate::baselines::{CoulombCounter, TextbookEkf};
@@ -15,6 +15,8 @@ use crate::sensors::{self, SensorCorner};
 pub struct ReplayOptions {
     /// SOC that the estimators are started with; `None` takes it from the first voltage.
     pub initial_soc: Option<f64>,
+    /// Standard deviation of that SOC as the core is told it; `None` is that of a guess, from the tuning.
+    pub initial_soc_std: Option<f64>,
     /// Sensor corner.
     pub sensors: SensorCorner,
     /// Seed of the sensor errors.
@@ -33,6 +35,7 @@ impl Default for ReplayOptions {
     fn default() -> Self {
         Self {
             initial_soc: None,
+            initial_soc_std: None,
             sensors: SensorCorner::Ideal,
             seed: 1,
             current_offset_a: 0.0,
@@ -42,6 +45,9 @@ impl Default for ReplayOptions {
         }
     }
 }
+
+/// A recorded current below this is none, in A.
+const PARKED_A: f64 = 1e-4;
 
 /// Everything a replay gives, one entry per sample of the run.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +80,14 @@ pub struct Replay {
     pub measured: Run,
 }
 
+/// How many samples a run begins with before the first current flows.
+///
+/// A controller wakes up with open contactors and knows that no current flows, whatever the sensor reads; it closes them
+/// for the first load.
+fn parked_samples(run: &Run) -> usize {
+    run.current_a.iter().take_while(|i| i.abs() < PARKED_A).count()
+}
+
 /// Replays a run.
 ///
 /// # Errors
@@ -90,8 +104,10 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
         f64::from(model.soc_from_ocv(temperature(0) as f32, measured.voltage_v[0] as f32, &Age::NEW))
     });
     let tuning = options.tuning.unwrap_or(cell.cell.chemistry.tuning());
+    let std = options.initial_soc_std.map_or(tuning.initial_soc_std, |std| std as f32);
+    let start = Estimated { value: initial_soc as f32, std };
     let mut core =
-        SocEstimator::new(&model, &tuning, capacity_ah as f32, initial_soc as f32).map_err(parameters)?;
+        SocEstimator::starting_at(&model, &tuning, capacity_ah as f32, start).map_err(parameters)?;
     let mut counter = CoulombCounter::new(initial_soc, capacity_ah);
     let mut textbook = TextbookEkf::new(model, initial_soc, capacity_ah);
 
@@ -109,6 +125,7 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
     ] {
         column.reserve(n);
     }
+    let parked = parked_samples(run);
     for k in 0..n {
         let dt = measured.dt_s(k);
         let current = measured.current_a[k];
@@ -121,7 +138,7 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
         if measured.mean_current_a.is_some() {
             sample = sample.with_mean_current(mean as f32);
         }
-        let estimate = core.step(&sample, dt as f32);
+        let estimate = core.step(&sample.with_contactors_open(k < parked), dt as f32);
         out.soc.push(f64::from(estimate.soc.value));
         out.soc_std.push(f64::from(estimate.soc.std));
         out.current_bias_a.push(f64::from(estimate.current_bias_a.value));

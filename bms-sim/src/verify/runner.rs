@@ -213,6 +213,7 @@ fn replay_case(
         &loaded.run,
         &ReplayOptions {
             initial_soc: Some((start + condition.start_error).clamp(0.0, 1.0)),
+            initial_soc_std: None,
             sensors: condition.sensors,
             seed: matrix::seed(options.seed, set, &loaded.drive.file.file, condition.sensors),
             current_offset_a: condition.current_offset_a,

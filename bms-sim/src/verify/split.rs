@@ -17,6 +17,8 @@ pub fn tuned_on(dataset: &str, file: &str) -> bool {
         true
     } else if dataset.contains("nmc_m50/soh100") || dataset.contains("lfp_bpx/soh100") {
         any(&["US06", "CLTC", "p25C_DAY"])
+    } else if dataset.starts_with("plant/") {
+        any(&["US06"]) && any(&["m10C", "p25C"])
     } else {
         false
     }
