@@ -761,17 +761,17 @@ impl<'a> SocEstimator<'a> {
             estimate.status.set(Status::VOLTAGE_STUCK);
             return;
         }
+        self.watch_overpotential(voltage);
+        if self.transport_limited(voltage, instant_a) {
+            estimate.status.set(Status::TRANSPORT_LIMITED);
+            return;
+        }
         if self.tuning.parts.resistance {
             let (drop, _) = self.state.circuit.instant_drop(instant_a);
             let (learnt, _) = self.instant_drop(instant_a);
             let scale = 1.0 + self.state.resistance_excess;
             let measured = predicted - self.state.error_v + scale * learnt - voltage;
             self.state.edges.watch(drop, measured, self.state.pending.dt_s);
-        }
-        self.watch_overpotential(voltage);
-        if self.transport_limited(voltage, instant_a) {
-            estimate.status.set(Status::TRANSPORT_LIMITED);
-            return;
         }
         let anchored = self.at_rest(estimate) && self.not_yet_anchored();
         if anchored {
