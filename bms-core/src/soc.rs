@@ -625,7 +625,11 @@ impl<'a> SocEstimator<'a> {
         let base = c.model_error_v * t.model_error_scale;
         // Outside the tested temperatures nothing is known; resistances go up by half or so for every 5 K.
         let unknown = 1.0 + bound(self.model.outside_by_k(self.state.temperature_c), 0.0, 40.0) / 5.0;
-        let loaded = t.polarisation_error * self.state.overpotential_v;
+        // The nearer the load drives the cell to its cut-off, the less a circuit describes it.
+        let open = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.age).ocv_v;
+        let room = (open - self.model.tables().v_min).max(0.05);
+        let spent = bound(self.state.overpotential_v / room, 0.0, 0.9);
+        let loaded = t.polarisation_error * self.state.overpotential_v / (1.0 - spent);
         let fade = bound(1.0 - self.state.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
         // Full and empty define SOC at every age; in between the curve ages.
         let soc = bound(self.raw_soc(), 0.0, 1.0);
