@@ -3,7 +3,7 @@ use bms_sim::verify::sets; use bms_sim::identify::identify; use bms_sim::replay:
 fn main(){
  let a:Vec<String>=std::env::args().skip(1).collect();
  let f=Some(a[1].as_str()); let std:Option<f64>=a.get(2).and_then(|x|x.parse().ok()); let se:f64=a.get(3).map_or(0.0,|x|x.parse().unwrap());
- let pl=bms_sim::plants::data_sets(&bms_sim::plants::PLANTS,Path::new("data"),f,||()).unwrap();
+ let pl=bms_sim::plants::data_sets(&bms_sim::plants::PLANTS,bms_sim::plants::Extent::Subset,f,||()).unwrap();
  let plan=match sets::plan(Path::new(&a[0]),&pl,f){Ok(p)=>p,Err(e)=>{println!("{e}");return}};
  for (k,src) in plan.cells.iter().enumerate(){
   let Ok(cell)=src.plan().and_then(|p|identify(&p)) else {println!("no {}",src.label);continue};

@@ -17,7 +17,7 @@ use bms_sim::cell_file::{CellFile, Chemistry};
 use bms_sim::data::Run;
 use bms_sim::identify::identify;
 use bms_sim::metrics;
-use bms_sim::plants::{self, PLANTS};
+use bms_sim::plants::{self, Extent, PLANTS};
 use bms_sim::reference;
 use bms_sim::replay::{ReplayOptions, replay};
 use bms_sim::sensors::SensorCorner;
@@ -104,7 +104,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The drives to tune on, each with the cell that `bms verify` would give it.
 fn jobs(folder: &Path, lfp: bool) -> Result<Vec<Job>, Box<dyn Error>> {
-    let plants = plants::data_sets(&PLANTS, Path::new("data"), None, || ())?;
+    let plants = plants::data_sets(&PLANTS, Extent::Whole, None, || ())?;
     let plan = sets::plan(folder, &plants, None)?;
     let mut jobs = Vec::new();
     for (k, source) in plan.cells.iter().enumerate() {

@@ -18,6 +18,7 @@ pub fn score(
     let start = *time_s.first()?;
     let mut weighted: Vec<(f64, f64)> = Vec::with_capacity(time_s.len());
     let (mut squares, mut total, mut inside, mut largest) = (0.0, 0.0, 0.0, 0.0f64);
+    let (mut total_before, mut inside_before) = (0.0, 0.0);
     let mut last_outside = None;
     for k in 0..time_s.len() {
         let error = 100.0 * (estimate[k] - reference[k]);
@@ -28,15 +29,20 @@ pub fn score(
         if error.abs() > TARGET_POINTS {
             last_outside = Some(k);
         }
+        let w = if k == 0 { 0.0 } else { time_s[k] - time_s[k - 1] };
+        let is_inside = std.is_some_and(|s| error.abs() <= 300.0 * s[k]);
         if t < from_s {
+            total_before += w;
+            if is_inside {
+                inside_before += w;
+            }
             continue;
         }
-        let w = if k == 0 { 0.0 } else { time_s[k] - time_s[k - 1] };
         squares += w * error * error;
         total += w;
         largest = largest.max(error.abs());
         weighted.push((error.abs(), w));
-        if std.is_some_and(|s| error.abs() <= 300.0 * s[k]) {
+        if is_inside {
             inside += w;
         }
     }
@@ -62,6 +68,7 @@ pub fn score(
         rmse_points: (squares / total).sqrt(),
         convergence_s,
         coverage: std.map(|_| inside / total),
+        coverage_before: std.filter(|_| total_before > 0.0).map(|_| inside_before / total_before),
         end_points: 100.0 * (estimate.last()? - reference.last()?),
         scored_h: total / 3600.0,
     })
@@ -82,6 +89,9 @@ mod tests {
         assert!((s.rmse_points - ((4.0 + 16.0 + 2.0) / 4.0f64).sqrt()).abs() < 1e-9);
         assert_eq!(s.convergence_s, Some(4.0));
         assert!((s.coverage.unwrap() - 0.75).abs() < 1e-9);
+        assert_eq!(s.coverage_before, None, "the only sample before 0.5 s has no length");
+        let later = score(&t, &estimate, &reference, Some(&[0.01; 4]), 3.0).unwrap();
+        assert!((later.coverage_before.unwrap() - 0.5).abs() < 1e-9);
         assert!((s.p99_points - 4.0).abs() < 1e-9);
     }
 

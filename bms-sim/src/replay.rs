@@ -138,7 +138,9 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
         if measured.mean_current_a.is_some() {
             sample = sample.with_mean_current(mean as f32);
         }
-        let estimate = core.step(&sample.with_contactors_open(k < parked), dt as f32);
+        let open = measured.contactors_open.as_ref().and_then(|open| open.get(k)).copied();
+        sample = sample.with_contactors_open(open.unwrap_or(k < parked));
+        let estimate = core.step(&sample, dt as f32);
         out.soc.push(f64::from(estimate.soc.value));
         out.soc_std.push(f64::from(estimate.soc.std));
         out.current_bias_a.push(f64::from(estimate.current_bias_a.value));

@@ -15,6 +15,9 @@ pub struct Results {
     pub ablations: Vec<Ablation>,
     /// Recorded bounds and what was reached.
     pub bounds: Vec<BoundCheck>,
+    /// The targets of the acceptance protocol and what was reached.
+    #[serde(default)]
+    pub targets: Vec<TargetOutcome>,
     /// What was skipped and why.
     pub notes: Vec<String>,
 }
@@ -46,6 +49,9 @@ pub struct Case {
     pub start_error_points: f64,
     /// `ideal`, `good` or `limit`.
     pub sensors: String,
+    /// Which draw of the sensor errors, from 0.
+    #[serde(default)]
+    pub draw: u64,
     /// Added current offset in A, positive on discharge.
     pub current_offset_a: f64,
     /// Capacity given to the estimators in Ah.
@@ -78,6 +84,9 @@ pub struct Score {
     pub convergence_s: Option<f64>,
     /// Share of scored time inside the own 3-sigma band, 0..1; `None` for estimators without a band.
     pub coverage: Option<f64>,
+    /// The same over the excluded start: the convergence time declared for a wrong one.
+    #[serde(default)]
+    pub coverage_before: Option<f64>,
     /// Signed error at the end.
     pub end_points: f64,
     /// Hours scored.
@@ -141,6 +150,25 @@ pub struct BoundCheck {
     pub unit: String,
     /// Whether the bound holds.
     pub ok: bool,
+}
+
+/// A target of the acceptance protocol and what was reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetOutcome {
+    /// Its number there.
+    pub number: u32,
+    /// What is asked for.
+    pub name: String,
+    /// Value reached.
+    pub measured: f64,
+    /// Value asked for.
+    pub limit: f64,
+    /// Unit of both.
+    pub unit: String,
+    /// Whether it is met.
+    pub met: bool,
+    /// Over what, and where it is missed.
+    pub detail: String,
 }
 
 /// One identified cell for the report's identification section.

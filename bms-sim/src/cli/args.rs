@@ -199,7 +199,8 @@ pub(super) struct VerifyArgs {
     /// all beside the repository's data and none beside other data.
     ///
     /// Plants are physics models of cells, simulated during the run. Each is identified from simulated laboratory tests
-    /// alone (C/20, HPPC, discharges) and scored new and worn to 80 %, in drives with the currents of the repository's.
+    /// alone (C/20, HPPC, discharges) of the new cell and scored new, worn to 90 and 80 %, and as cells that differ. Without
+    /// --full each age and temperature gets one of nine profiles.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub(super) plants: Vec<String>,
     /// Folder to write the report into.
@@ -208,6 +209,15 @@ pub(super) struct VerifyArgs {
     /// Only the right start with ideal sensors; no ablation, no comparison with the baselines.
     #[arg(long)]
     pub(super) quick: bool,
+    /// The whole matrix on the plants: every profile, age, temperature, start error and sensor corner, 200 cells that differ.
+    ///
+    /// Takes a good half hour on two cores. Finished drives are kept in the report's folder (`finished.jsonl`): a run that
+    /// was stopped goes on where it was, as long as the program is the same.
+    #[arg(long)]
+    pub(super) full: bool,
+    /// Discard finished drives.
+    #[arg(long, requires = "full")]
+    pub(super) fresh: bool,
     /// Only drives whose data set or file name contains this text.
     #[arg(long, value_name = "TEXT")]
     pub(super) filter: Option<String>,

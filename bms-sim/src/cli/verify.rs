@@ -22,6 +22,8 @@ use super::{Verdict, print_json};
 const DEFAULT_DATA: &str = "data";
 /// File of the recorded bounds in the repository.
 const BOUNDS: &str = "bounds.toml";
+/// Finished drives of the whole matrix, in the folder of the report.
+const FINISHED: &str = "finished.jsonl";
 /// Plant whose speed the report shows.
 const RATE_CELL: &str = "okane2022";
 /// Misses of the target that are listed one by one.
@@ -41,13 +43,17 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
     }
     let kind = kind(&data, root.as_deref());
     let plants = plants(&args.plants, kind)?;
-    let cycles = match &root {
-        Some(root) => root.join(DEFAULT_DATA),
-        None if plants.is_empty() => PathBuf::new(),
-        None => bail!("--plants: their drive cycles are in the repository's data; run from its root"),
+    let options = Options {
+        data,
+        kind,
+        plants,
+        quick: args.quick,
+        full: args.full,
+        finished: args.full.then(|| args.report.join(FINISHED)),
+        fresh: args.fresh,
+        filter: args.filter.clone(),
+        seed: args.seed,
     };
-    let (quick, filter, seed) = (args.quick, args.filter.clone(), args.seed);
-    let options = Options { data, kind, plants, cycles, quick, filter, seed };
     if args.update_bounds && !options.whole() {
         bail!("--update-bounds needs the whole of the repository's data or of the shared folder");
     }
@@ -181,6 +187,16 @@ fn text(file: &ResultsFile, strict: bool) -> String {
             w.bms_rmse_points,
             w.coulomb_counter_rmse_points,
             w.textbook_ekf_rmse_points
+        );
+    }
+    if !results.targets.is_empty() {
+        out += "\nTargets of the acceptance protocol\n";
+    }
+    for t in &results.targets {
+        let verdict = if t.met { "met   " } else { "MISSED" };
+        out += &format!(
+            "  {verdict} {:>2}  {}: {:.2} {} (limit {} {})\n             {}\n",
+            t.number, t.name, t.measured, t.unit, t.limit, t.unit, t.detail
         );
     }
     let mut misses: Vec<&Case> = results

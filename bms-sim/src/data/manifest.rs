@@ -79,6 +79,8 @@ pub struct DatasetFile {
     pub rows: Option<u64>,
     /// Length of the test in s.
     pub duration_s: Option<f64>,
+    /// True capacity in Ah of the file's cell, where the set has several that are known because they are simulated.
+    pub truth_capacity_ah: Option<f64>,
     /// What is to be known about the file.
     pub note: Option<String>,
     /// The whole entry.
@@ -150,6 +152,7 @@ impl Dataset {
                 soc_set_at_25c: entry.soc_set_at_25c,
                 rows: entry.rows,
                 duration_s: entry.duration_s,
+                truth_capacity_ah: None,
                 note: entry.note,
                 raw,
             });

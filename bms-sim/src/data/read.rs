@@ -211,6 +211,7 @@ fn run(table: &Table, options: &ReadOptions, rows: Range<usize>, source: String)
         net_charge_ah: complete(Quantity::NetCharge)?,
         soc_true,
         step_index,
+        contactors_open: None,
     })
 }
 

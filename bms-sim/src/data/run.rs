@@ -27,6 +27,9 @@ pub struct Run {
     pub soc_true: Option<Vec<f64>>,
     /// Step of the test programme.
     pub step_index: Option<Vec<i64>>,
+    /// Whether the contactors were open during the interval that ends at the sample, so that no current can have flowed;
+    /// known of simulated vehicles only.
+    pub contactors_open: Option<Vec<bool>>,
 }
 
 impl Run {
@@ -104,6 +107,10 @@ impl Run {
             net_charge_ah: self.net_charge_ah.as_ref().map(part),
             soc_true: self.soc_true.as_ref().map(part),
             step_index: self.step_index.as_ref().map(|v| v.get(range.clone()).unwrap_or_default().to_vec()),
+            contactors_open: self
+                .contactors_open
+                .as_ref()
+                .map(|v| v.get(range.clone()).unwrap_or_default().to_vec()),
         }
     }
 }

@@ -2,48 +2,39 @@
 //!
 //! ```text
 //! parameters, wear ─► SpmeCell ─┬─► laboratory: C/20, pulses, discharges ─► Run ─► identify (knows nothing else)
-//!                               └─► road: drives ─► Run with its true SOC ─► replay, scores
+//!          profiles, vehicle ───┴─► road: drive, park, charge ─► Run with its true SOC ─► replay, scores
 //! ```
 //!
 //! A set is a [`Dataset`] whose runs are made when they are asked for, so that everything that works on recorded sets
 //! works on these. The same set gives the same runs every time.
+//!
+//! One plant has four sets: new (`soh100`), worn to 90 % and 80 % of its capacity, and cells that differ as cells of one
+//! production do (`spread`). Only the new cell is characterised.
 
-mod cycle;
 mod laboratory;
 mod log;
 mod road;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use cell_models::physics::{AgeingParameters, PhysicsParameters, Resolution, SpmeCell, Wear, WearKind, sets};
+use cell_models::physics::{AgeingParameters, Function, PhysicsParameters, Resolution, SpmeCell, Wear, WearKind, sets};
 use cell_models::{ParameterError, Plant as _, PlantError};
+use rand::SeedableRng;
+use rand_distr::{Distribution, StandardNormal};
+use rand_pcg::Pcg64;
 use rayon::prelude::*;
 use serde_json::json;
 use thiserror::Error;
 
 use crate::data::{DataError, Dataset, DatasetFile, Run, RunSource};
-use cycle::Cycle;
+use crate::profiles::speed::Cycle;
+use crate::profiles::{Profile, Rating};
+use crate::vehicle::{PackLayout, Vehicle};
 
 /// Why a plant gives no data set.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PlantSetError {
-    /// The folder with the drive cycles cannot be read.
-    #[error("drive cycles of the plants")]
-    Cycles(#[from] DataError),
-    /// A drive cycle is missing.
-    #[error(
-        "{folder} has no drive {profile} at {ambient_c} degC of which the plants could take the currents"
-    )]
-    NoCycle {
-        /// Name of the set.
-        folder: String,
-        /// The profile.
-        profile: &'static str,
-        /// Ambient temperature in degC.
-        ambient_c: f64,
-    },
     /// The plant refuses its parameters.
     #[error("plant {plant} cannot be made")]
     Parameters {
@@ -73,6 +64,8 @@ pub struct Plant {
     pub chemistry: &'static str,
     /// So many cells in parallel are tested as one.
     parallel: f64,
+    /// Nominal voltage in V, which with the capacity tells the energy.
+    nominal_v: f64,
     typical_ageing: fn(&PhysicsParameters) -> AgeingParameters,
 }
 
@@ -83,44 +76,72 @@ pub const PLANTS: [Plant; 4] = [
         name: "kim2011",
         chemistry: "NCA / graphite",
         parallel: 12.0,
+        nominal_v: 3.65,
         typical_ageing: AgeingParameters::nca_graphite,
     },
     Plant {
         name: "mohtat2020",
         chemistry: "NMC532 / graphite",
         parallel: 1.0,
+        nominal_v: 3.7,
         typical_ageing: AgeingParameters::nmc_graphite,
     },
     Plant {
         name: "okane2022",
         chemistry: "NMC811 / graphite-SiOx",
         parallel: 1.0,
+        nominal_v: 3.63,
         typical_ageing: AgeingParameters::nmc_graphite,
     },
     Plant {
         name: "prada2013",
         chemistry: "LFP / graphite",
         parallel: 1.0,
+        nominal_v: 3.25,
         typical_ageing: AgeingParameters::lfp_graphite,
     },
 ];
 
-/// Capacity of the worn cells as a share of the new ones'.
-const WORN_SOH: f64 = 0.8;
+/// How much of the matrix is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// One profile at every age and temperature, another one each time, and a few cells of the spread: minutes.
+    Subset,
+    /// Every profile at every age and temperature, and all cells of the spread.
+    Whole,
+}
+
+/// Ages: capacity as a share of the new cell's.
+const AGES: [f64; 3] = [1.0, 0.9, 0.8];
+/// Ambient temperatures of the drives in degC.
+const DRIVES_C: [f64; 6] = [-20.0, -10.0, 0.0, 10.0, 25.0, 45.0];
+/// Voltage (V) and energy (Wh) of the pack around the cell: an assumption, a mid-size battery car.
+const PACK: (f64, f64) = (350.0, 60_000.0);
+/// Cells of the spread of each plant, in the whole matrix and in its subset.
+const SPREAD_CELLS: [usize; 2] = [50, 3];
+/// Their standard deviations: of the capacity and of the resistance, both as a share, …
+const SPREAD_CAPACITY: f64 = 0.015;
+const SPREAD_RESISTANCE: f64 = 0.05;
+/// … and of the ambient temperature in K around …
+const SPREAD_K: f64 = 2.0;
+/// … these temperatures in degC, in turns.
+const SPREAD_AT_C: [f64; 2] = [25.0, 10.0];
+/// What they drive.
+const SPREAD_PROFILE: Profile = Profile::Speed(Cycle::Us06);
 /// Capacity of the cells of the life test as a share of the new ones'.
 const LIFE_TESTS_SOH: [f64; 2] = [0.9, 0.8];
 /// Their lost active material per lost lithium. The scored cells have twice as much: no cell in a vehicle ages just as
 /// those in the laboratory.
 const LIFE_TESTS_MATERIAL: f64 = 0.2;
-/// Capacity in Ah that the currents of the recorded drives refer to is the nominal one of this set of the default data.
-const CYCLES: &str = "nmc_m50/soh100";
-/// Drive cycles.
-const PROFILES: [&str; 2] = ["US06", "WLTC"];
-/// Ambient temperatures of the drives in degC, each with that of the recorded drive whose currents it takes.
-const DRIVES_C: [(f64, f64); 4] = [(-10.0, -10.0), (10.0, 0.0), (25.0, 25.0), (45.0, 25.0)];
 /// Temperatures of the pulse and discharge tests in degC, each with the rates of its pulses.
-const PULSES_C: [(f64, [f64; 2]); 5] =
-    [(-10.0, [0.5, 1.0]), (0.0, [0.7, 1.5]), (10.0, [1.0, 2.0]), (25.0, [1.0, 3.0]), (45.0, [1.0, 3.0])];
+const PULSES_C: [(f64, [f64; 2]); 6] = [
+    (-20.0, [0.3, 0.6]),
+    (-10.0, [0.5, 1.0]),
+    (0.0, [0.7, 1.5]),
+    (10.0, [1.0, 2.0]),
+    (25.0, [1.0, 3.0]),
+    (45.0, [1.0, 3.0]),
+];
 /// Rates of the discharge tests.
 const DISCHARGES_C: [(f64, &str); 2] = [(1.0 / 3.0, "C3"), (1.0, "1C")];
 
@@ -129,41 +150,44 @@ const DISCHARGES_C: [(f64, &str); 2] = [(1.0 / 3.0, "C3"), (1.0, "1C")];
 pub struct PlantSets {
     /// The new cell, with characterisation tests and drives.
     pub new: Arc<Dataset>,
-    /// The worn one, with drives.
-    pub worn: Arc<Dataset>,
+    /// The worn cells and the spread, with drives.
+    pub others: Vec<Arc<Dataset>>,
     /// Cells from a life test, each with a slow test.
     pub life_tests: Vec<Arc<Dataset>>,
     /// What it is and how it becomes known to the core, in one line.
     pub note: String,
 }
 
-/// The data sets of plants, with drives after those of the repository's `data` folder.
+/// The data sets of plants.
 ///
 /// Plants of which `filter` takes no drive are left out.
 ///
 /// # Errors
-/// If the drive cycles cannot be read or a plant cannot be made.
+/// If a plant cannot be made.
 pub fn data_sets(
     plants: &[Plant],
-    data: &Path,
+    extent: Extent,
     filter: Option<&str>,
     made: impl Fn() + Sync,
 ) -> Result<Vec<PlantSets>, PlantSetError> {
-    let wanted: Vec<&Plant> = plants.iter().filter(|p| filter.is_none_or(|text| p.has_drive(text))).collect();
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let cycles = Arc::new(cycles(&data.join(CYCLES))?);
-    wanted
+    plants
         .par_iter()
+        .filter(|plant| filter.is_none_or(|text| plant.has_drive(extent, text)))
         .map(|plant| {
-            let sets =
-                plant.sets(&cycles).map_err(|source| PlantSetError::Parameters { plant: plant.name, source });
+            let sets = plant
+                .sets(extent)
+                .map_err(|source| PlantSetError::Parameters { plant: plant.name, source })?;
             made();
-            sets
+            Ok(sets)
         })
         .collect()
 }
+
+/// Kinds of drives.
+const DRIVE: &str = "drive";
+const DAY: &str = "mixed_day";
+/// A drive of one cell of the spread; also the folder of their set.
+pub(crate) const SPREAD: &str = "spread";
 
 impl Plant {
     /// The plant of a name.
@@ -172,18 +196,30 @@ impl Plant {
         PLANTS.into_iter().find(|p| p.name == name)
     }
 
-    /// Whether a drive's set and file contain a text.
-    fn has_drive(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
-        [1.0, WORN_SOH].iter().any(|soh| {
-            drives()
-                .iter()
-                .any(|t| format!("{}/{}", self.set_name(*soh), t.name()).to_lowercase().contains(&text))
-        })
+    /// Place in the list of all plants.
+    fn index(&self) -> usize {
+        PLANTS.iter().position(|p| p.name == self.name).unwrap_or_default()
     }
 
     fn set_name(&self, soh: f64) -> String {
         format!("plant/{}/soh{:03.0}", self.name, 100.0 * soh)
+    }
+
+    fn spread_name(&self) -> String {
+        format!("plant/{}/{SPREAD}", self.name)
+    }
+
+    /// The drives at the age of this index.
+    fn drives(&self, age: usize, extent: Extent) -> Vec<Test> {
+        drives(self.index() + age * DRIVES_C.len(), extent)
+    }
+
+    /// Whether a drive's set and file contain a text.
+    fn has_drive(&self, extent: Extent, text: &str) -> bool {
+        let text = text.to_lowercase();
+        let aged = AGES.iter().enumerate().map(|(k, soh)| (self.set_name(*soh), self.drives(k, extent)));
+        aged.chain([(self.spread_name(), self.spread(extent))])
+            .any(|(set, tests)| tests.iter().any(|t| format!("{set}/{}", t.name()).to_lowercase().contains(&text)))
     }
 
     /// The published set; how it ages, which says how resistance grows with wear, is typical where it has nothing to say.
@@ -195,73 +231,120 @@ impl Plant {
         Some(in_parallel(p, self.parallel))
     }
 
-    fn sets(&self, cycles: &Arc<Vec<Cycle>>) -> Result<PlantSets, ParameterError> {
+    fn sets(&self, extent: Extent) -> Result<PlantSets, ParameterError> {
         let parameters =
             self.parameters().ok_or(ParameterError::Empty("the list of parameter sets of this name"))?;
-        let wear = Wear::to_soh(&parameters, WearKind::Both, WORN_SOH)?;
-        let set = |name, soh, wear, tests| self.set(&parameters, name, soh, wear, tests, cycles).map(Arc::new);
-        let new = set(self.set_name(1.0), 1.0, Wear::default(), [characterisation(), drives()].concat())?;
-        let worn = set(self.set_name(WORN_SOH), WORN_SOH, wear, drives())?;
+        let mut of_age = Vec::with_capacity(AGES.len());
+        let mut lost = Vec::new();
+        for (k, soh) in AGES.into_iter().enumerate() {
+            let wear = Wear::to_soh(&parameters, WearKind::Both, soh)?;
+            if soh < 1.0 {
+                lost.push(format!(
+                    "worn to {:.0} %: {:.1} % of its lithium and {:.1} % of its active material lost",
+                    100.0 * soh,
+                    100.0 * wear.lithium,
+                    100.0 * wear.positive_material
+                ));
+            }
+            let tests = if soh == 1.0 { characterisation() } else { Vec::new() };
+            let tests = [tests, self.drives(k, extent)].concat();
+            let entries = tests.iter().map(Test::entry).collect();
+            let set = self.set(&parameters, self.set_name(soh), Some(soh), wear, (tests, entries))?;
+            of_age.push(Arc::new(set));
+        }
+        let note = self.note(&parameters, &lost.join("; "));
+        let mut others = of_age.split_off(1);
+        let new = of_age.remove(0);
+        let cells = self.spread(extent);
+        let new_ah = new.truth_capacity_ah.unwrap_or_default();
+        let entries = cells
+            .iter()
+            .map(|test| match test {
+                Test::Cell(cell) => DatasetFile { truth_capacity_ah: Some(cell.capacity * new_ah), ..test.entry() },
+                _ => test.entry(),
+            })
+            .collect();
+        let spread = self.set(&parameters, self.spread_name(), None, Wear::default(), (cells, entries))?;
+        others.push(Arc::new(spread));
         let life_tests = LIFE_TESTS_SOH.into_iter().map(|soh| {
             let wear = Wear::mixed_to_soh(&parameters, LIFE_TESTS_MATERIAL, soh)?;
-            set(format!("{} of the life test", self.set_name(soh)), soh, wear, vec![Test::Slow])
+            let name = format!("{} of the life test", self.set_name(soh));
+            let tests = (vec![Test::Slow], vec![Test::Slow.entry()]);
+            self.set(&parameters, name, Some(soh), wear, tests).map(Arc::new)
         });
         let life_tests = life_tests.collect::<Result<_, _>>()?;
-        let note = self.note(&parameters, &wear);
-        Ok(PlantSets { new, worn, life_tests, note })
+        Ok(PlantSets { new, others, life_tests, note })
     }
 
     fn set(
         &self,
         parameters: &PhysicsParameters,
         name: String,
-        soh: f64,
+        soh: Option<f64>,
         wear: Wear,
-        tests: Vec<Test>,
-        cycles: &Arc<Vec<Cycle>>,
+        (tests, files): (Vec<Test>, Vec<DatasetFile>),
     ) -> Result<Dataset, ParameterError> {
-        let cell = SpmeCell::with(parameters.clone(), wear, Resolution::default(), 1.0, 25.0)?
-            .without_ageing()
-            // As a charge leaves it: lithium went into the negative electrode and out of the positive one.
-            .with_hysteresis(-1.0, 1.0)?;
-        let capacity_ah = cell.capacity_ah();
+        let cell = full_cell(parameters.clone(), wear)?;
+        let nominal_ah = parameters.nominal_capacity_ah;
+        let (pack_v, pack_wh) = PACK;
         Ok(Dataset {
             dir: name.clone().into(),
             name: name.clone(),
             cell: self.title(parameters),
             chemistry: Some(self.chemistry.into()),
-            nominal_capacity_ah: Some(parameters.nominal_capacity_ah),
+            nominal_capacity_ah: Some(nominal_ah),
             voltage_limits_v: Some(parameters.voltage_limits_v),
             current_limits_a: None,
-            truth_capacity_ah: Some(capacity_ah),
-            truth_soh: Some(soh),
+            truth_capacity_ah: Some(cell.capacity_ah()),
+            truth_soh: soh,
             truth_r10s_ohm: Vec::new(),
             measured_capacity: serde_json::Value::Null,
-            files: tests.iter().map(Test::entry).collect(),
+            files,
             raw: json!({ "description": parameters.source }),
             simulated: Some(Arc::new(Bench {
                 set: name,
-                nominal_ah: parameters.nominal_capacity_ah,
+                nominal_ah,
+                rating: Rating {
+                    vehicle: Vehicle::MIDSIZE,
+                    layout: PackLayout::nearest(pack_v, pack_wh, self.nominal_v, nominal_ah),
+                    cell_wh: self.nominal_v * nominal_ah,
+                },
+                parameters: parameters.clone(),
                 cell,
                 tests,
-                cycles: Arc::clone(cycles),
             })),
         })
     }
 
-    fn note(&self, parameters: &PhysicsParameters, wear: &Wear) -> String {
+    /// The cells of the spread; the first ones are the same for every extent.
+    fn spread(&self, extent: Extent) -> Vec<Test> {
+        let [whole, few] = SPREAD_CELLS;
+        let count = if extent == Extent::Whole { whole } else { few };
+        let mut rng = Pcg64::seed_from_u64(self.index() as u64);
+        let mut draw = |std: f64| -> f64 { std * Distribution::<f64>::sample(&StandardNormal, &mut rng) };
+        let cell = |(index, at_c): (usize, f64)| {
+            Test::Cell(SpreadCell {
+                index,
+                capacity: 1.0 + draw(SPREAD_CAPACITY),
+                resistance: 1.0 + draw(SPREAD_RESISTANCE),
+                // As a label tells it: to a tenth.
+                ambient_c: (10.0 * (at_c + draw(SPREAD_K))).round() / 10.0,
+            })
+        };
+        (1..=count).zip(SPREAD_AT_C.into_iter().cycle()).map(cell).collect()
+    }
+
+    fn note(&self, parameters: &PhysicsParameters, worn: &str) -> String {
         let at: Vec<String> = PULSES_C.iter().map(|(t, _)| t.to_string()).collect();
         format!(
             "plant/{}: no recorded cell, simulated during this run by cell-models (single particle with electrolyte and heat): {}. \
-             The core knows it through simulated tests of the new cell: C/20 at 25 degC, HPPC and discharges at {} degC; and, for its \
-             open-circuit voltage when aged, C/20 of two cells of a life test that lost half as much active material. \
-             Worn to {:.0} %: {:.1} % of its lithium and {:.1} % of its active material lost",
+             The core knows it through simulated tests of the new cell alone: C/20 at 25 degC, HPPC and discharges at {} degC. \
+             It is {worn}. Spread: capacity ±{:.1} %, resistance ±{:.0} %, ambient ±{SPREAD_K} K (one standard deviation)",
             self.name,
             self.title(parameters),
             at.join(", "),
-            100.0 * WORN_SOH,
-            100.0 * wear.lithium,
-            100.0 * wear.positive_material,
+            100.0 * SPREAD_CAPACITY,
+            100.0 * SPREAD_RESISTANCE,
         )
     }
 
@@ -289,6 +372,46 @@ fn in_parallel(mut p: PhysicsParameters, count: f64) -> PhysicsParameters {
     p
 }
 
+/// A full and rested cell at 25 degC that does not age any further.
+fn full_cell(parameters: PhysicsParameters, wear: Wear) -> Result<SpmeCell, ParameterError> {
+    SpmeCell::with(parameters, wear, Resolution::default(), 1.0, 25.0)?
+        .without_ageing()
+        // As a charge leaves it: lithium went into the negative electrode and out of the positive one.
+        .with_hysteresis(-1.0, 1.0)
+}
+
+/// One cell of the spread.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct SpreadCell {
+    index: usize,
+    /// Capacity over the usual cell's.
+    capacity: f64,
+    /// Resistance over that of a usual cell of this size.
+    resistance: f64,
+    ambient_c: f64,
+}
+
+impl SpreadCell {
+    /// The parameters of the usual cell changed to those of this one.
+    ///
+    /// A larger cell has more area. Resistance is that of reaction, electrolyte, electrodes and contacts; diffusion in the
+    /// particles, a small part of 10 s, stays.
+    fn parameters(&self, usual: &PhysicsParameters) -> PhysicsParameters {
+        let mut p = usual.clone();
+        p.electrode_pairs *= self.capacity;
+        p.contact_resistance_ohm *= self.resistance / self.capacity;
+        p.separator.transport_efficiency = (p.separator.transport_efficiency / self.resistance).min(1.0);
+        for electrode in [&mut p.negative, &mut p.positive] {
+            electrode.conductivity_s_per_m /= self.resistance;
+            electrode.transport_efficiency = (electrode.transport_efficiency / self.resistance).min(1.0);
+            if let Function::Constant(rate) = &mut electrode.reaction_rate_mol_per_m2_s.at_reference {
+                *rate /= self.resistance;
+            }
+        }
+        p
+    }
+}
+
 /// One test on a plant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Test {
@@ -298,8 +421,10 @@ enum Test {
     Pulses { ambient_c: f64, rate_c: f64 },
     /// A discharge from full to the lower limit.
     Discharge { ambient_c: f64, rate_c: f64, label: &'static str },
-    /// A drive with the currents of the cycle recorded at `cycle_c`.
-    Drive { ambient_c: f64, cycle_c: f64, profile: &'static str },
+    /// What a car does to it.
+    Drive { ambient_c: f64, profile: Profile },
+    /// A drive with a cell of the spread.
+    Cell(SpreadCell),
 }
 
 /// What the laboratory does with a new cell.
@@ -312,9 +437,17 @@ fn characterisation() -> Vec<Test> {
     tests
 }
 
-fn drives() -> Vec<Test> {
-    let at = |(ambient_c, cycle_c)| PROFILES.map(|profile| Test::Drive { ambient_c, cycle_c, profile });
-    DRIVES_C.into_iter().flat_map(at).collect()
+/// The drives at one age. A subset begins with another profile for every `turn`.
+fn drives(turn: usize, extent: Extent) -> Vec<Test> {
+    let at = |(k, ambient_c): (usize, f64)| {
+        let (first, count) = match extent {
+            Extent::Subset => ((turn + k) % Profile::ALL.len(), 1),
+            Extent::Whole => (0, Profile::ALL.len()),
+        };
+        let profiles = Profile::ALL.into_iter().skip(first).take(count);
+        profiles.map(move |profile| Test::Drive { ambient_c, profile })
+    };
+    DRIVES_C.into_iter().enumerate().flat_map(at).collect()
 }
 
 impl Test {
@@ -325,7 +458,8 @@ impl Test {
             Self::Slow => format!("{}_OCV20", at(25.0)),
             Self::Pulses { ambient_c, rate_c } => format!("{}_HPPC_{rate_c}C", at(ambient_c)),
             Self::Discharge { ambient_c, label, .. } => format!("{}_CAP_{label}", at(ambient_c)),
-            Self::Drive { ambient_c, profile, .. } => format!("{}_{profile}", at(ambient_c)),
+            Self::Drive { ambient_c, profile } => format!("{}_{}", at(ambient_c), profile.name()),
+            Self::Cell(SpreadCell { index, .. }) => format!("cell{index:03}_{}", SPREAD_PROFILE.name()),
         }
     }
 
@@ -334,7 +468,10 @@ impl Test {
             Self::Slow => ("ocv_c20", "OCV_C20", 25.0),
             Self::Pulses { ambient_c, .. } => ("hppc", "HPPC", ambient_c),
             Self::Discharge { ambient_c, .. } => ("capacity_rate", "CAP", ambient_c),
-            Self::Drive { ambient_c, profile, .. } => ("drive", profile, ambient_c),
+            Self::Drive { ambient_c, profile } => {
+                (if profile == Profile::Day { DAY } else { DRIVE }, profile.name(), ambient_c)
+            }
+            Self::Cell(cell) => (SPREAD, SPREAD_PROFILE.name(), cell.ambient_c),
         };
         DatasetFile {
             file: self.name(),
@@ -351,10 +488,12 @@ impl Test {
 struct Bench {
     set: String,
     nominal_ah: f64,
+    rating: Rating,
+    /// What the cell is made of.
+    parameters: PhysicsParameters,
     /// Full and rested at 25 degC.
     cell: SpmeCell,
     tests: Vec<Test>,
-    cycles: Arc<Vec<Cycle>>,
 }
 
 impl RunSource for Bench {
@@ -380,33 +519,70 @@ impl Bench {
             Test::Discharge { ambient_c, rate_c, .. } => {
                 laboratory::discharge(cell, nominal_ah, ambient_c, rate_c)
             }
-            Test::Drive { ambient_c, cycle_c, profile } => {
-                let fits = |c: &&Cycle| c.profile == profile && c.ambient_c == cycle_c;
-                let rates = self.cycles.iter().find(fits).map(|c| c.rates_c.as_slice());
-                road::drive(cell, nominal_ah, ambient_c, rates.unwrap_or_default())
+            Test::Drive { ambient_c, profile } => self.drive(cell, ambient_c, profile),
+            Test::Cell(one) => {
+                let cell = full_cell(one.parameters(&self.parameters), Wear::default())?;
+                self.drive(cell, one.ambient_c, SPREAD_PROFILE)
             }
         }
+    }
+
+    fn drive(&self, cell: SpmeCell, ambient_c: f64, profile: Profile) -> Result<Run, TestError> {
+        let legs = profile.legs(&self.rating, ambient_c);
+        road::drive(cell, self.nominal_ah, ambient_c, profile.start_soc(), &legs)
     }
 }
 
-/// The drive cycles of a set: every profile at every temperature that the plants' drives refer to.
-fn cycles(folder: &Path) -> Result<Vec<Cycle>, PlantSetError> {
-    let set = Dataset::open(folder)?;
-    let mut all: Vec<Cycle> = Vec::new();
-    for (_, ambient_c) in DRIVES_C {
-        for profile in PROFILES {
-            if all.iter().any(|c| c.profile == profile && c.ambient_c == ambient_c) {
-                continue;
-            }
-            let missing = || PlantSetError::NoCycle { folder: set.name.clone(), profile, ambient_c };
-            let wanted =
-                |f: &&DatasetFile| f.profile.as_deref() == Some(profile) && f.ambient_c == Some(ambient_c);
-            let file = set.of_kind("drive").find(wanted).ok_or_else(missing)?;
-            let run = set.runs(file)?.into_iter().next().unwrap_or_default();
-            let nominal_ah = set.nominal_capacity_ah.ok_or_else(missing)?;
-            let rates_c = cycle::middle(&run, nominal_ah).ok_or_else(missing)?;
-            all.push(Cycle { profile, ambient_c, rates_c });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Voltage drop over 10 s at 1C from rest at half charge, over the current.
+    fn resistance_ohm(parameters: PhysicsParameters) -> f64 {
+        let current_a = parameters.nominal_capacity_ah;
+        let mut cell = SpmeCell::new(parameters, 0.5, 25.0).unwrap();
+        let rested_v = cell.voltage_v();
+        cell.set_current(current_a).unwrap();
+        (0..10).for_each(|_| cell.advance(1.0).unwrap());
+        (rested_v - cell.voltage_v()) / current_a
+    }
+
+    #[test]
+    fn cells_of_the_spread_have_the_capacity_and_nearly_the_resistance_that_was_drawn() {
+        for plant in PLANTS {
+            let usual = plant.parameters().unwrap();
+            let capacity = |p: PhysicsParameters| full_cell(p, Wear::default()).unwrap().capacity_ah();
+            let one = SpreadCell { index: 1, capacity: 1.03, resistance: 1.1, ambient_c: 25.0 };
+            let ratio = capacity(one.parameters(&usual)) / capacity(usual.clone());
+            assert!((ratio - 1.03).abs() < 1e-4, "{}: {ratio}", plant.name);
+            let same_size = SpreadCell { capacity: 1.0, ..one };
+            let ratio = resistance_ohm(same_size.parameters(&usual)) / resistance_ohm(usual);
+            assert!((1.06..1.105).contains(&ratio), "{}: {ratio}", plant.name);
         }
     }
-    Ok(all)
+
+    #[test]
+    fn the_spread_is_as_wide_as_it_says_and_a_subset_of_it_the_same_cells() {
+        let cells: Vec<SpreadCell> = PLANTS
+            .iter()
+            .flat_map(|p| p.spread(Extent::Whole))
+            .filter_map(|t| if let Test::Cell(cell) = t { Some(cell) } else { None })
+            .collect();
+        assert_eq!(cells.len(), 200);
+        let std = |f: fn(&SpreadCell) -> f64| (cells.iter().map(|c| f(c).powi(2)).sum::<f64>() / 200.0).sqrt();
+        assert!((std(|c| c.capacity - 1.0) / SPREAD_CAPACITY - 1.0).abs() < 0.2);
+        assert!((std(|c| c.resistance - 1.0) / SPREAD_RESISTANCE - 1.0).abs() < 0.2);
+        let [plant, ..] = PLANTS;
+        assert!(plant.spread(Extent::Whole).starts_with(&plant.spread(Extent::Subset)));
+    }
+
+    #[test]
+    fn a_subset_has_every_profile_and_the_whole_every_combination() {
+        let subset: Vec<Test> = (0..3).flat_map(|age| drives(age * DRIVES_C.len(), Extent::Subset)).collect();
+        assert_eq!(subset.len(), 18);
+        for profile in Profile::ALL {
+            assert!(subset.iter().any(|t| matches!(t, Test::Drive { profile: p, .. } if *p == profile)));
+        }
+        assert_eq!(drives(0, Extent::Whole).len(), 6 * 9);
+    }
 }

@@ -1,4 +1,4 @@
-//! Drives: a cycle over and over until the cell is empty or gives no more, within the voltage limits.
+//! What a car does to a cell: drives, parking and charging within the cell's limits.
 
 use cell_models::physics::SpmeCell;
 use cell_models::{Label, Plant, PlantError, hold, simulate};
@@ -6,11 +6,10 @@ use cell_models::{Label, Plant, PlantError, hold, simulate};
 use super::TestError;
 use super::laboratory::{SET_AT_C, SET_C, SOAK_S};
 use crate::data::Run;
+use crate::profiles::Leg;
 
-/// SOC at which a drive begins and ends.
-const FROM_TO: [f64; 2] = [0.95, 0.05];
-/// Rest at its beginning and its end in s.
-const RESTS_S: [usize; 2] = [120, 1200];
+/// SOC at which a drive ends.
+const EMPTY: f64 = 0.05;
 /// The vehicle takes back current in proportion over so many volts before a limit …
 const DERATE_V: f64 = 0.1;
 /// … and between these surface temperatures in degC.
@@ -19,78 +18,107 @@ const DERATE_C: [f64; 2] = [55.0, 65.0];
 const HALVINGS: usize = 12;
 /// A drive ends when a cycle gives less than this share of the discharge asked for.
 const ENOUGH: f64 = 0.35;
-/// Longest drive in s.
-const LONGEST_S: usize = 6 * 3600;
+/// Longest drive and longest charge in s.
+const LONGEST_S: f64 = 18.0 * 3600.0;
+/// Largest charging rate (multiples of the nominal capacity per hour) over the surface temperature in degC, straight between:
+/// what a charger allows against plating. Assumed; such tables are makers' secrets.
+const CHARGE_C: [(f64, f64); 6] = [(-20.0, 0.1), (-10.0, 0.15), (0.0, 0.3), (10.0, 0.7), (20.0, 1.4), (30.0, 2.5)];
+/// A charge ends below this rate: the cell is full, or too cold.
+const LEAST_CHARGE_C: f64 = 0.02;
+/// A parked vehicle logs every second for so long (s) …
+const AWAKE_S: usize = 60;
+/// … and then once in so many seconds.
+const ASLEEP_S: usize = 60;
 
-/// A drive from a full and rested cell that is first brought to 95 % at 25 degC and soaked; `rates_c` are the currents of
-/// one cycle in multiples of the nominal capacity per hour, one a second.
+/// Brings a full and rested cell to the SOC `from` at 25 degC, soaks it, and does with it what the legs say.
 ///
-/// Current is linear between the 1 s samples. The run tells the plant's own SOC as the truth.
+/// Current is linear between samples. The run tells the plant's own SOC as the truth, and when the contactors were open.
 pub(super) fn drive(
     mut cell: SpmeCell,
     nominal_ah: f64,
     ambient_c: f64,
-    rates_c: &[f64],
+    from: f64,
+    legs: &[Leg],
 ) -> Result<Run, TestError> {
-    let [from, to] = FROM_TO;
     let set_s = (cell.soc() - from) * cell.capacity_ah() / (SET_C * nominal_ah) * 3600.0;
     cell.set_ambient_c(SET_AT_C)?;
     simulate(&mut cell, hold(Label::SocStep, SET_C * nominal_ah, set_s, 1.0))?;
     cell.set_current(0.0)?;
     cell.set_ambient_c(ambient_c)?;
     cell.advance(SOAK_S)?;
-
-    let mut trip = Trip::new(cell, ambient_c);
-    let [before_s, after_s] = RESTS_S;
-    trip.rest(before_s)?;
-    let asked: f64 = rates_c.iter().map(|r| r.max(0.0) * nominal_ah).sum();
-    'drive: while trip.seconds() < LONGEST_S && asked > 0.0 {
-        let mut given = 0.0;
-        for rate_c in rates_c {
-            given += trip.second(rate_c * nominal_ah)?.max(0.0);
-            if trip.cell.soc() <= to {
-                break 'drive;
-            }
-        }
-        if given < ENOUGH * asked {
-            break;
+    let mut trip = Trip::new(cell, nominal_ah, ambient_c);
+    for leg in legs {
+        match leg {
+            Leg::Park { seconds } => trip.park(*seconds)?,
+            Leg::Drive { power_w, times } => trip.cycle(power_w, *times)?,
+            Leg::Charge { stages } => trip.charge(stages)?,
         }
     }
-    trip.rest(after_s)?;
     Ok(trip.run)
 }
 
 /// A cell on the road and what was logged of it.
 struct Trip {
     cell: SpmeCell,
+    nominal_ah: f64,
     ambient_c: f64,
     run: Run,
 }
 
 impl Trip {
-    fn new(cell: SpmeCell, ambient_c: f64) -> Self {
-        let column = || Some(Vec::new());
-        let run = Run {
-            mean_current_a: column(),
-            temperature_c: column(),
-            ambient_c: column(),
-            soc_true: column(),
-            ..Run::default()
-        };
-        let mut trip = Self { cell, ambient_c, run };
-        trip.log(0.0);
+    fn new(cell: SpmeCell, nominal_ah: f64, ambient_c: f64) -> Self {
+        let mut trip = Self { cell, nominal_ah, ambient_c, run: Run::default() };
+        trip.log(0.0, 0.0, true);
         trip
     }
 
-    fn seconds(&self) -> usize {
-        self.run.len()
+    fn elapsed_s(&self) -> f64 {
+        self.run.time_s.last().copied().unwrap_or_default()
     }
 
-    fn rest(&mut self, seconds: usize) -> Result<(), PlantError> {
-        for _ in 0..seconds {
+    /// Contactors open once the current is down.
+    fn park(&mut self, seconds: usize) -> Result<(), PlantError> {
+        let awake = seconds.min(AWAKE_S);
+        let asleep = (seconds - awake) / ASLEEP_S;
+        let steps = std::iter::repeat_n(1.0, awake).chain(std::iter::repeat_n(ASLEEP_S as f64, asleep));
+        for dt_s in steps {
             let from_a = self.cell.current_a();
-            self.cell.ramp_current(0.0, 1.0)?;
-            self.log(0.5 * from_a);
+            self.cell.ramp_current(0.0, dt_s)?;
+            self.log(dt_s, 0.5 * from_a, from_a == 0.0);
+        }
+        Ok(())
+    }
+
+    /// Cell powers in W, one a second, over and over; until the cell is empty or gives too little of what is asked.
+    fn cycle(&mut self, power_w: &[f64], times: usize) -> Result<(), PlantError> {
+        let end_s = self.elapsed_s() + LONGEST_S;
+        for _ in 0..times {
+            let (mut asked, mut given) = (0.0, 0.0);
+            for power_w in power_w {
+                if self.cell.soc() <= EMPTY || self.elapsed_s() >= end_s {
+                    return Ok(());
+                }
+                // A controller knows the voltage of a moment ago.
+                let wanted_a = power_w / self.cell.voltage_v();
+                asked += wanted_a.max(0.0);
+                given += self.second(wanted_a)?.max(0.0);
+            }
+            if given <= ENOUGH * asked {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn charge(&mut self, stages: &[(f64, f64)]) -> Result<(), PlantError> {
+        let end_s = self.elapsed_s() + LONGEST_S;
+        for (until, rate_c) in stages {
+            while self.cell.soc() < *until && self.elapsed_s() < end_s {
+                let allowed_c = rate_c.min(charge_limit_c(self.cell.surface_temperature_c()));
+                if -self.second(-allowed_c * self.nominal_ah)? < LEAST_CHARGE_C * self.nominal_ah {
+                    return Ok(());
+                }
+            }
         }
         Ok(())
     }
@@ -102,15 +130,17 @@ impl Trip {
         let cool = ((hot_c - self.cell.surface_temperature_c()) / (hot_c - warm_c)).clamp(0.0, 1.0);
         self.cell = derated(&self.cell, cool * wanted_a)?;
         let to_a = self.cell.current_a();
-        self.log(0.5 * (from_a + to_a));
+        self.log(1.0, 0.5 * (from_a + to_a), false);
         Ok(to_a)
     }
 
-    fn log(&mut self, mean_a: f64) {
+    fn log(&mut self, dt_s: f64, mean_a: f64, contactors_open: bool) {
+        let time_s = self.elapsed_s() + dt_s;
         let (cell, run) = (&self.cell, &mut self.run);
-        run.time_s.push(run.time_s.len() as f64);
+        run.time_s.push(time_s);
         run.current_a.push(cell.current_a());
         run.voltage_v.push(cell.voltage_v());
+        run.contactors_open.get_or_insert_default().push(contactors_open);
         for (column, value) in [
             (&mut run.mean_current_a, mean_a),
             (&mut run.temperature_c, cell.surface_temperature_c()),
@@ -120,6 +150,19 @@ impl Trip {
             column.get_or_insert_default().push(value);
         }
     }
+}
+
+/// Largest charging rate at a temperature in degC, in multiples of the nominal capacity per hour.
+fn charge_limit_c(temperature_c: f64) -> f64 {
+    let [mut below, ..] = CHARGE_C;
+    for above in CHARGE_C {
+        if temperature_c < above.0 {
+            let share = if above.0 > below.0 { (temperature_c - below.0) / (above.0 - below.0) } else { 0.0 };
+            return below.1 + share * (above.1 - below.1);
+        }
+        below = above;
+    }
+    below.1
 }
 
 /// The cell a second later, with as much of the wanted current (A) as the limits leave: all of it 0.1 V or more before
@@ -155,20 +198,58 @@ mod tests {
 
     use super::*;
 
+    fn cell() -> SpmeCell {
+        SpmeCell::new(sets::okane2022(), 1.0, 25.0).unwrap().without_ageing()
+    }
+
     #[test]
     fn a_cold_cell_keeps_its_limits_and_counts_every_ampere() {
-        let cell = SpmeCell::new(sets::okane2022(), 1.0, 25.0).unwrap().without_ageing();
         // Hard acceleration and braking, more than a cell at -10 degC can take.
-        let cycle: Vec<f64> = (0..120).map(|s| if s % 20 < 14 { 3.0 } else { -2.0 }).collect();
-        let capacity_ah = cell.capacity_ah();
-        let run = drive(cell, 5.0, -10.0, &cycle).unwrap();
+        let power_w = (0..120).map(|s| if s % 20 < 14 { 55.0 } else { -35.0 }).collect();
+        let legs = [
+            Leg::Park { seconds: 120 },
+            Leg::Drive { power_w, times: usize::MAX },
+            Leg::Park { seconds: 1200 },
+        ];
+        let capacity_ah = cell().capacity_ah();
+        let run = drive(cell(), 5.0, -10.0, 0.95, &legs).unwrap();
         let soc = run.soc_true.clone().unwrap();
         assert!((soc[0] - 0.95).abs() < 1e-3, "{}", soc[0]);
-        let driven = RESTS_S[0]..run.len() - RESTS_S[1];
+        let open = run.contactors_open.clone().unwrap();
+        let driven: Vec<usize> = (0..run.len()).filter(|&k| !open[k]).collect();
         let [low, high] = sets::okane2022().voltage_limits_v;
-        assert!(run.voltage_v[driven.clone()].iter().all(|v| (low - 1e-3..=high + 1e-3).contains(v)));
-        assert!(run.current_a[driven].iter().any(|i| *i > -9.9 && *i < 14.9), "something is derated");
+        assert!(driven.len() > 120 && driven.iter().all(|&k| (low - 1e-3..=high + 1e-3).contains(&run.voltage_v[k])));
+        let given_w = |k: &usize| run.current_a[*k] * run.voltage_v[*k];
+        assert!(driven.iter().any(|k| given_w(k) > 5.0 && given_w(k) < 40.0), "something is derated");
+        assert!((0..run.len()).all(|k| !open[k] || run.current_a[k] == 0.0), "open contactors carry no current");
         let counted = run.discharged_ah().last().unwrap() / capacity_ah;
         assert!((soc[0] - soc.last().unwrap() - counted).abs() < 1e-4, "{counted}");
+    }
+
+    #[test]
+    fn a_charge_goes_up_to_its_last_stage_and_slower_in_the_cold() {
+        let legs = [Leg::Park { seconds: 120 }, Leg::Charge { stages: vec![(0.3, 1.0), (0.4, 0.5)] }];
+        let largest = |ambient_c| {
+            let run = drive(cell(), 5.0, ambient_c, 0.2, &legs).unwrap();
+            let end = run.soc_true.as_ref().and_then(|s| s.last()).copied().unwrap();
+            assert!((end - 0.4).abs() < 1e-3, "{end}");
+            (run.current_a.iter().copied().fold(0.0, f64::min), run.duration_s())
+        };
+        let (warm_a, warm_s) = largest(25.0);
+        let (cold_a, cold_s) = largest(0.0);
+        assert!((warm_a + 5.0).abs() < 1e-6 && cold_a > -2.0 && cold_s > 1.5 * warm_s, "{cold_a} A, {cold_s} s");
+    }
+
+    #[test]
+    fn the_charge_limit_is_straight_between_its_points() {
+        assert_eq!((charge_limit_c(-40.0), charge_limit_c(60.0)), (0.1, 2.5));
+        assert!((charge_limit_c(5.0) - 0.5).abs() < 1e-12 && (charge_limit_c(0.0) - 0.3).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_parked_vehicle_logs_seldom_and_for_the_whole_time() {
+        let run = drive(cell(), 5.0, 25.0, 0.5, &[Leg::Park { seconds: 3600 }]).unwrap();
+        assert_eq!((run.len(), run.duration_s()), (1 + 60 + 59, 3600.0));
+        assert!(run.contactors_open.unwrap().iter().all(|open| *open));
     }
 }

@@ -1,7 +1,7 @@
 //! Recorded bounds: what was reached once must not get worse.
 //!
-//! The file `bounds.toml` has one section per kind of data (`default`, `shared`) and one for the plants (`plants`), which
-//! can be scored beside any data. A section holds the weighted RMSE of the whole, and for each data set and condition group
+//! The file `bounds.toml` has one section per kind of data (`default`, `shared`) and two for the plants, which can be scored
+//! beside any data: `plants` for the subset of the matrix, `plants_full` for the whole. A section holds the weighted RMSE of the whole, and for each data set and condition group
 //! the largest maximum error and the mean RMSE:
 //!
 //! ```toml
@@ -191,11 +191,16 @@ pub fn against_baselines(weighted: &[Weighted], options: &Options) -> Vec<BoundC
     weighted.iter().filter(|w| is_whole(w, options)).flat_map(pair).collect()
 }
 
-/// Section of the plants in the file.
+/// Sections of the plants in the file: of the subset of the matrix and of the whole.
 const PLANTS: &str = "plants";
+const PLANTS_FULL: &str = "plants_full";
 
 fn section(plants: bool, options: &Options) -> &'static str {
-    if plants { PLANTS } else { options.kind.section() }
+    match (plants, options.full) {
+        (true, true) => PLANTS_FULL,
+        (true, false) => PLANTS,
+        (false, _) => options.kind.section(),
+    }
 }
 
 /// Whether nothing was left out of what a figure is over.
@@ -244,8 +249,10 @@ mod tests {
             data: PathBuf::new(),
             kind: DataKind::Default,
             plants: Vec::new(),
-            cycles: PathBuf::new(),
             quick: false,
+            full: false,
+            finished: None,
+            fresh: false,
             filter: filter.map(Into::into),
             seed: 1,
         }

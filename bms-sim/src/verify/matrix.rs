@@ -1,11 +1,14 @@
 //! Under which conditions each drive is scored, and from when on.
 
+use serde::{Deserialize, Serialize};
+
 use crate::cell_file::Chemistry;
 use crate::data::Run;
+use crate::plants::Extent;
 use crate::sensors::SensorCorner;
 
 /// One condition under which a drive is replayed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Condition {
     /// Error of the SOC that the estimators start with, as a fraction, after clamping to 0..1.
     pub start_error: f64,
@@ -15,12 +18,14 @@ pub struct Condition {
     pub current_offset_a: f64,
     /// Whether the estimators know the present capacity; otherwise they are given the new cell's.
     pub capacity_known: bool,
+    /// Which draw of the sensor errors, from 0.
+    pub draw: u64,
 }
 
 impl Condition {
     /// Right start, ideal sensors, known capacity.
     pub const RIGHT: Self =
-        Self { start_error: 0.0, sensors: SensorCorner::Ideal, current_offset_a: 0.0, capacity_known: true };
+        Self { start_error: 0.0, sensors: SensorCorner::Ideal, current_offset_a: 0.0, capacity_known: true, draw: 0 };
 }
 
 /// Start errors of the matrix, fractions.
@@ -57,14 +62,9 @@ pub fn conditions(start_soc: f64, nominal_ah: f64, aged: bool, quick: bool) -> C
     if quick {
         return out;
     }
-    for wanted in START_ERRORS {
-        let start_error = (start_soc + wanted).clamp(0.0, 1.0) - start_soc;
-        if start_error.abs() < 0.5 * wanted.abs() {
-            out.skipped.push(wanted);
-        } else {
-            out.take.push(Condition { start_error, ..Condition::RIGHT });
-        }
-    }
+    let starts = start_errors(start_soc);
+    out.skipped = starts.skipped;
+    out.take.extend(starts.take.into_iter().map(|start_error| Condition { start_error, ..Condition::RIGHT }));
     let offset = if nominal_ah <= OFFSET_CELL_AH { OFFSET_A } else { nominal_ah / OFFSET_HOURS };
     for current_offset_a in [offset, -offset] {
         out.take.push(Condition { current_offset_a, ..Condition::RIGHT });
@@ -78,6 +78,70 @@ pub fn conditions(start_soc: f64, nominal_ah: f64, aged: bool, quick: bool) -> C
         }
     }
     out
+}
+
+/// Start errors that fit, and those that do not.
+struct Starts {
+    take: Vec<f64>,
+    skipped: Vec<f64>,
+}
+
+fn start_errors(start_soc: f64) -> Starts {
+    let mut out = Starts { take: Vec::new(), skipped: Vec::new() };
+    for wanted in START_ERRORS {
+        let start_error = (start_soc + wanted).clamp(0.0, 1.0) - start_soc;
+        if start_error.abs() < 0.5 * wanted.abs() {
+            out.skipped.push(wanted);
+        } else {
+            out.take.push(start_error);
+        }
+    }
+    out
+}
+
+/// Draws of the sensor errors in the whole matrix: of the good corner and of the limit corner.
+const DRAWS: [(SensorCorner, u64); 2] = [(SensorCorner::Good, 3), (SensorCorner::Limit, 1)];
+
+/// The matrix of one drive of a plant: [`conditions`], and every start error with good sensors too.
+///
+/// In the whole matrix every start is taken with good sensors in three draws of their errors and with limit sensors.
+#[must_use]
+pub fn plant_conditions(
+    start_soc: f64,
+    nominal_ah: f64,
+    aged: bool,
+    quick: bool,
+    extent: Extent,
+) -> Conditions {
+    let mut out = conditions(start_soc, nominal_ah, aged, quick);
+    if quick {
+        return out;
+    }
+    let mut starts = start_errors(start_soc).take;
+    starts.push(0.0);
+    let draws: &[(SensorCorner, u64)] =
+        if extent == Extent::Whole { &DRAWS } else { &[(SensorCorner::Good, 1)] };
+    for &(sensors, count) in draws {
+        for draw in 0..count {
+            for &start_error in &starts {
+                let condition = Condition { start_error, sensors, draw, ..Condition::RIGHT };
+                if !out.take.contains(&condition) {
+                    out.take.push(condition);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// What a cell of the spread is replayed under: good sensors, with its own capacity and with that of the usual cell.
+#[must_use]
+pub fn spread_conditions(quick: bool) -> Conditions {
+    if quick {
+        return Conditions { take: vec![Condition::RIGHT], skipped: Vec::new() };
+    }
+    let good = Condition { sensors: SensorCorner::Good, ..Condition::RIGHT };
+    Conditions { take: vec![good, Condition { capacity_known: false, ..good }], skipped: Vec::new() }
 }
 
 /// Off the plateau of an LFP cell: below this SOC …
@@ -121,12 +185,17 @@ pub fn declared_convergence_s(
     None
 }
 
-/// Seed of a case: the same for the same run and corner on every machine and in every version (FNV-1a).
+/// Seed of a case: the same for the same run, corner and draw on every machine and in every version.
 #[must_use]
-pub fn seed(base: u64, dataset: &str, file: &str, sensors: SensorCorner) -> u64 {
-    let text = format!("{dataset}/{file}/{}/{base}", sensors.name());
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+pub fn seed(base: u64, dataset: &str, file: &str, sensors: SensorCorner, draw: u64) -> u64 {
+    let again = if draw == 0 { String::new() } else { format!("/{draw}") };
+    hash(format!("{dataset}/{file}/{}/{base}{again}", sensors.name()).as_bytes())
+}
+
+/// FNV-1a.
+pub(super) fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
@@ -145,6 +214,20 @@ mod tests {
         assert!(high.take.iter().any(|c| (c.current_offset_a - 1.0 / 3.0).abs() < 1e-9));
         assert_eq!(high.take.iter().filter(|c| !c.capacity_known).count(), 2);
         assert_eq!(conditions(0.5, 3.0, true, true).take, [Condition::RIGHT]);
+    }
+
+    #[test]
+    fn a_plant_takes_every_start_with_every_sensor_once() {
+        let subset = plant_conditions(0.65, 5.0, true, false, Extent::Subset);
+        let good = |c: &&Condition| c.sensors == SensorCorner::Good && c.capacity_known;
+        assert_eq!(subset.take.iter().filter(good).count(), 5);
+        let whole = plant_conditions(0.65, 5.0, true, false, Extent::Whole);
+        assert_eq!(whole.take.iter().filter(good).count(), 15);
+        assert_eq!(whole.take.iter().filter(|c| c.sensors == SensorCorner::Limit).count(), 5);
+        for (k, condition) in whole.take.iter().enumerate() {
+            assert!(!whole.take[..k].contains(condition), "{condition:?} is there twice");
+        }
+        assert_eq!(plant_conditions(0.65, 5.0, true, true, Extent::Whole).take, [Condition::RIGHT]);
     }
 
     #[test]
@@ -170,10 +253,11 @@ mod tests {
 
     #[test]
     fn seeds_are_fixed() {
-        let s = |file| seed(1, "a", file, SensorCorner::Good);
+        let s = |file| seed(1, "a", file, SensorCorner::Good, 0);
         assert_eq!(s("x"), s("x"));
         assert_ne!(s("x"), s("y"));
-        assert_ne!(s("x"), seed(2, "a", "x", SensorCorner::Good));
-        assert_eq!(seed(1, "", "", SensorCorner::Good), 0xca9a_fae1_5542_e6c2);
+        assert_ne!(s("x"), seed(2, "a", "x", SensorCorner::Good, 0));
+        assert_ne!(s("x"), seed(1, "a", "x", SensorCorner::Good, 1));
+        assert_eq!(seed(1, "", "", SensorCorner::Good, 0), 0xca9a_fae1_5542_e6c2);
     }
 }

@@ -7,11 +7,13 @@
 
 pub mod ablation;
 pub mod bounds;
+mod finished;
 pub mod full_charge;
 pub mod matrix;
 pub mod runner;
 pub mod sets;
 pub mod split;
+pub mod targets;
 pub mod weights;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ use thiserror::Error;
 use crate::cell_file::CellFileError;
 use crate::data::DataError;
 use crate::identify::IdentifyError;
-use crate::plants::{self, PLANTS, Plant, PlantSetError};
+use crate::plants::{self, Extent, PLANTS, Plant, PlantSetError};
 use crate::report::{self, ReportError};
 use crate::results::{IdentifiedCell, Results, TARGET_POINTS};
 use bounds::{Bounds, BoundsError};
@@ -83,10 +85,14 @@ pub struct Options {
     pub kind: DataKind,
     /// Plants to score beside it.
     pub plants: Vec<Plant>,
-    /// The repository's data, whose drive cycles the plants drive.
-    pub cycles: PathBuf,
     /// Only the right start with ideal sensors, no ablation.
     pub quick: bool,
+    /// The whole matrix on the plants instead of a subset of it.
+    pub full: bool,
+    /// File of the drives of plants that are finished: they are taken from it, and new ones are added.
+    pub finished: Option<PathBuf>,
+    /// Discard what is in that file.
+    pub fresh: bool,
     /// Only drives whose data set or file contains this text.
     pub filter: Option<String>,
     /// Base of the seeds of all sensor errors.
@@ -98,6 +104,12 @@ impl Options {
     #[must_use]
     pub fn whole(&self) -> bool {
         !self.quick && self.filter.is_none() && self.kind.whole()
+    }
+
+    /// How much of the matrix the plants drive.
+    #[must_use]
+    pub const fn extent(&self) -> Extent {
+        if self.full { Extent::Whole } else { Extent::Subset }
     }
 
     /// The same for the plants.
@@ -183,6 +195,9 @@ pub struct Summary {
     pub data: DataKind,
     /// Only right starts.
     pub quick: bool,
+    /// The whole matrix on the plants.
+    #[serde(default)]
+    pub full: bool,
     /// Text that drives were chosen by.
     pub filter: Option<String>,
     /// Base of the seeds.
@@ -211,7 +226,7 @@ pub fn verify(
 ) -> Result<Verification, VerifyError> {
     let filter = options.filter.as_deref();
     progress.stage("making plants", options.plants.len());
-    let plants = plants::data_sets(&options.plants, &options.cycles, filter, || progress.advance(1))?;
+    let plants = plants::data_sets(&options.plants, options.extent(), filter, || progress.advance(1))?;
     let plan = sets::plan(&options.data, &plants, filter)?;
     let outcome = runner::run(plan, options, progress)?;
     let (cells, mut results) = (outcome.cells, outcome.results);
@@ -226,11 +241,13 @@ pub fn verify(
         results.notes.push("no bounds file: no error was compared with an earlier one".into());
     }
     results.bounds.extend(bounds::against_baselines(&weighted, options));
+    results.targets = targets::outcomes(&results.cases);
     let maxima = || results.cases.iter().map(|c| c.bms.max_points);
     let summary = Summary {
         version: results.version.clone(),
         data: options.kind,
         quick: options.quick,
+        full: options.full,
         filter: options.filter.clone(),
         seed: options.seed,
         cases: results.cases.len(),

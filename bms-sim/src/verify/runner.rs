@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::ablation::{self, Trial};
+use super::finished::Finished;
 use super::matrix::{self, Condition};
 use super::sets::{CellSource, Drive, SetPlan};
 use super::{Options, Progress, VerifyError, full_charge, split};
@@ -12,6 +14,7 @@ use crate::cell_file::CellFile;
 use crate::data::Run;
 use crate::identify::{IdentifyError, identify};
 use crate::metrics;
+use crate::plants;
 use crate::reference;
 use crate::replay::{Replay, ReplayOptions, replay};
 use crate::results::{Case, IdentifiedCell, Results, Trace};
@@ -52,13 +55,18 @@ struct Scored {
 }
 
 /// What came out of one drive.
-#[derive(Default)]
-struct DriveOutcome {
-    scored: Vec<Scored>,
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct DriveOutcome {
+    cases: Vec<(Case, Condition)>,
+    /// Of recorded sets only, which are not kept on disk.
+    #[serde(skip)]
     trials: Vec<Trial>,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
     skipped_starts: usize,
 }
+
+/// A drive of which less of the capacity than this was moved, as a fraction, is hardly one.
+const HARDLY_A_DRIVE: f64 = 0.1;
 
 /// Carries out a plan.
 ///
@@ -92,21 +100,31 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
     let drives: Vec<(&Drive, &CellFile)> =
         drives.iter().filter_map(|d| Some((d, cells.get(d.cell)?.as_ref()?))).collect();
     notes.extend(reference_notes(&drives));
+    let finished = options.finished.as_ref().map(|path| Finished::open(path, options.fresh)).transpose()?;
     progress.stage("replaying drives", drives.iter().map(|(d, _)| weight(d)).sum());
     let outcomes: Vec<DriveOutcome> = drives
         .par_iter()
-        .enumerate()
-        .map(|(k, (drive, cell))| {
-            let outcome = load(drive, cell).and_then(|loaded| score_drive(k, &loaded, options));
+        .map(|(drive, cell)| {
+            // Recorded sets take part in the ablations, which are not kept, and are soon done.
+            let keep = finished.as_ref().filter(|_| drive.set.simulated.is_some());
+            let key = key(drive, cell, options)?;
+            let outcome = match keep.and_then(|f| f.get(key)) {
+                Some(outcome) => outcome,
+                None => {
+                    let outcome = score_drive(&load(drive, cell)?, options)?;
+                    keep.map_or(Ok(()), |f| f.write(key, &outcome))?;
+                    outcome
+                }
+            };
             progress.advance(weight(drive));
-            outcome
+            Ok(outcome)
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, VerifyError>>()?;
     let mut scored = Vec::new();
     let mut trials = Vec::new();
     let mut skipped_starts = 0;
-    for outcome in outcomes {
-        scored.extend(outcome.scored);
+    for (drive, outcome) in outcomes.into_iter().enumerate() {
+        scored.extend(outcome.cases.into_iter().map(|(case, condition)| Scored { case, drive, condition }));
         trials.extend(outcome.trials);
         notes.extend(outcome.notes);
         skipped_starts += outcome.skipped_starts;
@@ -148,9 +166,18 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
         cases: scored.into_iter().map(|s| s.case).collect(),
         ablations: ablation::summarise(&trials),
         bounds: Vec::new(),
+        targets: Vec::new(),
         notes,
     };
     Ok(Outcome { cells: identified, results })
+}
+
+/// What the outcome of a drive hangs on, beside the program.
+fn key(drive: &Drive, cell: &CellFile, options: &Options) -> Result<u64, VerifyError> {
+    let cell = serde_json::to_string(cell)
+        .map_err(|e| VerifyError::Io { path: drive.set.dir.clone(), source: e.into() })?;
+    let Options { seed, quick, full, .. } = options;
+    Ok(matrix::hash(format!("{}/{} {seed} {quick} {full} {cell}", drive.set.name, drive.file.file).as_bytes()))
 }
 
 /// What the descriptions of the scored sets say about their references.
@@ -215,7 +242,7 @@ fn replay_case(
             initial_soc: Some((start + condition.start_error).clamp(0.0, 1.0)),
             initial_soc_std: None,
             sensors: condition.sensors,
-            seed: matrix::seed(options.seed, set, &loaded.drive.file.file, condition.sensors),
+            seed: matrix::seed(options.seed, set, &loaded.drive.file.file, condition.sensors, condition.draw),
             current_offset_a: condition.current_offset_a,
             capacity_ah: Some(capacity_ah),
             tuning,
@@ -225,7 +252,7 @@ fn replay_case(
     Ok(replayed)
 }
 
-fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<DriveOutcome, VerifyError> {
+fn score_drive(loaded: &Loaded<'_>, options: &Options) -> Result<DriveOutcome, VerifyError> {
     let mut out = DriveOutcome::default();
     let drive = loaded.drive;
     let cell = &loaded.cell.cell;
@@ -233,7 +260,12 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
     let start = loaded.reference.first().copied().unwrap_or(1.0);
     let aged = drive.present_capacity_ah.is_some();
     let plant = drive.set.simulated.is_some();
-    let conditions = matrix::conditions(start, cell.nominal_capacity_ah, aged, options.quick);
+    let nominal_ah = cell.nominal_capacity_ah;
+    let conditions = match (drive.file.kind.as_deref(), plant) {
+        (Some(plants::SPREAD), _) => matrix::spread_conditions(options.quick),
+        (_, true) => matrix::plant_conditions(start, nominal_ah, aged, options.quick, options.extent()),
+        (_, false) => matrix::conditions(start, nominal_ah, aged, options.quick),
+    };
     out.skipped_starts = conditions.skipped.len();
     let converged =
         matrix::declared_convergence_s(chemistry, &loaded.run, &loaded.reference, loaded.capacity_ah);
@@ -241,6 +273,13 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
     let time = &loaded.run.time_s;
     if loaded.parts > 1 {
         out.notes.push(format!("{name}: only the first of its {} tests is scored", loaded.parts));
+    }
+    if plant && moved(&loaded.reference) < HARDLY_A_DRIVE {
+        out.notes.push(format!(
+            "{name}: the cell takes hardly anything of it: {:.1} points moved in {:.1} h",
+            100.0 * moved(&loaded.reference),
+            loaded.run.duration_s() / 3600.0
+        ));
     }
     let mixed_day = drive.file.kind.as_deref() == Some("mixed_day");
     for condition in conditions.take {
@@ -311,15 +350,22 @@ fn score_drive(index: usize, loaded: &Loaded<'_>, options: &Options) -> Result<D
             current_offset_a: condition.current_offset_a,
             capacity_ah: if condition.capacity_known { loaded.capacity_ah } else { cell.capacity_ah },
             capacity_known: condition.capacity_known,
+            draw: condition.draw,
             bms,
             coulomb_counter,
             textbook_ekf,
             trace: None,
             trace_file: None,
         };
-        out.scored.push(Scored { case, drive: index, condition });
+        out.cases.push((case, condition));
     }
     Ok(out)
+}
+
+/// Range of the SOC, fraction.
+fn moved(reference: &[f64]) -> f64 {
+    let most = reference.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    most - reference.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 /// The worst cases, some around the median, and one wrong start of every data set.
@@ -383,6 +429,9 @@ fn slug(case: &Case) -> String {
     }
     if !case.capacity_known {
         name += "-new_capacity";
+    }
+    if case.draw > 0 {
+        name += &format!("-draw_{}", case.draw);
     }
     plain(&name)
 }

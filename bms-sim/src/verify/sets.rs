@@ -7,7 +7,7 @@ use super::VerifyError;
 use crate::data::{Dataset, DatasetFile};
 use crate::identify::IdentifyError;
 use crate::identify::plan::{Plan, Selection};
-use crate::plants::PlantSets;
+use crate::plants::{PlantSets, SPREAD};
 
 /// Everything to identify and to score.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ pub struct Drive {
 }
 
 /// Kinds of runs that are scored.
-const DRIVES: [&str; 2] = ["drive", "mixed_day"];
+const DRIVES: [&str; 3] = ["drive", "mixed_day", SPREAD];
 /// Kinds of runs that resistances are identified from.
 const PULSES: [&str; 3] = ["hppc", "gitt", "pulse"];
 /// Identified from where there are no pulses, scored where there are no drives.
@@ -89,7 +89,7 @@ pub fn plan(root: &Path, plants: &[PlantSets], filter: Option<&str>) -> Result<S
     for plant in plants {
         let before = plan.drives.len();
         add(&mut plan, &plant.new, &plant.new, &plant.life_tests, filter);
-        add(&mut plan, &plant.worn, &plant.new, &plant.life_tests, filter);
+        plant.others.iter().for_each(|set| add(&mut plan, set, &plant.new, &plant.life_tests, filter));
         if plan.drives.len() > before {
             plan.notes.push(plant.note.clone());
         }
@@ -224,7 +224,7 @@ fn add(
             file: file.clone(),
             cell,
             age: age.clone(),
-            present_capacity_ah: set.truth_capacity_ah.filter(|_| !is_new),
+            present_capacity_ah: file.truth_capacity_ah.or(set.truth_capacity_ah).filter(|_| !is_new),
         });
     }
 }

@@ -140,6 +140,7 @@ pub(super) mod tests {
             current_offset_a: 0.0,
             capacity_ah: 3.0,
             capacity_known: true,
+            draw: 0,
             bms: score(1.0),
             coulomb_counter: score(2.0),
             textbook_ekf: score(3.0),

@@ -1,0 +1,211 @@
+//! Targets 1, 2 and 10 of the acceptance protocol, from the cases of a run.
+//!
+//! All are for good sensors, and for estimators that know the present capacity: what becomes of a capacity that is not
+//! known belongs to the state of health.
+
+use super::matrix::CONVERGENCE_S;
+use crate::cell_file::Chemistry;
+use crate::results::{Case, TARGET_COVERAGE, TARGET_POINTS, TargetOutcome};
+
+/// From this start error on (points) a case belongs to target 2.
+const WRONG_START_POINTS: f64 = 20.0;
+/// What a share is to reach, in percent.
+const ALL: f64 = 100.0;
+
+/// The targets on which something was scored.
+#[must_use]
+pub fn outcomes(cases: &[Case]) -> Vec<TargetOutcome> {
+    let good: Vec<&Case> = cases
+        .iter()
+        .filter(|c| c.sensors == "good" && c.capacity_known && c.current_offset_a == 0.0)
+        .collect();
+    let wrong = |lfp: bool| -> Vec<&Case> {
+        let is = |c: &&Case| {
+            c.start_error_points.abs() > WRONG_START_POINTS && (c.chemistry == Chemistry::Lfp) == lfp
+        };
+        good.iter().copied().filter(is).collect()
+    };
+    [largest_error(&good), layered_start(&wrong(false)), lfp_start(&wrong(true)), band(&good)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Target 1.
+fn largest_error(cases: &[&Case]) -> Option<TargetOutcome> {
+    let worst = cases.iter().max_by(|a, b| a.bms.max_points.total_cmp(&b.bms.max_points))?;
+    let within = cases.iter().filter(|c| c.bms.max_points <= TARGET_POINTS).count();
+    let of = |name: &str, is: fn(&Case) -> bool| {
+        let (mut all, mut met) = (0, 0);
+        for case in cases.iter().filter(|c| is(c)) {
+            all += 1;
+            met += usize::from(case.bms.max_points <= TARGET_POINTS);
+        }
+        if all == 0 { String::new() } else { format!(", {name} {met} of {all}") }
+    };
+    let parts: String = [
+        of("recorded sets", |c| !c.plant),
+        of("plants NMC and NCA", |c| c.plant && c.chemistry != Chemistry::Lfp),
+        of("plant LFP", |c| c.plant && c.chemistry == Chemistry::Lfp),
+    ]
+    .concat();
+    Some(TargetOutcome {
+        number: 1,
+        name: "largest SOC error after convergence, good sensors".into(),
+        measured: worst.bms.max_points,
+        limit: TARGET_POINTS,
+        unit: "points".into(),
+        met: within == cases.len(),
+        detail: format!("{within} of {} cases within it{parts}; worst {}", cases.len(), place(worst)),
+    })
+}
+
+/// Target 2 for layered oxides.
+fn layered_start(cases: &[&Case]) -> Option<TargetOutcome> {
+    let in_time = |c: &&Case| c.bms.convergence_s.is_some_and(|s| s <= CONVERGENCE_S);
+    let late = |c: &Case| c.bms.convergence_s.unwrap_or(f64::INFINITY);
+    let slowest = cases.iter().max_by(|a, b| late(a).total_cmp(&late(b)))?;
+    let slowest_text = match slowest.bms.convergence_s {
+        Some(s) => format!("slowest {:.0} min: {}", s / 60.0, place(slowest)),
+        None => {
+            let never = cases.iter().filter(|c| c.bms.convergence_s.is_none()).count();
+            format!("{never} outside at their end, such as {}", place(slowest))
+        }
+    };
+    Some(share(
+        "NMC, NCA: starts 30 points off that are inside 3 points for good after 15 min",
+        cases,
+        in_time,
+        &slowest_text,
+    ))
+}
+
+/// Target 2 for LFP.
+fn lfp_start(cases: &[&Case]) -> Option<TargetOutcome> {
+    let converged = |c: &&Case| c.bms.max_points <= TARGET_POINTS;
+    let covered = |c: &&Case| c.bms.coverage_before.is_none_or(|share| share >= TARGET_COVERAGE);
+    let worst = cases.iter().max_by(|a, b| a.bms.max_points.total_cmp(&b.bms.max_points))?;
+    let detail = format!(
+        "{} converge, {} are inside their band until then; worst {}",
+        cases.iter().filter(|c| converged(c)).count(),
+        cases.iter().filter(|c| covered(c)).count(),
+        place(worst)
+    );
+    Some(share(
+        "LFP: starts 30 points off that are inside 3 points after one excursion off the plateau or one rest",
+        cases,
+        |c| converged(c) && covered(c),
+        &detail,
+    ))
+}
+
+/// Target 10.
+fn band(cases: &[&Case]) -> Option<TargetOutcome> {
+    let (mut inside_h, mut all_h) = (0.0, 0.0);
+    for case in cases {
+        if let Some(share) = case.bms.coverage {
+            inside_h += share * case.bms.scored_h;
+            all_h += case.bms.scored_h;
+        }
+    }
+    let covered = |c: &Case| c.bms.coverage.unwrap_or(0.0);
+    let worst = cases.iter().min_by(|a, b| covered(a).total_cmp(&covered(b))).filter(|_| all_h > 0.0)?;
+    let narrow = cases.iter().filter(|c| covered(c) < TARGET_COVERAGE).count();
+    let measured = 100.0 * inside_h / all_h;
+    Some(TargetOutcome {
+        number: 10,
+        name: "time inside the own ±3σ band, good sensors".into(),
+        measured,
+        limit: 100.0 * TARGET_COVERAGE,
+        unit: "%".into(),
+        met: measured >= 100.0 * TARGET_COVERAGE,
+        detail: format!(
+            "{narrow} of {} cases below it on their own; least {:.1} %: {}",
+            cases.len(),
+            100.0 * covered(worst),
+            place(worst)
+        ),
+    })
+}
+
+fn share(name: &str, cases: &[&Case], is_met: impl Fn(&&Case) -> bool, detail: &str) -> TargetOutcome {
+    let met = cases.iter().filter(|c| is_met(c)).count();
+    TargetOutcome {
+        number: 2,
+        name: name.into(),
+        measured: ALL * met as f64 / cases.len().max(1) as f64,
+        limit: ALL,
+        unit: "%".into(),
+        met: met == cases.len(),
+        detail: format!("{met} of {}; {detail}", cases.len()),
+    }
+}
+
+fn place(case: &Case) -> String {
+    format!("{}/{}, start {:+.0}, draw {}", case.dataset, case.file, case.start_error_points, case.draw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::weights::tests::case;
+    use super::*;
+
+    fn good(start_error_points: f64, max_points: f64) -> Case {
+        let mut case = case(25.0, start_error_points, 1.0);
+        case.sensors = "good".into();
+        case.bms.max_points = max_points;
+        case.bms.coverage = Some(1.0);
+        case.bms.convergence_s = Some(600.0);
+        case
+    }
+
+    #[test]
+    fn only_good_sensors_and_a_known_capacity_count() {
+        let mut cases = vec![good(0.0, 1.0), good(0.0, 9.0), good(0.0, 9.0), good(0.0, 9.0)];
+        cases[1].sensors = "limit".into();
+        cases[2].capacity_known = false;
+        cases[3].current_offset_a = 0.3;
+        let found = outcomes(&cases);
+        assert_eq!(found.iter().map(|t| t.number).collect::<Vec<_>>(), [1, 10]);
+        assert!(found.iter().all(|t| t.met), "{found:?}");
+        cases.push(good(-10.0, 3.1));
+        let found = outcomes(&cases);
+        assert!(!found[0].met && (found[0].measured - 3.1).abs() < 1e-12, "{found:?}");
+    }
+
+    #[test]
+    fn a_wrong_start_has_a_quarter_of_an_hour() {
+        let mut cases = [good(30.0, 1.0), good(-30.0, 1.0)];
+        let second = |cases: &[Case]| outcomes(cases).into_iter().find(|t| t.number == 2).unwrap();
+        assert!(second(&cases).met);
+        cases[1].bms.convergence_s = Some(901.0);
+        let late = second(&cases);
+        assert!(!late.met && (late.measured - 50.0).abs() < 1e-12 && late.detail.contains("15 min"), "{late:?}");
+        cases[1].bms.convergence_s = None;
+        assert!(second(&cases).detail.contains("1 outside at their end"));
+    }
+
+    #[test]
+    fn lfp_has_to_cover_the_truth_until_it_converges() {
+        let mut one = good(30.0, 2.0);
+        one.chemistry = Chemistry::Lfp;
+        one.bms.coverage_before = Some(1.0);
+        let second = |case: &Case| {
+            outcomes(std::slice::from_ref(case)).into_iter().find(|t| t.number == 2).unwrap()
+        };
+        assert!(second(&one).met);
+        one.bms.coverage_before = Some(0.9);
+        assert!(!second(&one).met);
+    }
+
+    #[test]
+    fn the_band_is_weighted_by_time() {
+        let mut cases = [good(0.0, 1.0), good(0.0, 1.0)];
+        cases[0].bms.scored_h = 99.0;
+        cases[1].bms.coverage = Some(0.0);
+        let band = outcomes(&cases).pop().unwrap();
+        assert!(band.met && (band.measured - 99.0).abs() < 1e-9, "{band:?}");
+        cases[1].bms.scored_h = 1.1;
+        assert!(!outcomes(&cases).pop().unwrap().met);
+    }
+}
