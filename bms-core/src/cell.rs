@@ -20,6 +20,7 @@
 //! | Rct, i_ct | charge-transfer resistance at zero current, current scale of its asinh law (Butler-Volmer) | Ω, A |
 
 use crate::math::{abs, bound};
+use crate::store::stored;
 
 /// Lowest and highest SOC that the tables are extended to, in a straight line.
 pub(crate) const SOC_RANGE: (f32, f32) = (-0.05, 1.05);
@@ -192,9 +193,19 @@ pub struct Slide {
     negative: [f32; 2],
 }
 
+stored!(Slide {
+    positive: [f32; 2] => |s| Slide::possible(s.positive),
+    negative: [f32; 2] => |s| Slide::possible(s.negative),
+});
+
 impl Slide {
     /// A new cell.
     pub const NEW: Self = Self { positive: [0.0, 1.0], negative: [0.0, 1.0] };
+
+    /// Offset and rate that tables may have.
+    fn possible([offset, rate]: [f32; 2]) -> bool {
+        (-0.5..=0.5).contains(&offset) && (0.2..=1.5).contains(&rate)
+    }
 
     fn of([offset, rate]: [f32; 2], soc: f32) -> f32 {
         offset + rate * soc
@@ -273,10 +284,9 @@ impl<'a> CellModel<'a> {
         let in_order =
             fade.iter().zip(fade.iter().skip(1)).all(|(a, b)| a < b) && fade.iter().all(|f| *f < 1.0);
         let possible = negative_v.iter().all(|v| (-1.0..=5.0).contains(v))
-            && slide.iter().all(|[ap, bp, an, bn]| {
-                [ap, an].iter().all(|a| (-0.5..=0.5).contains(*a))
-                    && [bp, bn].iter().all(|b| (0.2..=1.5).contains(*b))
-            });
+            && slide
+                .iter()
+                .all(|[ap, bp, an, bn]| Slide::possible([*ap, *bp]) && Slide::possible([*an, *bn]));
         if !(from_new && in_order && possible) {
             return Err(ParameterError::Value("ageing"));
         }
