@@ -20,6 +20,7 @@
 //! | Rct, i_ct | charge-transfer resistance at zero current, current scale of its asinh law (Butler-Volmer) | Ω, A |
 
 use crate::math::{abs, bound};
+use crate::store::stored;
 
 /// Lowest and highest SOC that the tables are extended to, in a straight line.
 pub(crate) const SOC_RANGE: (f32, f32) = (-0.05, 1.05);
@@ -179,12 +180,18 @@ pub struct OcvPoint {
 /// Place of a cell between the rows of [`OcvAgeing`].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Age {
-    row: usize,
+    row: u32,
     /// Weight of the row before `row`.
     before: f32,
     /// Weight of `row`.
     at: f32,
 }
+
+stored!(Age {
+    row: u32,
+    before: f32 => |a| (0.0..=1.0).contains(&a.before),
+    at: f32 => |a| (0.0..=2.0).contains(&a.at),
+});
 
 impl Age {
     /// A new cell.
@@ -320,10 +327,10 @@ impl<'a> CellModel<'a> {
         let row = rows.iter().position(|f| *f >= fade).unwrap_or(rows.len().saturating_sub(1));
         let before = row.checked_sub(1).and_then(|k| rows.get(k)).copied().unwrap_or(0.0);
         match rows.get(row) {
-            Some(&at) if fade > at => Age { row, before: 0.0, at: bound(fade / at, 1.0, 2.0) },
+            Some(&at) if fade > at => Age { row: row as u32, before: 0.0, at: bound(fade / at, 1.0, 2.0) },
             Some(&at) if fade > 0.0 => {
                 let share = (fade - before) / (at - before);
-                Age { row, before: 1.0 - share, at: share }
+                Age { row: row as u32, before: 1.0 - share, at: share }
             }
             _ => Age::NEW,
         }
@@ -344,8 +351,9 @@ impl<'a> CellModel<'a> {
                 inside,
             )
         };
-        let before = age.row.checked_sub(1).map_or(0.0, |k| age.before * shift(k));
-        new + before + age.at * shift(age.row)
+        let row = age.row as usize;
+        let before = row.checked_sub(1).map_or(0.0, |k| age.before * shift(k));
+        new + before + age.at * shift(row)
     }
 
     /// Open-circuit voltage and hysteresis at a temperature in degC and an SOC (fraction) at an age
@@ -440,8 +448,7 @@ mod tests {
         }
         let slope = (m.ocv(25.0, 0.05, &Age::NEW).ocv_v - m.ocv(25.0, 0.0, &Age::NEW).ocv_v) / 0.05;
         assert!(
-            (m.ocv(25.0, -0.03, &Age::NEW).ocv_v - (m.ocv(25.0, 0.0, &Age::NEW).ocv_v - 0.03 * slope))
-                .abs()
+            (m.ocv(25.0, -0.03, &Age::NEW).ocv_v - (m.ocv(25.0, 0.0, &Age::NEW).ocv_v - 0.03 * slope)).abs()
                 < 1e-4
         );
     }

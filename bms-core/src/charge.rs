@@ -4,6 +4,8 @@
 //! 6e-8, which for 100 Ah at 10 Hz is 0.1 A). Here charge is a 64-bit integer in microcoulombs, and what an increment
 //! has below one microcoulomb is carried to the next.
 
+use crate::store::stored;
+
 /// Microcoulombs in one ampere-hour.
 const UC_PER_AH: f32 = 3.6e9;
 
@@ -22,6 +24,8 @@ pub struct ChargeCounter {
     microcoulomb: i64,
     residue: f32,
 }
+
+stored!(ChargeCounter { microcoulomb: i64, residue: f32 => |c| libm::fabsf(c.residue) <= 0.5 });
 
 impl ChargeCounter {
     /// Adds a charge in coulomb (ampere-seconds). Non-finite input is ignored; sums saturate.

@@ -12,6 +12,7 @@
 //! | [`tuning`] | the one frozen set of filter constants per chemistry |
 //! | [`soc`] | the state-of-charge estimator of one cell (extended Kalman filter) |
 //! | [`pack`] | N cells in series that share one current sensor |
+//! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
 //! # Sign and units
 //! Current is **positive on discharge**. Volts, amperes, seconds, degrees Celsius, ohms; capacity in ampere-hours;
@@ -44,6 +45,7 @@ pub mod example;
 pub mod measurement;
 pub mod pack;
 pub mod soc;
+pub mod store;
 pub mod tuning;
 pub mod ud;
 

@@ -22,7 +22,9 @@
 //! Part 3", J. Power Sources 134; Schmidt (1966) and Jazwinski (1970), "Stochastic Processes and Filtering Theory",
 //! ch. 8 (coloured measurement noise by state augmentation); Bierman (1977) for the factored form ([`crate::ud`]).
 
-use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE, Age};
+mod stored;
+
+use crate::cell::{Age, CellModel, CircuitPoint, ParameterError, SOC_RANGE};
 use crate::charge::ChargeCounter;
 use crate::math::{abs, bound, decay, finite_or, sqrt};
 use crate::measurement::Measurement;
@@ -291,8 +293,10 @@ impl EdgeRegression {
             return;
         };
         let share = 1.0 - decay(dt_s / Self::AVERAGE_S);
-        self.average =
-            Some((table_mean + share * (table_v - table_mean), measured_mean + share * (measured_v - measured_mean)));
+        self.average = Some((
+            table_mean + share * (table_v - table_mean),
+            measured_mean + share * (measured_v - measured_mean),
+        ));
         let (x, y) = (table_v - table_mean, measured_v - measured_mean);
         if abs(x) < Self::LEAST_V || abs(x) > 2.0 {
             return;

@@ -9,6 +9,7 @@
 #![allow(clippy::needless_range_loop)] // indices read as in the equations
 
 use crate::math::{abs, bound, finite_or};
+use crate::store::stored;
 
 /// Number of states.
 pub const N: usize = 7;
@@ -27,6 +28,11 @@ pub struct UdCovariance {
     u: [[f32; N]; N],
     d: [f32; N],
 }
+
+stored!(UdCovariance {
+    u: [[f32; N]; N] => |p| p.u.iter().flatten().all(|u| abs(*u) <= U_MAX),
+    d: [f32; N] => |p| p.d.iter().all(|d| *d > 0.0),
+});
 
 impl UdCovariance {
     /// A diagonal covariance with the given variances.

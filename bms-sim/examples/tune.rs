@@ -130,7 +130,8 @@ fn jobs(folder: &Path, lfp: bool) -> Result<Vec<Job>, Box<dyn Error>> {
             let full_ah = reference::full_to_empty_ah(&drive.set, &drive.file)?.unwrap_or(capacity_ah);
             let soc = reference::of_run(&run, reference::start_soc(&drive.file), full_ah).soc;
             let (run, reference) = thinned(&run, &soc);
-            let converged = matrix::declared_convergence_s(cell.cell.chemistry, &run, &reference, capacity_ah);
+            let converged =
+                matrix::declared_convergence_s(cell.cell.chemistry, &run, &reference, capacity_ah);
             jobs.push(Job { cell: cell.clone(), run, reference, capacity_ah, converged });
         }
     }

@@ -78,11 +78,11 @@ pub fn rust_tables(cell: &CellFile) -> Result<String, CellFileError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::cell_file::{CellInfo, Chemistry, Provenance, Tables, Validity};
 
-    fn cell() -> CellFile {
+    pub(crate) fn cell() -> CellFile {
         let row = |x: f64, n: usize| vec![vec![x; n]; 2];
         CellFile {
             format_version: crate::cell_file::FORMAT_VERSION,

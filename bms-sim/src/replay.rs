@@ -1,6 +1,6 @@
 //! Runs the core and the baselines over one measured run, causally, sample by sample.
 
-use bms_core::cell::{CellModel, Age};
+use bms_core::cell::{Age, CellModel};
 use bms_core::measurement::Measurement;
 use bms_core::soc::{Estimated, SocEstimator};
 use bms_core::tuning::Tuning;
@@ -46,9 +46,6 @@ impl Default for ReplayOptions {
     }
 }
 
-/// A recorded current below this is none, in A.
-const PARKED_A: f64 = 1e-4;
-
 /// Everything a replay gives, one entry per sample of the run.
 #[derive(Debug, Clone, Default)]
 pub struct Replay {
@@ -80,25 +77,56 @@ pub struct Replay {
     pub measured: Run,
 }
 
-/// How many samples a run begins with before the first current flows.
-///
-/// A controller wakes up with open contactors and knows that no current flows, whatever the sensor reads; it closes them
-/// for the first load.
-fn parked_samples(run: &Run) -> usize {
-    run.current_a.iter().take_while(|i| i.abs() < PARKED_A).count()
+/// The last reading of each sensor that arrived.
+#[derive(Debug, Clone, Copy, Default)]
+struct LastArrived {
+    voltage: f64,
+    current: f64,
+    mean: Option<f64>,
+    temperature: f64,
 }
 
-/// Replays a run.
+impl LastArrived {
+    fn take(&mut self, voltage: f64, current: f64, mean: Option<f64>, temperature: f64) {
+        let newer = |last: &mut f64, new: f64| {
+            if new.is_finite() {
+                *last = new;
+            }
+        };
+        newer(&mut self.voltage, voltage);
+        newer(&mut self.current, current);
+        newer(&mut self.temperature, temperature);
+        self.mean = mean.map(|new| if new.is_finite() { new } else { self.mean.unwrap_or_default() });
+    }
+}
+
+/// Replays a run as the sensors of a corner show it.
 ///
 /// # Errors
 /// If the cell file or the options cannot be used.
 pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Replay, CellFileError> {
+    let capacity_ah = options.capacity_ah.unwrap_or(cell.cell.capacity_ah);
+    let measured =
+        sensors::measure(run, options.sensors, capacity_ah, options.current_offset_a, options.seed);
+    replay_measured(cell, measured, options)
+}
+
+/// Replays what sensors showed ([`sensors::measure_with`]); the options' own sensors are not used.
+///
+/// A reading that is not a number is one that never arrived. The baselines, which know no missing readings, are given the
+/// last one that did.
+///
+/// # Errors
+/// If the cell file or the options cannot be used.
+pub fn replay_measured(
+    cell: &CellFile,
+    measured: Run,
+    options: &ReplayOptions,
+) -> Result<Replay, CellFileError> {
     let owned = cell.core_tables()?;
     let parameters = |source| CellFileError::Parameters { cell: cell.cell.name.clone(), source };
     let model = CellModel::new(owned.borrow()).map_err(parameters)?;
     let capacity_ah = options.capacity_ah.unwrap_or(cell.cell.capacity_ah);
-    let measured =
-        sensors::measure(run, options.sensors, capacity_ah, options.current_offset_a, options.seed);
     let temperature = |k: usize| measured.temperature_c.as_ref().map_or(25.0, |t| t[k]);
     let initial_soc = options.initial_soc.unwrap_or_else(|| {
         f64::from(model.soc_from_ocv(temperature(0) as f32, measured.voltage_v[0] as f32, &Age::NEW))
@@ -125,21 +153,17 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
     ] {
         column.reserve(n);
     }
-    let parked = parked_samples(run);
+    let mut arrived = LastArrived::default();
     for k in 0..n {
         let dt = measured.dt_s(k);
-        let current = measured.current_a[k];
-        let mean = match &measured.mean_current_a {
-            Some(mean) => mean[k],
-            None => 0.5 * (current + measured.current_a[k.saturating_sub(1)]),
-        };
-        let mut sample =
-            Measurement::new(measured.voltage_v[k] as f32, current as f32, temperature(k) as f32);
-        if measured.mean_current_a.is_some() {
+        let mean = measured.mean_current_a.as_ref().map(|mean| mean[k]);
+        let (voltage, current) = (measured.voltage_v[k], measured.current_a[k]);
+        let mut sample = Measurement::new(voltage as f32, current as f32, temperature(k) as f32);
+        if let Some(mean) = mean {
             sample = sample.with_mean_current(mean as f32);
         }
         let open = measured.contactors_open.as_ref().and_then(|open| open.get(k)).copied();
-        sample = sample.with_contactors_open(open.unwrap_or(k < parked));
+        sample = sample.with_contactors_open(open.unwrap_or(false));
         let estimate = core.step(&sample, dt as f32);
         out.soc.push(f64::from(estimate.soc.value));
         out.soc_std.push(f64::from(estimate.soc.std));
@@ -153,9 +177,72 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
         if !options.baselines {
             continue;
         }
+        let before = arrived;
+        arrived.take(voltage, current, mean, temperature(k));
+        let LastArrived { voltage, current, mean, temperature } = arrived;
+        let mean = mean.unwrap_or(0.5 * (current + if k == 0 { current } else { before.current }));
         out.soc_coulomb_counter.push(counter.step(mean, dt));
-        out.soc_textbook_ekf.push(textbook.step(measured.voltage_v[k], current, mean, temperature(k), dt));
+        out.soc_textbook_ekf.push(textbook.step(voltage, current, mean, temperature, dt));
     }
     out.measured = measured;
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use bms_core::soc::Status;
+
+    use super::*;
+    use crate::firmware::tests::cell;
+    use crate::sensors::{SensorModel, measure_with};
+
+    /// A mean current is there in every second run.
+    fn run(with_mean: bool) -> Run {
+        let of = |f: &dyn Fn(f64) -> f64| (0..600).map(|k| f(f64::from(k))).collect::<Vec<f64>>();
+        Run {
+            time_s: of(&|k| k),
+            voltage_v: of(&|k| 3.28 - 0.03 * (k / 20.0).sin()),
+            current_a: of(&|k| 1.0 + (k / 20.0).sin()),
+            mean_current_a: with_mean.then(|| of(&|k| 1.0 + ((k - 0.5) / 20.0).sin())),
+            temperature_c: Some(vec![20.0; 600]),
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn lost_readings_are_told_and_do_no_lasting_harm() {
+        let options = ReplayOptions { initial_soc: Some(0.6), ..ReplayOptions::default() };
+        for with_mean in [true, false] {
+            let run = run(with_mean);
+            let whole = replay(&cell(), &run, &options).unwrap();
+            let seen = measure_with(&run, &SensorModel { loss: 0.1, ..SensorModel::IDEAL }, 0.0, 3);
+            let lossy = replay_measured(&cell(), seen, &options).unwrap();
+            let flag = |set: Status, k: usize| lossy.status[k] & set.bits() != 0;
+            for k in 0..run.len() {
+                assert_eq!(flag(Status::VOLTAGE_LOST, k), lossy.measured.voltage_v[k].is_nan(), "{k}");
+                assert_eq!(flag(Status::CURRENT_LOST, k), lossy.measured.current_a[k].is_nan(), "{k}");
+                let temperature = lossy.measured.temperature_c.as_ref().unwrap()[k];
+                assert_eq!(flag(Status::TEMPERATURE_LOST, k), temperature.is_nan(), "{k}");
+                for (a, b) in [
+                    (&lossy.soc, &whole.soc),
+                    (&lossy.soc_coulomb_counter, &whole.soc_coulomb_counter),
+                    (&lossy.soc_textbook_ekf, &whole.soc_textbook_ekf),
+                ] {
+                    assert!((a[k] - b[k]).abs() < 0.01, "{k}: {} {}", a[k], b[k]);
+                }
+            }
+            assert!((0..run.len()).any(|k| flag(Status::VOLTAGE_LOST, k)));
+        }
+    }
+
+    #[test]
+    fn what_a_corner_shows_is_what_is_replayed() {
+        let options = ReplayOptions { sensors: SensorCorner::Limit, seed: 5, ..ReplayOptions::default() };
+        let seen = sensors::measure(&run(true), SensorCorner::Limit, cell().cell.capacity_ah, 0.0, 5);
+        let (a, b) = (
+            replay(&cell(), &run(true), &options).unwrap(),
+            replay_measured(&cell(), seen, &options).unwrap(),
+        );
+        assert_eq!((a.soc, a.soc_std, a.status), (b.soc, b.soc_std, b.status));
+    }
 }

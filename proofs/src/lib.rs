@@ -11,7 +11,8 @@ use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
 use bms_core::measurement::{Measurement, Reading, Validity};
 use bms_core::pack::{PackEstimator, PackMeasurement};
-use bms_core::soc::{Estimate, SocEstimator, Status};
+use bms_core::soc::{Estimate, SocEstimator, SocState, Status};
+use bms_core::store::{Loaded, Problem, Reader, Store, Stored, Writer, crc32, fingerprint};
 use bms_core::tuning::Tuning;
 use bms_core::ud::{N, UdCovariance};
 
@@ -166,6 +167,45 @@ pub extern "C" fn proof_pack_step(
     highest - lowest
 }
 
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_store<'a>(
+    inputs: &Inputs<'_>,
+    shared: &'a Shared<'a>,
+    memory: &mut [&mut [u8]; 3],
+    cell: &mut SocEstimator<'a>,
+) -> bool {
+    type Record = (SocState, [Option<f32>; 4], (u64, bool, i64));
+    let print = fingerprint(&shared.model, &shared.tuning);
+    let [a, b, bytes] = memory;
+    let (mut store, loaded): (_, Loaded<Record>) = Store::load(print, a, b);
+    black_box((loaded.problems, loaded.from, loaded.fell_back(), crc32(bytes)));
+    if let Some((state, ..)) = loaded.value {
+        *cell = SocEstimator::restore(&shared.model, &shared.tuning, state);
+    }
+    let record: Record = (cell.state(), [Some(inputs.number[0]); 4], (1, true, -1));
+    black_box(store.save(&record, bytes)).is_ok_and(|_| store.confirm(a).is_ok())
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_encoding(inputs: &Inputs<'_>, memory: &mut [&mut [u8]; 3]) -> bool {
+    let [a, b, _] = memory;
+    let mut to = Writer::new(a);
+    inputs.states.encode(&mut to);
+    inputs.milliseconds.encode(&mut to);
+    black_box(to.fits());
+    match <([[f32; N]; 2], u8, u16)>::decode(&mut Reader::new(b)) {
+        Ok(value) => black_box(value).1 == 0,
+        Err(problem) => proof_problem(problem),
+    }
+}
+
+#[inline(never)]
+fn proof_problem(problem: Problem) -> bool {
+    write!(Sink(0), "{}", black_box(&problem) as &dyn Display).is_ok()
+}
+
 /// A sink for text, to prove that errors can be shown.
 struct Sink(u8);
 
@@ -195,6 +235,7 @@ pub extern "C" fn proof_entry<'a>(
     pack: &mut PackEstimator<'a, 96>,
     pack_sample: &PackMeasurement<96>,
     out: &mut Estimate,
+    memory: &mut [&mut [u8]; 3],
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -202,6 +243,8 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_model(inputs));
     black_box(proof_soc_new(inputs, shared, cell));
     black_box(proof_soc_step(inputs, cell, out));
+    black_box(proof_store(inputs, shared, memory, cell));
+    black_box(proof_encoding(inputs, memory));
     black_box(proof_pack_new(inputs, shared, pack));
     #[cfg(feature = "break-with-index")]
     black_box(inputs.number[inputs.index]);

@@ -17,7 +17,9 @@ mod road;
 
 use std::sync::Arc;
 
-use cell_models::physics::{AgeingParameters, Function, PhysicsParameters, Resolution, SpmeCell, Wear, WearKind, sets};
+use cell_models::physics::{
+    AgeingParameters, Function, PhysicsParameters, Resolution, SpmeCell, Wear, WearKind, sets,
+};
 use cell_models::{ParameterError, Plant as _, PlantError};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
@@ -218,8 +220,9 @@ impl Plant {
     fn has_drive(&self, extent: Extent, text: &str) -> bool {
         let text = text.to_lowercase();
         let aged = AGES.iter().enumerate().map(|(k, soh)| (self.set_name(*soh), self.drives(k, extent)));
-        aged.chain([(self.spread_name(), self.spread(extent))])
-            .any(|(set, tests)| tests.iter().any(|t| format!("{set}/{}", t.name()).to_lowercase().contains(&text)))
+        aged.chain([(self.spread_name(), self.spread(extent))]).any(|(set, tests)| {
+            tests.iter().any(|t| format!("{set}/{}", t.name()).to_lowercase().contains(&text))
+        })
     }
 
     /// The published set; how it ages, which says how resistance grows with wear, is typical where it has nothing to say.
@@ -260,7 +263,9 @@ impl Plant {
         let entries = cells
             .iter()
             .map(|test| match test {
-                Test::Cell(cell) => DatasetFile { truth_capacity_ah: Some(cell.capacity * new_ah), ..test.entry() },
+                Test::Cell(cell) => {
+                    DatasetFile { truth_capacity_ah: Some(cell.capacity * new_ah), ..test.entry() }
+                }
                 _ => test.entry(),
             })
             .collect();
@@ -569,7 +574,8 @@ mod tests {
             .filter_map(|t| if let Test::Cell(cell) = t { Some(cell) } else { None })
             .collect();
         assert_eq!(cells.len(), 200);
-        let std = |f: fn(&SpreadCell) -> f64| (cells.iter().map(|c| f(c).powi(2)).sum::<f64>() / 200.0).sqrt();
+        let std =
+            |f: fn(&SpreadCell) -> f64| (cells.iter().map(|c| f(c).powi(2)).sum::<f64>() / 200.0).sqrt();
         assert!((std(|c| c.capacity - 1.0) / SPREAD_CAPACITY - 1.0).abs() < 0.2);
         assert!((std(|c| c.resistance - 1.0) / SPREAD_RESISTANCE - 1.0).abs() < 0.2);
         let [plant, ..] = PLANTS;
