@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn a_mid_size_car_needs_what_such_cars_need() {
-        for (cycle, low, high) in [(Cycle::CltcP, 10.0, 14.5), (Cycle::Wltc3, 13.0, 18.0), (Cycle::Us06, 15.0, 23.0)] {
+        for (cycle, low, high) in
+            [(Cycle::CltcP, 10.0, 14.5), (Cycle::Wltc3, 13.0, 18.0), (Cycle::Us06, 15.0, 23.0)]
+        {
             let speeds = cycle.speeds_m_per_s();
             let km = speeds.iter().sum::<f64>() / 1000.0;
             let kwh = Vehicle::MIDSIZE.powers_w(&speeds, 23.0).iter().sum::<f64>() / 3.6e6;

@@ -22,7 +22,8 @@ const ENOUGH: f64 = 0.35;
 const LONGEST_S: f64 = 18.0 * 3600.0;
 /// Largest charging rate (multiples of the nominal capacity per hour) over the surface temperature in degC, straight between:
 /// what a charger allows against plating. Assumed; such tables are makers' secrets.
-const CHARGE_C: [(f64, f64); 6] = [(-20.0, 0.1), (-10.0, 0.15), (0.0, 0.3), (10.0, 0.7), (20.0, 1.4), (30.0, 2.5)];
+const CHARGE_C: [(f64, f64); 6] =
+    [(-20.0, 0.1), (-10.0, 0.15), (0.0, 0.3), (10.0, 0.7), (20.0, 1.4), (30.0, 2.5)];
 /// A charge ends below this rate: the cell is full, or too cold.
 const LEAST_CHARGE_C: f64 = 0.02;
 /// A parked vehicle logs every second for so long (s) …
@@ -218,10 +219,16 @@ mod tests {
         let open = run.contactors_open.clone().unwrap();
         let driven: Vec<usize> = (0..run.len()).filter(|&k| !open[k]).collect();
         let [low, high] = sets::okane2022().voltage_limits_v;
-        assert!(driven.len() > 120 && driven.iter().all(|&k| (low - 1e-3..=high + 1e-3).contains(&run.voltage_v[k])));
+        assert!(
+            driven.len() > 120
+                && driven.iter().all(|&k| (low - 1e-3..=high + 1e-3).contains(&run.voltage_v[k]))
+        );
         let given_w = |k: &usize| run.current_a[*k] * run.voltage_v[*k];
         assert!(driven.iter().any(|k| given_w(k) > 5.0 && given_w(k) < 40.0), "something is derated");
-        assert!((0..run.len()).all(|k| !open[k] || run.current_a[k] == 0.0), "open contactors carry no current");
+        assert!(
+            (0..run.len()).all(|k| !open[k] || run.current_a[k] == 0.0),
+            "open contactors carry no current"
+        );
         let counted = run.discharged_ah().last().unwrap() / capacity_ah;
         assert!((soc[0] - soc.last().unwrap() - counted).abs() < 1e-4, "{counted}");
     }
@@ -237,7 +244,10 @@ mod tests {
         };
         let (warm_a, warm_s) = largest(25.0);
         let (cold_a, cold_s) = largest(0.0);
-        assert!((warm_a + 5.0).abs() < 1e-6 && cold_a > -2.0 && cold_s > 1.5 * warm_s, "{cold_a} A, {cold_s} s");
+        assert!(
+            (warm_a + 5.0).abs() < 1e-6 && cold_a > -2.0 && cold_s > 1.5 * warm_s,
+            "{cold_a} A, {cold_s} s"
+        );
     }
 
     #[test]

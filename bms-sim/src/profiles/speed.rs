@@ -78,7 +78,9 @@ mod tests {
     #[test]
     fn the_parts_of_the_chinese_cycle_have_their_published_distance_and_top_speed() {
         let speeds = Cycle::CltcP.speeds_m_per_s();
-        for (from, to, km, max_kmh) in [(0, 675, 2.45, 48.1), (675, 1368, 5.91, 71.2), (1368, 1801, 6.12, 114.0)] {
+        for (from, to, km, max_kmh) in
+            [(0, 675, 2.45, 48.1), (675, 1368, 5.91, 71.2), (1368, 1801, 6.12, 114.0)]
+        {
             let part = &speeds[from..to];
             assert!((part.iter().sum::<f64>() / 1000.0 - km).abs() < 0.006);
             assert!((3.6 * part.iter().copied().fold(0.0, f64::max) - max_kmh).abs() < 1e-9);

@@ -37,7 +37,8 @@ impl Finished {
         let io = |source| VerifyError::Io { path: path.into(), source };
         // Two builds may have one version: the program's own bytes tell them apart.
         let program = std::env::current_exe().and_then(fs::read).map(|bytes| hash(&bytes)).map_err(io)?;
-        let old = if fresh || !path.is_file() { String::new() } else { fs::read_to_string(path).map_err(io)? };
+        let old =
+            if fresh || !path.is_file() { String::new() } else { fs::read_to_string(path).map_err(io)? };
         // A line that was cut off when the run was stopped is not understood, and done again.
         let lines = old.lines().filter_map(|l| serde_json::from_str::<Line<DriveOutcome>>(l).ok());
         let known: BTreeMap<u64, DriveOutcome> =

@@ -24,8 +24,13 @@ pub struct Condition {
 
 impl Condition {
     /// Right start, ideal sensors, known capacity.
-    pub const RIGHT: Self =
-        Self { start_error: 0.0, sensors: SensorCorner::Ideal, current_offset_a: 0.0, capacity_known: true, draw: 0 };
+    pub const RIGHT: Self = Self {
+        start_error: 0.0,
+        sensors: SensorCorner::Ideal,
+        current_offset_a: 0.0,
+        capacity_known: true,
+        draw: 0,
+    };
 }
 
 /// Start errors of the matrix, fractions.

@@ -178,7 +178,9 @@ fn key(drive: &Drive, cell: &CellFile, options: &Options) -> Result<u64, VerifyE
     let cell = serde_json::to_string(cell)
         .map_err(|e| VerifyError::Io { path: drive.set.dir.clone(), source: e.into() })?;
     let Options { seed, quick, full, .. } = options;
-    Ok(matrix::hash(format!("{}/{} {seed} {quick} {full} {cell}", drive.set.name, drive.file.file).as_bytes()))
+    Ok(matrix::hash(
+        format!("{}/{} {seed} {quick} {full} {cell}", drive.set.name, drive.file.file).as_bytes(),
+    ))
 }
 
 /// What the descriptions of the scored sets say about their references.

@@ -180,7 +180,10 @@ mod tests {
         assert!(second(&cases).met);
         cases[1].bms.convergence_s = Some(901.0);
         let late = second(&cases);
-        assert!(!late.met && (late.measured - 50.0).abs() < 1e-12 && late.detail.contains("15 min"), "{late:?}");
+        assert!(
+            !late.met && (late.measured - 50.0).abs() < 1e-12 && late.detail.contains("15 min"),
+            "{late:?}"
+        );
         cases[1].bms.convergence_s = None;
         assert!(second(&cases).detail.contains("1 outside at their end"));
     }
@@ -190,9 +193,8 @@ mod tests {
         let mut one = good(30.0, 2.0);
         one.chemistry = Chemistry::Lfp;
         one.bms.coverage_before = Some(1.0);
-        let second = |case: &Case| {
-            outcomes(std::slice::from_ref(case)).into_iter().find(|t| t.number == 2).unwrap()
-        };
+        let second =
+            |case: &Case| outcomes(std::slice::from_ref(case)).into_iter().find(|t| t.number == 2).unwrap();
         assert!(second(&one).met);
         one.bms.coverage_before = Some(0.9);
         assert!(!second(&one).met);
