@@ -54,7 +54,9 @@ fn a_quick_run_writes_a_report_whose_links_exist() {
     let cases = found["cases"].as_array().unwrap();
     // Every drive of the default data and of the plants once, with the right start.
     let of_plants = cases.iter().filter(|c| c["plant"] == true);
-    assert_eq!((cases.len(), of_plants.clone().count()), (15 + 64, 64));
+    // Of each of four plants three profiles at three ages and six temperatures, and three cells that differ.
+    let expected = 4 * (3 * 6 * 3 + 3);
+    assert_eq!((cases.len(), of_plants.clone().count()), (15 + expected, expected));
     assert!(of_plants.clone().all(|c| c["measured"] == false && c["tuned_on"] == false));
     assert!(page.contains("plant/okane2022") && page.contains("plants: simulated during the run"));
     assert!(cases.iter().all(|c| c["start_error_points"] == 0.0 && c["sensors"] == "ideal"));
@@ -148,6 +150,31 @@ fn the_same_seed_gives_the_same_results() {
     let first = cases("1", "a");
     assert_eq!(first, cases("1", "b"));
     assert_ne!(first, cases("2", "c"));
+}
+
+#[test]
+fn the_whole_matrix_goes_on_where_it_was_stopped_and_tells_its_targets() {
+    let dir = tempdir().unwrap();
+    let report = dir.path().join("report");
+    let finished = report.join("finished.jsonl");
+    let run = |more: &[&str]| {
+        let args = ["verify", "--full", "--plants", "kim2011", "--filter", "plant/kim2011/soh090/p25C_FAST"];
+        let outcome = bms(&[&args[..], &["--report", report.to_str().unwrap()], more].concat());
+        assert!(outcome.code <= 1, "{}", outcome.err);
+        (outcome.out, results(&report)["cases"].clone(), fs::read_to_string(&finished).unwrap())
+    };
+    let (said, first, kept) = run(&[]);
+    for target in ["  1  largest SOC error", "  2  NMC, NCA: starts 30 points off", " 10  time inside"] {
+        assert!(said.contains(target), "`{target}` is missing in\n{said}");
+    }
+    assert_eq!(kept.lines().count(), 1);
+    // A second run believes what the first one kept, whatever that is …
+    fs::write(&finished, kept.replace("\"profile\":\"FAST\"", "\"profile\":\"KEPT\"")).unwrap();
+    let (_, second, _) = run(&[]);
+    assert!(second.as_array().unwrap().iter().all(|c| c["profile"] == "KEPT"), "{second}");
+    // … unless it is told to discard it.
+    let (_, third, _) = run(&["--fresh"]);
+    assert_eq!(third, first);
 }
 
 #[test]

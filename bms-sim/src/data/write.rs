@@ -187,6 +187,7 @@ mod tests {
             net_charge_ah: Some(vec![0.0, -0.001, -0.0025]),
             soc_true: Some(vec![1.0, 0.999_123_456, 0.5]),
             step_index: Some(vec![1, 2, 2]),
+            contactors_open: None,
         }
     }
 

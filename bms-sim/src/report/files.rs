@@ -55,6 +55,7 @@ pub(super) fn write_runs(path: &Path, cases: &[Case]) -> Result<(), ReportError>
         "current_offset_a",
         "capacity_ah",
         "capacity_known",
+        "draw",
         "trace_file",
     ]
     .map(String::from)
@@ -89,6 +90,7 @@ pub(super) fn write_runs(path: &Path, cases: &[Case]) -> Result<(), ReportError>
             cell(c.current_offset_a),
             cell(c.capacity_ah),
             c.capacity_known.to_string(),
+            c.draw.to_string(),
             c.trace_file.clone().unwrap_or_default(),
         ];
         for e in Estimator::ALL {

@@ -82,6 +82,7 @@ fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> String {
     let section = |id, title, body| html::Section { id, title, body };
     let sections = [
         section("verdict", "Verdict", sections::verdict(results)),
+        section("targets", "Targets of the acceptance protocol", sections::targets(results)),
         section("headline", "Headline figures", some(|_, r| sections::headline(&r.cases))),
         section("bounds", "Recorded bounds", sections::bounds(results)),
         section(

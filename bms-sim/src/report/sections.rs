@@ -7,7 +7,10 @@ use super::condition::{Condition, condition};
 use super::html::{count, esc, file_link, maximum, minutes, number, opt_percent, percent, points};
 use super::traces::chemistry_name;
 use crate::cell_file::Chemistry;
-use crate::results::{Case, Results, TARGET_COVERAGE, TARGET_POINTS};
+use crate::results::{Case, Results, TARGET_COVERAGE, TARGET_POINTS, TargetOutcome};
+
+/// Rows of the tables of runs.
+const LISTED: usize = 1500;
 
 /// What this is and how to read it.
 pub(super) fn intro(results: &Results, results_link: &str, runs_link: &str) -> String {
@@ -91,6 +94,33 @@ pub(super) fn verdict(results: &Results) -> String {
     )
 }
 
+/// The targets of the acceptance protocol.
+pub(super) fn targets(results: &Results) -> String {
+    if results.targets.is_empty() {
+        return "<p class=\"dim\">None was scored: they ask for good sensors.</p>".into();
+    }
+    let row = |t: &TargetOutcome| {
+        format!(
+            "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{} {}</td><td class=\"n\">{} {}</td>\
+             <td class=\"{}\">{}</td><td>{}</td></tr>\n",
+            t.number,
+            esc(&t.name),
+            number(t.measured, 2),
+            esc(&t.unit),
+            number(t.limit, 1),
+            esc(&t.unit),
+            if t.met { "ok" } else { "no" },
+            if t.met { "✓ met" } else { "✗ missed" },
+            esc(&t.detail)
+        )
+    };
+    let rows: String = results.targets.iter().map(row).collect();
+    format!(
+        "<div class=\"scroll\"><table><thead><tr><th class=\"n\">#</th><th>target</th><th class=\"n\">reached</th>\
+         <th class=\"n\">limit</th><th></th><th>over what</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n"
+    )
+}
+
 /// Weighted figures of the three estimators.
 pub(super) fn headline(cases: &[Case]) -> String {
     let mut rows = String::new();
@@ -148,6 +178,14 @@ pub(super) fn headline(cases: &[Case]) -> String {
          <div class=\"scroll\"><table><thead><tr><th rowspan=\"2\">group</th><th rowspan=\"2\" class=\"n\">runs</th>{heads}</tr>\
          <tr>{columns}<th class=\"n\">in ±3σ, %</th>{columns}{columns}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
     )
+}
+
+/// Says so where a table does not list everything.
+fn left_out(all: usize) -> String {
+    if all <= LISTED {
+        return String::new();
+    }
+    format!("<p class=\"dim\">The {LISTED} with the largest errors of {all}; all are in runs.csv.</p>\n")
 }
 
 fn headline_row(rows: &mut String, label: &str, cases: &[&Case]) {
@@ -228,6 +266,7 @@ pub(super) fn misses(cases: &[Case]) -> String {
     let counts: Vec<String> = by_condition.iter().map(|(c, n)| format!("{} {n}", c.label())).collect();
     let rows: String = missed
         .iter()
+        .take(LISTED)
         .map(|c| {
             format!(
                 "<tr><td>{}</td><td class=\"n\">{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n no\">{}</td>\
@@ -246,13 +285,14 @@ pub(super) fn misses(cases: &[Case]) -> String {
         })
         .collect();
     format!(
-        "<p>{} of {} runs: {}.</p>\n<div class=\"tall\"><table><thead><tr><th>data set</th><th class=\"n\">°C</th>\
+        "<p>{} of {} runs: {}.</p>\n{}<div class=\"tall\"><table><thead><tr><th>data set</th><th class=\"n\">°C</th>\
          <th>profile</th><th>condition</th><th class=\"n\">start error</th><th class=\"n bms\">BMS max</th>\
          <th class=\"n\">over by</th><th class=\"n\">BMS p99</th><th class=\"n cc\">counter max</th>\
          <th class=\"n ekf\">EKF max</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n",
         missed.len(),
         cases.len(),
-        esc(&counts.join(", "))
+        esc(&counts.join(", ")),
+        left_out(missed.len())
     )
 }
 
@@ -261,6 +301,11 @@ pub(super) fn runs(dir: &Path, cases: &[Case]) -> String {
     if cases.is_empty() {
         return "<p class=\"dim\">Nothing was scored.</p>".into();
     }
+    // The whole matrix would make a page of many megabytes: its worst runs, in their order.
+    let mut listed: Vec<usize> = (0..cases.len()).collect();
+    listed.sort_by(|a, b| severity(&cases[*b].bms).total_cmp(&severity(&cases[*a].bms)));
+    listed.truncate(LISTED);
+    listed.sort_unstable();
     let heads = [
         ("#", "n"),
         ("data set", ""),
@@ -290,7 +335,7 @@ pub(super) fn runs(dir: &Path, cases: &[Case]) -> String {
     let head: String =
         heads.iter().map(|(h, class)| format!("<th data-s class=\"{class}\">{h}</th>")).collect();
     let mut rows = String::new();
-    for (i, c) in cases.iter().enumerate() {
+    for (i, c) in listed.iter().map(|&i| (i, &cases[i])) {
         let kept = met(&c.bms);
         let text = |s: &str| format!("<td>{}</td>", esc(s));
         let value = |v: f64, shown: String| {
@@ -331,7 +376,8 @@ pub(super) fn runs(dir: &Path, cases: &[Case]) -> String {
         rows.push_str("</tr>\n");
     }
     format!(
-        "<div class=\"tall\"><table class=\"sort\"><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div>\n"
+        "{}<div class=\"tall\"><table class=\"sort\"><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div>\n",
+        left_out(cases.len())
     )
 }
 

@@ -11,6 +11,9 @@ use super::plot::{
 };
 use crate::results::{Case, TARGET_POINTS};
 
+/// Dots of a group and estimator at most.
+const DOTS: usize = 800;
+
 /// The strip plot with its legend and caption; `data` is the link to the numbers.
 pub(super) fn strip(cases: &[Case], data: &str) -> String {
     let groups = group_by(cases, condition);
@@ -38,12 +41,16 @@ pub(super) fn strip(cases: &[Case], data: &str) -> String {
             for (j, estimator) in Estimator::ALL.into_iter().enumerate() {
                 let centre = y + 7.0 + lane * (j as f64 + 0.5);
                 let mut values: Vec<f64> = Vec::new();
+                let every = members.len().div_ceil(DOTS);
                 for (k, case) in members.iter().enumerate() {
                     let value = estimator.score(case).max_points;
                     if !value.is_finite() {
                         continue;
                     }
                     values.push(value);
+                    if k % every != 0 {
+                        continue;
+                    }
                     // Spread within the lane by the golden ratio, so that equal values stay apart.
                     let jitter = ((k as f64 * 0.618_034).fract() - 0.5) * (lane - 5.0);
                     let place = (value.max(low), centre + jitter);
@@ -81,7 +88,7 @@ pub(super) fn strip(cases: &[Case], data: &str) -> String {
     figure(
         &drawing.with_tips("circle", &tips).inline("Maximum error of every run, BMS and baselines"),
         &format!(
-            "Every scored run is one dot; left of the dashed line is within the target. Largest error of the BMS: {} \
+            "Every scored run is one dot (of more than {DOTS} in a group some); left of the dashed line is within the target. Largest error of the BMS: {} \
              points.{note} Numbers: {data}.",
             worst.map_or_else(|| "n/a".into(), maximum)
         ),

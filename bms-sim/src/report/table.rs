@@ -9,15 +9,17 @@ use crate::results::{Case, Results, TARGET_POINTS};
 /// Longest data set name before it is shortened.
 const NAME: usize = 22;
 
-/// One line per data set, ambient temperature and condition group, a total, and what the recorded bounds say.
+/// One line per data set, ambient temperature and condition group, a total, and what the recorded bounds say. Plants,
+/// which have many temperatures, get one line for all of them.
 ///
 /// Maximum and 99th percentile are the largest of the group; RMSE and coverage are over all its scored hours. Fits into
 /// 110 columns.
 pub fn summary_table(results: &Results) -> String {
-    let mut groups: Vec<_> =
-        group_by(&results.cases, |c| (dataset_label(c), temperature_key(c), condition(c)))
-            .into_iter()
-            .collect();
+    let mut groups: Vec<_> = group_by(&results.cases, |c| {
+        (dataset_label(c), (!c.plant).then(|| temperature_key(c)), condition(c))
+    })
+    .into_iter()
+    .collect();
     groups.sort_by_key(|((dataset, temperature, condition), _)| (dataset.clone(), *condition, *temperature));
     let width = groups.iter().map(|((d, _, _), _)| d.chars().count()).max().unwrap_or(0).clamp(8, NAME);
     let mut out = String::new();
@@ -38,7 +40,7 @@ pub fn summary_table(results: &Results) -> String {
             &mut out,
             width,
             &shorten(dataset, width),
-            &temperature.to_string(),
+            &temperature.map_or_else(|| "all".into(), |t| t.to_string()),
             condition.short_label(),
             cases,
         );

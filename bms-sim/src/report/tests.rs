@@ -53,6 +53,7 @@ fn score(max: f64, coverage: Option<f64>, converged: Option<f64>) -> Score {
         rmse_points: 0.4 * max,
         convergence_s: converged,
         coverage,
+        coverage_before: None,
         end_points: -0.3 * max,
         scored_h: 3.83,
     }
@@ -102,6 +103,7 @@ fn synthetic_results() -> Results {
                     current_offset_a,
                     capacity_ah: 4.8,
                     capacity_known,
+                    draw: 0,
                     bms,
                     coulomb_counter: score(start_error_points.abs() + 1.0 + 5.0 * noise.next(), None, None),
                     textbook_ekf: score(cold * (1.0 + 6.0 * noise.next()), Some(0.8), Some(3.0 * tau)),
@@ -140,6 +142,7 @@ fn synthetic_results() -> Results {
         version: "0.0.0 SYNTHETIC TEST DATA".into(),
         cases,
         ablations,
+        targets: Vec::new(),
         bounds: vec![bound("NMC worst max", 2.9, true), bound("LFP worst max & more", 4.1, false)],
         notes: vec!["synthetic: skipped <file> because it was invented".into()],
     }
