@@ -144,6 +144,9 @@ pub(super) struct ReplayArgs {
     /// SOC that the estimators start with, as a fraction; from the first voltage if not given.
     #[arg(long, value_name = "X", value_parser = fraction, allow_negative_numbers = true)]
     pub(super) initial_soc: Option<f64>,
+    /// Standard deviation of that SOC as the core is told it, as a fraction; that of a guess if not given.
+    #[arg(long, value_name = "X", value_parser = fraction, requires = "initial_soc")]
+    pub(super) initial_soc_std: Option<f64>,
     /// Sensors between the recorded run and the core.
     #[arg(long, value_enum, default_value_t = SensorCorner::Ideal)]
     pub(super) sensors: SensorCorner,

@@ -103,6 +103,7 @@ pub(super) fn run(args: ReplayArgs, quiet: bool) -> Result<Verdict> {
         &run,
         &ReplayOptions {
             initial_soc: args.initial_soc,
+            initial_soc_std: args.initial_soc_std,
             sensors: args.sensors,
             seed: args.seed,
             current_offset_a: args.current_offset_a,
