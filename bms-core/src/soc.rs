@@ -42,6 +42,22 @@ const BIAS: usize = 6;
 /// After this time (s) below 0.15 C the voltage is looked at again even where it had collapsed before.
 const LIGHT_LOAD_S: f32 = 600.0;
 
+/// An uncertainty of the SOC above this (fraction) is too wide for the slope at one point.
+const WIDE_STD: f32 = 0.03;
+/// Over this time (s) readings share the error of the regression line.
+const LINE_MEMORY_S: f32 = 300.0;
+
+/// A line through the open-circuit voltage over a range of SOC.
+#[derive(Debug, Clone, Copy)]
+struct Regression {
+    /// Its value at the estimated SOC in V.
+    ocv_v: f32,
+    /// V per unit of SOC.
+    slope: f32,
+    /// Variance of the curve about it in V².
+    left_variance: f32,
+}
+
 /// Gaps longer than this (s) hide an unknown charge, unless the front end counted it.
 const LONG_GAP_S: f32 = 120.0;
 
@@ -693,6 +709,62 @@ impl<'a> SocEstimator<'a> {
         self.model.ocv_slope(self.state.temperature_c, self.raw_soc(), half_width, &self.state.age)
     }
 
+    /// The same over that part of it to which a measured voltage above (`rise` > 0) or below the predicted one points.
+    ///
+    /// Beside a knee the two differ by orders of magnitude, and only the side that the correction goes to matters.
+    fn slope_towards(&self, rise: f32) -> f32 {
+        let half = 0.5 * bound(sqrt(self.state.covariance.variance(SOC)), 0.005, 0.1);
+        let middle = if rise > 0.0 { self.raw_soc() + half } else { self.raw_soc() - half };
+        self.model.ocv_slope(self.state.temperature_c, middle, half, &self.state.age)
+    }
+
+    /// Regression of the open-circuit voltage on the SOC over the whole of a wide uncertainty; `None` while it is narrow.
+    ///
+    /// Over tens of points the curve bends: its slope is that of the regression line, and what is left about the line is
+    /// not known (statistical linearisation; Gelb (1974), "Applied Optimal Estimation", ch. 6.2). SOC ends at 0 and 1.
+    fn regression(&self) -> Option<Regression> {
+        let std = sqrt(self.state.covariance.variance(SOC));
+        if std < WIDE_STD {
+            return None;
+        }
+        let soc = self.raw_soc();
+        // (number of standard deviations, density of the normal distribution there)
+        const NODES: [(f32, f32); 9] = [
+            (-2.0, 0.054),
+            (-1.5, 0.1295),
+            (-1.0, 0.242),
+            (-0.5, 0.3521),
+            (0.0, 0.3989),
+            (0.5, 0.3521),
+            (1.0, 0.242),
+            (1.5, 0.1295),
+            (2.0, 0.054),
+        ];
+        let points = NODES.map(|(x, weight)| {
+            let z = soc + x * std;
+            let inside = x == 0.0 || (0.0..=1.0).contains(&z);
+            let v = self.model.ocv(self.state.temperature_c, z, &self.state.age).ocv_v;
+            (z - soc, v, if inside { weight } else { 0.0 })
+        });
+        let mean = |f: fn(&(f32, f32, f32)) -> f32| -> f32 {
+            let (sum, weights) =
+                points.iter().fold((0.0, 0.0), |(sum, weights), p| (sum + p.2 * f(p), weights + p.2));
+            sum / weights
+        };
+        let (mean_z, mean_v) = (mean(|p| p.0), mean(|p| p.1));
+        let (zz, zv, vv) = points.iter().fold((1e-9, 0.0, 0.0), |(zz, zv, vv), p| {
+            let (dz, dv) = (p.0 - mean_z, p.1 - mean_v);
+            (zz + p.2 * dz * dz, zv + p.2 * dz * dv, vv + p.2 * dv * dv)
+        });
+        let slope = zv / zz;
+        let total: f32 = points.iter().map(|p| p.2).sum();
+        Some(Regression {
+            ocv_v: mean_v - slope * mean_z,
+            slope,
+            left_variance: ((vv - slope * zv) / total).max(0.0),
+        })
+    }
+
     /// Voltage drop in V that follows the current without delay, with what the edges taught, and its slope in ohm.
     fn instant_drop(&self, current_a: f32) -> (f32, f32) {
         let (drop, slope) = self.state.circuit.instant_drop(current_a);
@@ -786,10 +858,21 @@ impl<'a> SocEstimator<'a> {
             self.anchor_rest();
             (predicted, h) = self.output(instant_a);
         }
+        let wide = self.regression();
+        if let Some(line) = &wide {
+            let point = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.age);
+            predicted += line.ocv_v - point.ocv_v;
+        }
         let innovation = voltage - predicted;
+        h[SOC] = wide.map_or_else(|| self.slope_towards(innovation), |line| line.slope);
         self.state.last_predicted_v = predicted;
         self.state.last_innovation_v = innovation;
-        let r = self.voltage_noise(instant_a, h[SOC]);
+        let mut r = self.voltage_noise(instant_a, h[SOC]);
+        if let Some(line) = &wide {
+            // It is the same from one reading to the next and must not average out.
+            let share = self.state.pending.dt_s / LINE_MEMORY_S;
+            r += line.left_variance / bound(share, 1e-3, 1.0);
+        }
         let variance = self.state.covariance.projected_variance(&h) + r;
         let gate = self.tuning.gate_sigma;
         if innovation * innovation > gate * gate * variance {
@@ -808,7 +891,7 @@ impl<'a> SocEstimator<'a> {
         let before = *self;
         let gain = self.state.covariance.update(&h, r);
         self.apply(&gain, innovation);
-        if abs(self.raw_soc() - before.raw_soc()) > 0.02 {
+        if wide.is_none() && abs(self.raw_soc() - before.raw_soc()) > 0.02 {
             self.iterate(&before, voltage, instant_a, r);
         }
         if anchored {
