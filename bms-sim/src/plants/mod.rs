@@ -391,8 +391,8 @@ struct SpreadCell {
 impl SpreadCell {
     /// The parameters of the usual cell changed to those of this one.
     ///
-    /// A larger cell has more area. Resistance is that of reaction, electrolyte, electrodes and contacts; diffusion in the
-    /// particles, a small part of 10 s, stays.
+    /// A larger cell has more area. Reaction, electrolyte, electrodes and contacts resist so many times as much; so does
+    /// diffusion in the particles at first, where it goes with the root of the time.
     fn parameters(&self, usual: &PhysicsParameters) -> PhysicsParameters {
         let mut p = usual.clone();
         p.electrode_pairs *= self.capacity;
@@ -401,8 +401,13 @@ impl SpreadCell {
         for electrode in [&mut p.negative, &mut p.positive] {
             electrode.conductivity_s_per_m /= self.resistance;
             electrode.transport_efficiency = (electrode.transport_efficiency / self.resistance).min(1.0);
-            if let Function::Constant(rate) = &mut electrode.reaction_rate_mol_per_m2_s.at_reference {
-                *rate /= self.resistance;
+            let reaction = &mut electrode.reaction_rate_mol_per_m2_s.at_reference;
+            let diffusion = &mut electrode.diffusivity_m2_per_s.at_reference;
+            for (property, by) in [(reaction, self.resistance), (diffusion, self.resistance.powi(2))] {
+                // All plants' are numbers.
+                if let Function::Constant(value) = property {
+                    *value /= by;
+                }
             }
         }
         p
@@ -552,10 +557,11 @@ mod tests {
             let one =
                 SpreadCell { index: 1, capacity: 1.03, resistance: 1.1, chamber_c: 25.0, ambient_c: 25.0 };
             let ratio = capacity(one.parameters(&usual)) / capacity(usual.clone());
-            assert!((ratio - 1.03).abs() < 1e-4, "{}: {ratio}", plant.name);
+            // A C/20 test ends a trace earlier where diffusion is slower.
+            assert!((ratio - 1.03).abs() < 5e-4, "{}: {ratio}", plant.name);
             let same_size = SpreadCell { capacity: 1.0, ..one };
             let ratio = resistance_ohm(same_size.parameters(&usual)) / resistance_ohm(usual);
-            assert!((1.06..1.105).contains(&ratio), "{}: {ratio}", plant.name);
+            assert!((1.07..1.13).contains(&ratio), "{}: {ratio}", plant.name);
         }
     }
 
