@@ -214,7 +214,7 @@ pub(super) struct VerifyArgs {
     pub(super) quick: bool,
     /// The whole matrix on the plants: every profile, age, temperature, start error and sensor corner, 200 cells that differ.
     ///
-    /// Takes a good half hour on two cores. Finished drives are kept in the report's folder (`finished.jsonl`): a run that
+    /// Takes about ten minutes on two cores. Finished drives are kept in the report's folder (`finished.jsonl`): a run that
     /// was stopped goes on where it was, as long as the program is the same.
     #[arg(long)]
     pub(super) full: bool,

@@ -262,16 +262,16 @@ impl Plant {
         let mut others = of_age.split_off(1);
         let new = of_age.remove(0);
         let cells = self.spread(extent);
-        let new_ah = new.truth_capacity_ah.unwrap_or_default();
         let entries = cells
-            .iter()
-            .map(|test| match test {
-                Test::Cell(cell) => {
-                    DatasetFile { truth_capacity_ah: Some(cell.capacity * new_ah), ..test.entry() }
-                }
-                _ => test.entry(),
+            .par_iter()
+            .map(|test| {
+                let truth_capacity_ah = match test {
+                    Test::Cell(cell) => Some(cell.full(&parameters)?.capacity_ah()),
+                    _ => None,
+                };
+                Ok(DatasetFile { truth_capacity_ah, ..test.entry() })
             })
-            .collect();
+            .collect::<Result<_, ParameterError>>()?;
         let spread = self.set(&parameters, self.spread_name(), None, Wear::default(), (cells, entries))?;
         others.push(Arc::new(spread));
         let life_tests = LIFE_TESTS_SOH.into_iter().map(|soh| {
@@ -403,10 +403,16 @@ struct SpreadCell {
 }
 
 impl SpreadCell {
+    /// This cell, full, made of the parameters of the usual one.
+    fn full(&self, usual: &PhysicsParameters) -> Result<SpmeCell, ParameterError> {
+        full_cell(self.parameters(usual), Wear::default())
+    }
+
     /// The parameters of the usual cell changed to those of this one.
     ///
-    /// A larger cell has more area. Resistance is that of reaction, electrolyte, electrodes and contacts; diffusion in the
-    /// particles, a small part of 10 s, stays.
+    /// A larger cell has more area. Reaction, electrolyte, electrodes and contacts resist so many times as much; so does
+    /// diffusion in the particles at first, where it goes with the root of the time. What comes out over 10 s is 0.7 to 1
+    /// times as far from the usual as this says.
     fn parameters(&self, usual: &PhysicsParameters) -> PhysicsParameters {
         let mut p = usual.clone();
         p.electrode_pairs *= self.capacity;
@@ -415,8 +421,13 @@ impl SpreadCell {
         for electrode in [&mut p.negative, &mut p.positive] {
             electrode.conductivity_s_per_m /= self.resistance;
             electrode.transport_efficiency = (electrode.transport_efficiency / self.resistance).min(1.0);
-            if let Function::Constant(rate) = &mut electrode.reaction_rate_mol_per_m2_s.at_reference {
-                *rate /= self.resistance;
+            let reaction = &mut electrode.reaction_rate_mol_per_m2_s.at_reference;
+            let diffusion = &mut electrode.diffusivity_m2_per_s.at_reference;
+            for (property, by) in [(reaction, self.resistance), (diffusion, self.resistance.powi(2))] {
+                // All plants' are numbers.
+                if let Function::Constant(value) = property {
+                    *value /= by;
+                }
             }
         }
         p
@@ -531,10 +542,7 @@ impl Bench {
                 laboratory::discharge(cell, nominal_ah, ambient_c, rate_c)
             }
             Test::Drive { ambient_c, profile } => self.drive(cell, ambient_c, profile),
-            Test::Cell(one) => {
-                let cell = full_cell(one.parameters(&self.parameters), Wear::default())?;
-                self.drive(cell, one.ambient_c, SPREAD_PROFILE)
-            }
+            Test::Cell(one) => self.drive(one.full(&self.parameters)?, one.ambient_c, SPREAD_PROFILE),
         }
     }
 
@@ -562,14 +570,15 @@ mod tests {
     fn cells_of_the_spread_have_the_capacity_and_nearly_the_resistance_that_was_drawn() {
         for plant in PLANTS {
             let usual = plant.parameters().unwrap();
-            let capacity = |p: PhysicsParameters| full_cell(p, Wear::default()).unwrap().capacity_ah();
             let one =
                 SpreadCell { index: 1, capacity: 1.03, resistance: 1.1, chamber_c: 25.0, ambient_c: 25.0 };
-            let ratio = capacity(one.parameters(&usual)) / capacity(usual.clone());
-            assert!((ratio - 1.03).abs() < 1e-4, "{}: {ratio}", plant.name);
+            let usual_ah = full_cell(usual.clone(), Wear::default()).unwrap().capacity_ah();
+            let ratio = one.full(&usual).unwrap().capacity_ah() / usual_ah;
+            // A C/20 test ends a trace earlier where diffusion is slower.
+            assert!((ratio - 1.03).abs() < 2e-3, "{}: {ratio}", plant.name);
             let same_size = SpreadCell { capacity: 1.0, ..one };
             let ratio = resistance_ohm(same_size.parameters(&usual)) / resistance_ohm(usual);
-            assert!((1.06..1.105).contains(&ratio), "{}: {ratio}", plant.name);
+            assert!((1.06..1.13).contains(&ratio), "{}: {ratio}", plant.name);
         }
     }
 

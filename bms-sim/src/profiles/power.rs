@@ -49,7 +49,6 @@ pub fn fuds() -> Vec<f64> {
 mod tests {
     use super::*;
 
-    /// Means by hand: 31.5, 25, 10 … weighted with the seconds.
     #[test]
     fn the_stress_test_has_its_published_length_and_mean() {
         let shares = dst();

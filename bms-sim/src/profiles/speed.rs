@@ -53,7 +53,7 @@ impl Cycle {
 mod tests {
     use super::*;
 
-    /// Length, distance and top speed as published: DieselNet for CLTC-P, FTP-72 and US06, UN GTR 15 for the WLTC.
+    /// Length, distance and top speed as published: dieselnet.com for CLTC-P, FTP-72 and US06, UN GTR 15 for the WLTC.
     #[test]
     fn traces_have_their_published_totals() {
         for (cycle, seconds, km, max_kmh) in [

@@ -75,7 +75,8 @@ mod tests {
     fn a_drive_is_kept_until_the_program_changes_or_it_is_discarded() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("finished.jsonl");
-        let outcome = DriveOutcome { notes: vec!["done".into()], ..DriveOutcome::default() };
+        let mut outcome = DriveOutcome::default();
+        outcome.notes.push("done".into());
         Finished::open(&path, false).unwrap().write(7, &outcome).unwrap();
         let cut = fs::read_to_string(&path).unwrap() + "{\"program\":1,";
         fs::write(&path, cut).unwrap();
