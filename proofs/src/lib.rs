@@ -10,7 +10,7 @@ use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterErr
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
 use bms_core::measurement::{Measurement, Reading, Validity};
-use bms_core::pack::{PackEstimator, PackMeasurement};
+use bms_core::pack::{PackEstimator, PackMeasurement, Spread};
 use bms_core::soc::{Estimate, SocEstimator, Status};
 use bms_core::tuning::Tuning;
 use bms_core::ud::{N, UdCovariance};
@@ -160,10 +160,14 @@ pub extern "C" fn proof_pack_step(
     sample: &PackMeasurement<96>,
     pack: &mut PackEstimator<'_, 96>,
 ) -> f32 {
+    *pack = pack.with_spread(Spread { soc_std: inputs.number[4], ..Spread::TYPICAL });
+    black_box(pack.set_capacity(inputs.number[3]).is_ok());
+    if let Err(e) = pack.bleed(inputs.index, inputs.number[1]) {
+        black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
+    }
     black_box(pack.step(sample, inputs.number[0]));
-    black_box(pack.estimates());
-    let (lowest, highest) = pack.extremes();
-    highest - lowest
+    black_box((pack.cell(inputs.index), pack.operating_point(inputs.index)));
+    pack.estimate().usable_ah + pack.reference().raw_soc()
 }
 
 /// A sink for text, to prove that errors can be shown.
