@@ -33,7 +33,7 @@
 #![allow(clippy::needless_range_loop)] // indices read as in the equations
 
 use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE};
-use crate::math::{abs, bound, finite_or, sqrt};
+use crate::math::{abs, bound, finite_or, median, sqrt};
 use crate::measurement::{Measurement, Reading};
 use crate::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, Status};
 use crate::tuning::Tuning;
@@ -52,9 +52,9 @@ const TURNS: usize = 8;
 /// … and when the SOC has moved by this much since.
 const MOVED_SOC: f32 = 0.005;
 /// Time (s) over which an input's offset may change.
-const OFFSET_TIME_S: f32 = 1e5;
-/// Variance per second that a difference in SOC may drift by unseen (self-discharge): 0.1 points in a day.
-const DRIFT_PER_S: f32 = 1.2e-11;
+const OFFSET_TIME_S: f32 = 1e6;
+/// Variance per second that a difference in SOC may drift by unseen (self-discharge): 0.3 points in a day.
+const DRIFT_PER_S: f32 = 1e-10;
 /// Variance per second of the difference in resistance: 2 % in an hour.
 const RESISTANCE_WALK_PER_S: f32 = 1.1e-7;
 /// Variance per second of the difference in capacity: 0.5 % in a year.
@@ -139,6 +139,8 @@ impl core::error::Error for BleedError {}
 pub struct CellEstimate {
     /// State of charge, fraction, limited to 0..=1.
     pub soc: Estimated,
+    /// SOC minus that of the reference cell, with its own, smaller band: what [`crate::leak`] watches.
+    pub soc_difference: Estimated,
     /// Resistance over the tables' resistance at the cell's temperature.
     pub resistance_scale: Estimated,
     /// Present capacity in Ah; its band is that against the reference cell.
@@ -248,7 +250,7 @@ impl Difference {
         }
         p[AT[cap][cap]] += share * CAPACITY_WALK_PER_S * dt_s;
 
-        // An input's offset stays for a day, an error of the curve for a stretch of it: first order of exp(-x).
+        // An input's offset stays for days, an error of the curve for a stretch of it: first order of exp(-x).
         let offset = spread.voltage_offset_v * spread.voltage_offset_v;
         let moved = bound(abs(dz) / tuning.model_error_length_soc, 0.0, 0.2);
         let aged = bound(dt_s / OFFSET_TIME_S, 0.0, 0.2);
@@ -504,6 +506,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         let capacity_ah = self.capacity_of(c);
         Some(CellEstimate {
             soc: Estimated { value: bound(soc.value, 0.0, 1.0), std: soc.std },
+            soc_difference: Estimated { value: c.x[SOC], std: sqrt(c.variance(SOC)) },
             resistance_scale: Estimated {
                 value: scale.value + c.x[RES],
                 std: sqrt(scale.std * scale.std + c.variance(RES)),
@@ -659,7 +662,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
 
     /// Mean of the voltages that agree with the median, weighted by how well each cell's difference is known.
     fn reference_voltage(&mut self, moved_v: &[f32; N], common: &Common) -> Reading {
-        let middle = median(moved_v);
+        let middle = median(moved_v, CLOSE_V);
         let gate = self.tuning.gate_sigma * self.tuning.gate_sigma;
         let (mut sum, mut weights) = (0.0, 0.0);
         for (cell, moved) in self.cells.iter_mut().zip(moved_v) {
@@ -737,28 +740,4 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         self.estimate.soc =
             Estimated { value: soc, std: ((1.0 - soc) * weak + soc * full) / bound(usable, 0.05, 2.0) };
     }
-}
-
-/// Median of the numbers among `values` to half of [`CLOSE_V`] (for up to 20 V between the outermost).
-fn median<const N: usize>(values: &[f32; N]) -> f32 {
-    let (mut lo, mut hi, mut count) = (f32::MAX, f32::MIN, 0u32);
-    for v in values {
-        // Both are false for NaN.
-        lo = if *v < lo { *v } else { lo };
-        hi = if *v > hi { *v } else { hi };
-        count += u32::from(!v.is_nan());
-    }
-    for _ in 0..12 {
-        if hi - lo <= CLOSE_V {
-            break;
-        }
-        let middle = 0.5 * (lo + hi);
-        let below: u32 = values.iter().map(|v| u32::from(*v < middle)).sum();
-        if 2 * below > count {
-            hi = middle;
-        } else {
-            lo = middle;
-        }
-    }
-    0.5 * (lo + hi)
 }
