@@ -32,19 +32,49 @@ impl SensorCorner {
             Self::Limit => "limit",
         }
     }
+
+    /// Its limits for a cell of a capacity in Ah, `None` without errors.
+    pub(crate) fn limits(self, capacity_ah: f64) -> Option<Limits> {
+        let size = (capacity_ah / SMALL_CELL_AH).max(1.0);
+        match self {
+            Self::Ideal => None,
+            Self::Good => Some(Limits {
+                voltage_v: 0.0012,
+                voltage_noise_v: 0.0004,
+                current_gain: 0.001,
+                current_offset_a: 0.02 * size,
+                current_noise_a: 0.005 * size,
+                temperature_c: 0.5,
+                voltage_step_v: 0.0001,
+                current_step_a: 0.001 * size,
+                temperature_step_c: 0.1,
+            }),
+            Self::Limit => Some(Limits {
+                voltage_v: 0.010,
+                voltage_noise_v: 0.002,
+                current_gain: 0.0,
+                current_offset_a: 0.02 * FULL_SCALE_C * capacity_ah,
+                current_noise_a: 0.001 * FULL_SCALE_C * capacity_ah,
+                temperature_c: 2.0,
+                voltage_step_v: 0.001,
+                current_step_a: 0.01 * size,
+                temperature_step_c: 0.5,
+            }),
+        }
+    }
 }
 
 /// Limits of one corner; errors are drawn uniformly inside them.
-struct Limits {
-    voltage_v: f64,
-    voltage_noise_v: f64,
-    current_gain: f64,
-    current_offset_a: f64,
-    current_noise_a: f64,
-    temperature_c: f64,
-    voltage_step_v: f64,
-    current_step_a: f64,
-    temperature_step_c: f64,
+pub(crate) struct Limits {
+    pub(crate) voltage_v: f64,
+    pub(crate) voltage_noise_v: f64,
+    pub(crate) current_gain: f64,
+    pub(crate) current_offset_a: f64,
+    pub(crate) current_noise_a: f64,
+    pub(crate) temperature_c: f64,
+    pub(crate) voltage_step_v: f64,
+    pub(crate) current_step_a: f64,
+    pub(crate) temperature_step_c: f64,
 }
 
 /// Full scale of the current sensor in multiples of the capacity per hour.
@@ -60,32 +90,7 @@ const SMALL_CELL_AH: f64 = 5.0;
 #[must_use]
 pub fn measure(run: &Run, corner: SensorCorner, capacity_ah: f64, current_offset_a: f64, seed: u64) -> Run {
     let mut out = run.clone();
-    let size = (capacity_ah / SMALL_CELL_AH).max(1.0);
-    let limits = match corner {
-        SensorCorner::Ideal => None,
-        SensorCorner::Good => Some(Limits {
-            voltage_v: 0.0012,
-            voltage_noise_v: 0.0004,
-            current_gain: 0.001,
-            current_offset_a: 0.02 * size,
-            current_noise_a: 0.005 * size,
-            temperature_c: 0.5,
-            voltage_step_v: 0.0001,
-            current_step_a: 0.001 * size,
-            temperature_step_c: 0.1,
-        }),
-        SensorCorner::Limit => Some(Limits {
-            voltage_v: 0.010,
-            voltage_noise_v: 0.002,
-            current_gain: 0.0,
-            current_offset_a: 0.02 * FULL_SCALE_C * capacity_ah,
-            current_noise_a: 0.001 * FULL_SCALE_C * capacity_ah,
-            temperature_c: 2.0,
-            voltage_step_v: 0.001,
-            current_step_a: 0.01 * size,
-            temperature_step_c: 0.5,
-        }),
-    };
+    let limits = corner.limits(capacity_ah);
     if let Some(l) = limits {
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut within = |x: f64| x * (2.0 * rng.random::<f64>() - 1.0);
@@ -95,7 +100,6 @@ pub fn measure(run: &Run, corner: SensorCorner, capacity_ah: f64, current_offset
         let temperature_offset = within(l.temperature_c);
         let mut noise =
             |sigma: f64| -> f64 { sigma * Distribution::<f64>::sample(&StandardNormal, &mut rng) };
-        let quantise = |x: f64, step: f64| (x / step).round() * step;
         for v in &mut out.voltage_v {
             *v = quantise(*v + voltage_offset + noise(l.voltage_noise_v), l.voltage_step_v);
         }
@@ -116,4 +120,9 @@ pub fn measure(run: &Run, corner: SensorCorner, capacity_ah: f64, current_offset
         }
     }
     out
+}
+
+/// The value that a converter of this step gives.
+pub(crate) fn quantise(x: f64, step: f64) -> f64 {
+    (x / step).round() * step
 }

@@ -189,8 +189,7 @@ impl Plant {
     }
 
     fn sets(&self, cycles: &Arc<Vec<Cycle>>) -> Result<PlantSets, ParameterError> {
-        let parameters =
-            self.parameters().ok_or(ParameterError::Empty("the list of parameter sets of this name"))?;
+        let parameters = self.known_parameters()?;
         let wear = Wear::to_soh(&parameters, WearKind::Both, WORN_SOH)?;
         let new = self.set(&parameters, 1.0, Wear::default(), cycles)?;
         let worn = self.set(&parameters, WORN_SOH, wear, cycles)?;
@@ -205,10 +204,7 @@ impl Plant {
         wear: Wear,
         cycles: &Arc<Vec<Cycle>>,
     ) -> Result<Dataset, ParameterError> {
-        let cell = SpmeCell::with(parameters.clone(), wear, Resolution::default(), 1.0, 25.0)?
-            .without_ageing()
-            // As a charge leaves it: lithium went into the negative electrode and out of the positive one.
-            .with_hysteresis(-1.0, 1.0)?;
+        let cell = full_cell(parameters, wear)?;
         let name = self.set_name(soh);
         let tests = if soh == 1.0 { [characterisation(), drives()].concat() } else { drives() };
         let capacity_ah = cell.capacity_ah();
@@ -236,6 +232,15 @@ impl Plant {
         })
     }
 
+    fn known_parameters(&self) -> Result<PhysicsParameters, ParameterError> {
+        self.parameters().ok_or(ParameterError::Empty("the list of parameter sets of this name"))
+    }
+
+    /// A new cell, full and rested at 25 degC.
+    pub(crate) fn new_cell(&self) -> Result<SpmeCell, ParameterError> {
+        full_cell(&self.known_parameters()?, Wear::default())
+    }
+
     fn note(&self, parameters: &PhysicsParameters, wear: &Wear) -> String {
         let at: Vec<String> = PULSES_C.iter().map(|(t, _)| t.to_string()).collect();
         format!(
@@ -257,6 +262,14 @@ impl Plant {
             n => format!("{}, {n} in parallel", parameters.title),
         }
     }
+}
+
+/// A full and rested cell at 25 degC that keeps its wear.
+fn full_cell(parameters: &PhysicsParameters, wear: Wear) -> Result<SpmeCell, ParameterError> {
+    SpmeCell::with(parameters.clone(), wear, Resolution::default(), 1.0, 25.0)?
+        .without_ageing()
+        // As a charge leaves it: lithium went into the negative electrode and out of the positive one.
+        .with_hysteresis(-1.0, 1.0)
 }
 
 /// A cell of so many equal ones side by side.
