@@ -1,7 +1,7 @@
 //! N cells in series that share one current sensor: one full filter for what they have in common, and a light one per
 //! cell for how it differs.
 //!
-//! The full filter ([`crate::soc`]) follows a *reference cell* near the middle of the pack. Each cell `k` has four states
+//! The full filter ([`crate::soc`]) follows a *reference cell*, the mean of the pack. Each cell `k` has four states
 //! of its own against it: SOC `Δ`, resistance `r`, capacity `q` (so that its capacity is `Q / (1 + q)`) and a slow
 //! voltage error `ε` (offset of its input, and where its own curve departs):
 //!
@@ -267,14 +267,15 @@ impl Difference {
     /// Looks the tables up where this cell is.
     fn look_up(&mut self, model: &CellModel<'_>, tuning: &Tuning, common: &Common) {
         let c = &common.point;
+        let first = self.at_soc.is_nan();
         let delta = self.x[SOC];
         let soc = c.soc.value + delta;
-        let width = bound(sqrt(common.soc_variance + self.variance(SOC)), 0.005, 0.1);
+        let width = bound(sqrt(self.variance(SOC)), 0.005, 0.1);
         let here = model.ocv(self.temperature_c, soc, &c.slide);
         let circuit = model.circuit(self.temperature_c, soc);
-        let slope = |temperature_c, soc| model.ocv_slope(temperature_c, soc, width, &c.slide);
-        self.slope_v = slope(self.temperature_c, soc);
-        self.slope_difference_v = self.slope_v - slope(c.temperature_c, c.soc.value);
+        let slope = |temperature_c, soc, width| model.ocv_slope(temperature_c, soc, width, &c.slide);
+        self.slope_v = slope(self.temperature_c, soc, width);
+        self.slope_difference_v = self.slope_v - slope(c.temperature_c, c.soc.value, width);
         let open_v = here.ocv_v + here.hysteresis_v * c.hysteresis;
         self.open_v = open_v - common.open_v - self.slope_v * delta;
         self.at_soc = c.soc.value;
@@ -287,7 +288,14 @@ impl Difference {
         let apart = bound(2.0 * abs(delta) / tuning.model_error_length_soc, 0.0, 1.0);
         let table = circuit.model_error_v * tuning.model_error_scale;
         let axis = tuning.axis_error_soc * self.slope_v;
-        self.shape_variance = apart * (table * table + axis * axis);
+        // As long as nobody knows where on the curve the pack is, nobody knows the slope.
+        let wide = bound(sqrt(common.soc_variance + self.variance(SOC)), 0.005, 0.1);
+        let unsure = slope(self.temperature_c, soc, wide) - self.slope_v;
+        let known = apart * (table * table + axis * axis);
+        self.shape_variance = known + unsure * unsure * (delta * delta + self.variance(SOC));
+        if first {
+            self.p[AT[ERR][ERR]] += self.shape_variance;
+        }
         self.keep_sound();
     }
 
@@ -401,6 +409,8 @@ pub struct PackEstimator<'a, const N: usize> {
     pending_soc: f32,
     pending_s: f32,
     turn: usize,
+    /// Mean of the differences in SOC: what was booked to single cells.
+    bled: f32,
     estimate: PackEstimate,
 }
 
@@ -428,6 +438,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             pending_soc: 0.0,
             pending_s: 0.0,
             turn: 0,
+            bled: 0.0,
             estimate: PackEstimate::default(),
         })
     }
@@ -569,6 +580,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             return Err(BleedError::Charge);
         }
         c.x[SOC] -= share;
+        self.bled -= share / N as f32;
         // A resistor across a cell is known to a few percent.
         c.p[AT[SOC][SOC]] += 0.0025 * share * share;
         Ok(())
@@ -709,6 +721,24 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             match reference_v {
                 Some(v) if !blind && !cell.status.intersects(refused) => cell.update(moved - v, common),
                 _ => self.estimate.unused_cells += 1,
+            }
+        }
+        self.centre();
+    }
+
+    /// Takes out what the cells would have in common: that is the reference cell's to tell.
+    fn centre(&mut self) {
+        let mut mean = [0.0; M];
+        for cell in &self.cells {
+            for k in 0..M {
+                mean[k] += cell.x[k];
+            }
+        }
+        let mean = mean.map(|sum| sum / N as f32);
+        for cell in &mut self.cells {
+            cell.x[SOC] -= mean[SOC] - self.bled;
+            for k in [RES, CAP, ERR] {
+                cell.x[k] -= mean[k];
             }
         }
     }
