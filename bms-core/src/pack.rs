@@ -265,9 +265,8 @@ impl Difference {
     }
 
     /// Looks the tables up where this cell is.
-    fn look_up(&mut self, model: &CellModel<'_>, tuning: &Tuning, common: &Common) {
+    fn look_up(&mut self, model: &CellModel<'_>, tuning: &Tuning, spread: &Spread, common: &Common) {
         let c = &common.point;
-        let first = self.at_soc.is_nan();
         let delta = self.x[SOC];
         let soc = c.soc.value + delta;
         let width = bound(sqrt(self.variance(SOC)), 0.005, 0.1);
@@ -284,19 +283,36 @@ impl Difference {
         {
             *ratio = if *all > 0.0 { bound(own / all, 0.2, 5.0) } else { 1.0 };
         }
-        // The nearer the cell to the reference cell, the more of the table's error they share.
+        // The nearer the cell to the reference cell, the more of the table's error they share; …
         let apart = bound(2.0 * abs(delta) / tuning.model_error_length_soc, 0.0, 1.0);
         let table = circuit.model_error_v * tuning.model_error_scale;
-        let axis = tuning.axis_error_soc * self.slope_v;
-        // As long as nobody knows where on the curve the pack is, nobody knows the slope.
+        let axis = tuning.axis_error_soc * tuning.axis_error_soc;
+        let own = apart * (table * table + axis * self.slope_v * self.slope_v);
+        // … where the slope differs, they do not share what the reference cell is off by along the curve; …
+        let bent = (axis + common.soc_variance) * self.slope_difference_v * self.slope_difference_v;
+        // … and as long as nobody knows where on the curve the pack is, nobody knows the slope.
         let wide = bound(sqrt(common.soc_variance + self.variance(SOC)), 0.005, 0.1);
         let unsure = slope(self.temperature_c, soc, wide) - self.slope_v;
-        let known = apart * (table * table + axis * axis);
-        self.shape_variance = known + unsure * unsure * (delta * delta + self.variance(SOC));
-        if first {
-            self.p[AT[ERR][ERR]] += self.shape_variance;
-        }
+        let shape = own + bent + unsure * unsure * (delta * delta + self.variance(SOC));
+        self.reshape(shape, spread);
         self.keep_sound();
+    }
+
+    /// Another variance of the curve's error: what is more of it is unknown, what is less takes its share of the rest along.
+    fn reshape(&mut self, shape_variance: f32, spread: &Spread) {
+        let offset = spread.voltage_offset_v * spread.voltage_offset_v;
+        let less = (offset + shape_variance) / (offset + self.shape_variance);
+        if less < 1.0 {
+            let factor = sqrt(less);
+            self.x[ERR] *= factor;
+            for k in [SOC, RES, CAP] {
+                self.p[AT[k][ERR]] *= factor;
+            }
+            self.p[AT[ERR][ERR]] *= less;
+        } else {
+            self.p[AT[ERR][ERR]] += shape_variance - self.shape_variance;
+        }
+        self.shape_variance = shape_variance;
     }
 
     /// Keeps the covariance one, whatever rounding did.
@@ -648,7 +664,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         let z = common.point.soc.value;
         for (k, cell) in self.cells.iter_mut().enumerate() {
             if k % TURNS == self.turn || cell.at_soc.is_nan() || abs(z - cell.at_soc) > MOVED_SOC {
-                cell.look_up(self.model, self.tuning, common);
+                cell.look_up(self.model, self.tuning, &self.spread, common);
             }
         }
     }
