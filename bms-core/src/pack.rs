@@ -57,8 +57,9 @@ const OFFSET_TIME_S: f32 = 1e6;
 const DRIFT_PER_S: f32 = 1e-10;
 /// Variance per second of the difference in resistance: 2 % in an hour.
 const RESISTANCE_WALK_PER_S: f32 = 1.1e-7;
-/// Variance per second of the difference in capacity: 0.5 % in a year.
-const CAPACITY_WALK_PER_S: f32 = 8e-13;
+/// Variances of the differences in SOC and in capacity per full charge that passes: 0.4 points and 0.4 %.
+const SOC_WALK: f32 = 1.6e-5;
+const CAPACITY_WALK: f32 = 1.6e-5;
 /// Voltages closer together than this (V) need no median.
 const CLOSE_V: f32 = 0.005;
 /// No cell that is worth a filter differs by more (V); an input that does is broken.
@@ -96,7 +97,9 @@ pub struct Spread {
     pub voltage_noise_v: f32,
     /// What of a cell's voltage drop differs from the others' otherwise than in proportion (ratio).
     pub drop_error: f32,
-    /// Time over which that goes on (s); readings closer together share it.
+    /// What of a voltage that the model does not explain is a cell's own (ratio).
+    pub model_error: f32,
+    /// Time over which these two go on (s); readings closer together share it.
     pub drop_error_time_s: f32,
 }
 
@@ -109,6 +112,7 @@ impl Spread {
         voltage_offset_v: 0.0015,
         voltage_noise_v: 0.001,
         drop_error: 0.02,
+        model_error: 0.2,
         drop_error_time_s: 60.0,
     };
 }
@@ -179,8 +183,9 @@ struct Difference {
     open_v: f32,
     slope_v: f32,
     slope_difference_v: f32,
-    /// SOC of the reference cell at the last look-up; NaN before the first.
+    /// SOC of the reference cell at the last look-up, NaN before the first, and the difference then.
     at_soc: f32,
+    at_difference: f32,
     /// Tables' resistances over those of the reference cell: ohmic with charge transfer, and of the RC pairs.
     ratios: [f32; 2],
     /// Variance of the table's error that this cell does not share with the reference cell.
@@ -197,7 +202,11 @@ struct Common {
     resistances_ohm: [f32; 2],
     open_v: f32,
     drops_v: [f32; 2],
+    /// Variance of a reading.
     noise: f32,
+    /// What of the voltage drop differs from the others' in V, and what its variance is multiplied with.
+    drop_error_v: f32,
+    shared: f32,
     loaded: bool,
     current_known: bool,
     dt_s: f32,
@@ -224,6 +233,7 @@ impl Difference {
             slope_v: 0.0,
             slope_difference_v: 0.0,
             at_soc: f32::NAN,
+            at_difference: 0.0,
             ratios: [1.0; 2],
             shape_variance: 0.0,
             temperature_c: 25.0,
@@ -241,14 +251,17 @@ impl Difference {
         let [soc, res, cap, err] = [SOC, RES, CAP, ERR];
         self.x[soc] += dz * self.x[cap];
         let p = &mut self.p;
-        p[AT[soc][soc]] += dz * (2.0 * p[AT[soc][cap]] + dz * p[AT[cap][cap]]) + share * DRIFT_PER_S * dt_s;
+        p[AT[soc][soc]] += dz * (2.0 * p[AT[soc][cap]] + dz * p[AT[cap][cap]])
+            + share * (DRIFT_PER_S * dt_s + SOC_WALK * abs(dz));
         p[AT[soc][res]] += dz * p[AT[res][cap]];
         p[AT[soc][cap]] += dz * p[AT[cap][cap]];
         p[AT[soc][err]] += dz * p[AT[cap][err]];
         if p[AT[res][res]] < spread.resistance_std * spread.resistance_std {
             p[AT[res][res]] += share * RESISTANCE_WALK_PER_S * dt_s;
         }
-        p[AT[cap][cap]] += share * CAPACITY_WALK_PER_S * dt_s;
+        if p[AT[cap][cap]] < spread.capacity_std * spread.capacity_std {
+            p[AT[cap][cap]] += share * CAPACITY_WALK * abs(dz);
+        }
 
         // An input's offset stays for days, an error of the curve for a stretch of it: first order of exp(-x).
         let offset = spread.voltage_offset_v * spread.voltage_offset_v;
@@ -278,6 +291,7 @@ impl Difference {
         let open_v = here.ocv_v + here.hysteresis_v * c.hysteresis;
         self.open_v = open_v - common.open_v - self.slope_v * delta;
         self.at_soc = c.soc.value;
+        self.at_difference = delta;
         for (ratio, (own, all)) in
             self.ratios.iter_mut().zip(resistances_ohm(&circuit).iter().zip(&common.resistances_ohm))
         {
@@ -332,11 +346,6 @@ impl Difference {
         }
     }
 
-    /// Sensitivity of the difference in voltage to the states.
-    fn sensitivity(&self, common: &Common) -> [f32; M] {
-        [self.slope_v, -self.polarisation_v(common), 0.0, 1.0]
-    }
-
     /// The tables' voltage drop at this cell's temperature and SOC.
     fn polarisation_v(&self, common: &Common) -> f32 {
         self.ratios[0] * common.drops_v[0] + self.ratios[1] * common.drops_v[1]
@@ -354,9 +363,14 @@ impl Difference {
     }
 
     /// Covariance times sensitivity, and the variance of the difference in voltage.
-    fn project(&self, h: &[f32; M], noise: f32) -> ([f32; M], f32) {
+    fn project(&self, common: &Common, spread: &Spread) -> ([f32; M], f32) {
+        let polarisation_v = self.polarisation_v(common);
+        let h = [self.slope_v, -polarisation_v, 0.0, 1.0];
+        // The tables tell the share of a difference in temperature and SOC only roughly.
+        let own_v = polarisation_v - common.drops_v[0] - common.drops_v[1];
+        let drop_v = common.drop_error_v + spread.model_error * abs(own_v);
         let mut f = [0.0; M];
-        let mut variance = noise;
+        let mut variance = common.noise + common.shared * drop_v * drop_v;
         for i in 0..M {
             for j in 0..M {
                 f[i] += self.p[AT[i][j]] * h[j];
@@ -366,8 +380,8 @@ impl Difference {
         (f, variance)
     }
 
-    fn update(&mut self, innovation_v: f32, common: &Common) {
-        let (f, variance) = self.project(&self.sensitivity(common), common.noise);
+    fn update(&mut self, innovation_v: f32, common: &Common, spread: &Spread) {
+        let (f, variance) = self.project(common, spread);
         let inverse = 1.0 / variance;
         for i in 0..M {
             let gain = f[i] * inverse;
@@ -472,6 +486,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             voltage_offset_v: positive(spread.voltage_offset_v, usual.voltage_offset_v),
             voltage_noise_v: positive(spread.voltage_noise_v, usual.voltage_noise_v),
             drop_error: positive(spread.drop_error, usual.drop_error),
+            model_error: positive(spread.model_error, usual.model_error),
             drop_error_time_s: positive(spread.drop_error_time_s, usual.drop_error_time_s),
         };
         self.cells = [Difference::new(&self.spread, Self::SHARE); N];
@@ -644,14 +659,17 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         let open = self.model.ocv(point.temperature_c, point.soc.value, &point.slide);
         let drops_v = self.reference.drops_v(instant_a);
         let s = &self.spread;
-        let drop = s.drop_error * (drops_v[0] + drops_v[1]);
-        let shared = bound(s.drop_error_time_s / bound(dt_s, 1.0, 1e6), 1.0, 1e4);
+        // Where the model is wrong for all, it is wrong for each in its own way.
+        let wrong_v = abs(point.error_v.value) + abs(self.estimate.reference.innovation_v);
+        let drop_error_v = s.drop_error * abs(drops_v[0] + drops_v[1]) + s.model_error * wrong_v;
         Common {
             soc_variance: point.soc.std * point.soc.std,
             resistances_ohm: resistances_ohm(&self.model.circuit(point.temperature_c, point.soc.value)),
             open_v: open.ocv_v + open.hysteresis_v * point.hysteresis,
             drops_v,
-            noise: s.voltage_noise_v * s.voltage_noise_v + drop * drop * shared,
+            noise: s.voltage_noise_v * s.voltage_noise_v,
+            drop_error_v,
+            shared: bound(s.drop_error_time_s / bound(dt_s, 1.0, 1e6), 1.0, 1e4),
             loaded: instant_a > 0.05 * point.capacity_ah,
             current_known: !self.reference.current_lost(),
             dt_s,
@@ -663,7 +681,8 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         self.turn = (self.turn + 1) % TURNS;
         let z = common.point.soc.value;
         for (k, cell) in self.cells.iter_mut().enumerate() {
-            if k % TURNS == self.turn || cell.at_soc.is_nan() || abs(z - cell.at_soc) > MOVED_SOC {
+            let moved = abs(z - cell.at_soc) > MOVED_SOC || abs(cell.x[SOC] - cell.at_difference) > MOVED_SOC;
+            if k % TURNS == self.turn || moved || cell.at_soc.is_nan() {
                 cell.look_up(self.model, self.tuning, &self.spread, common);
             }
         }
@@ -698,7 +717,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
                 continue;
             }
             let apart = moved - middle;
-            let (_, variance) = cell.project(&cell.sensitivity(common), common.noise);
+            let (_, variance) = cell.project(common, &self.spread);
             let mut weight = 1.0 / variance;
             if apart * apart > gate * variance {
                 cell.rejected_s += common.dt_s;
@@ -735,7 +754,9 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             let refused =
                 Status::INNOVATION_REJECTED.and(Status::TRANSPORT_LIMITED).and(Status::VOLTAGE_LOST);
             match reference_v {
-                Some(v) if !blind && !cell.status.intersects(refused) => cell.update(moved - v, common),
+                Some(v) if !blind && !cell.status.intersects(refused) => {
+                    cell.update(moved - v, common, &self.spread)
+                }
                 _ => self.estimate.unused_cells += 1,
             }
         }
