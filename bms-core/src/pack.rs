@@ -755,7 +755,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
                 Status::INNOVATION_REJECTED.and(Status::TRANSPORT_LIMITED).and(Status::VOLTAGE_LOST);
             match reference_v {
                 Some(v) if !blind && !cell.status.intersects(refused) => {
-                    cell.update(moved - v, common, &self.spread)
+                    cell.update(moved - v, common, &self.spread);
                 }
                 _ => self.estimate.unused_cells += 1,
             }

@@ -565,7 +565,7 @@ impl Bench<'_> {
     }
 
     fn compare(&mut self, dt_s: f64) {
-        if self.time_s < self.scored_from_s && std::env::var("DBG").is_err() {
+        if self.time_s < self.scored_from_s {
             return;
         }
         let collect = self.time_s - self.collected_s >= COLLECT_S - 1e-9;
@@ -585,66 +585,6 @@ impl Bench<'_> {
                 let error = f64::from(point.value).clamp(0.0, 1.0) - soc;
                 self.full_errors.add(error, f64::from(point.std), dt_s, collect_s);
             }
-        }
-        if std::env::var("DBG").is_ok() && (self.time_s as i64) % 300 == 0 {
-            let soc: Vec<f64> = self.string.batch.soc().collect();
-            let mut w = (0, 0.0f64);
-            for k in 0..CELLS {
-                let c = self.estimator.cell(k).unwrap();
-                let e = f64::from(c.soc.value) - soc[k];
-                if e.abs() > w.1.abs() {
-                    w = (k, e);
-                }
-            }
-            let c = self.estimator.cell(w.0).unwrap();
-            let p = self.estimator.operating_point(w.0).unwrap();
-            let r = self.estimator.estimate();
-            let errs: Vec<f64> = (0..CELLS)
-                .map(|k| f64::from(self.estimator.operating_point(k).unwrap().soc.value) - soc[k])
-                .collect();
-            let fe: Vec<f64> =
-                self.full.iter().enumerate().map(|(k, f)| f64::from(f.raw_soc()) - soc[k]).collect();
-            let stat = |e: &[f64]| {
-                let m = e.iter().sum::<f64>() / 100.0;
-                (1e4 * m).round() / 1e4 * 1.0 + 0.0 * m;
-                (m, (e.iter().map(|x| (x - m) * (x - m)).sum::<f64>() / 100.0).sqrt())
-            };
-            let (m, d) = stat(&errs);
-            let (fm, fd) = stat(&fe);
-            let md = (0..CELLS)
-                .map(|k| f64::from(self.estimator.cell(k).unwrap().soc_difference.value))
-                .sum::<f64>()
-                / 100.0;
-            eprintln!(
-                "{:6.0} i {:+.2} z {:.3} mean err {:+.4} sd {:.4} full {:+.4} {:.4} meanD {:+.4} | w {} t {:.3} e {:+.4} std {:.4} d±{:.4} r {:.2}±{:.2} ref {:.2}±{:.3} q {:.3}±{:.3} e {:+.4}±{:.4} st {} | refst {} un {} v {:.3} inn {:+.4} err {:+.4}",
-                self.time_s,
-                p.current_a,
-                soc.iter().sum::<f64>() / 100.0,
-                m,
-                d,
-                fm,
-                fd,
-                md,
-                w.0,
-                soc[w.0],
-                w.1,
-                c.soc.std,
-                c.soc_difference.std,
-                c.resistance_scale.value,
-                c.resistance_scale.std,
-                r.reference.resistance_scale,
-                r.reference.soc.std,
-                c.capacity_ah.value,
-                c.capacity_ah.std,
-                p.error_v.value - r.reference.model_error_v,
-                p.error_v.std,
-                c.status.bits(),
-                r.reference.status.bits(),
-                r.unused_cells,
-                self.string.batch.voltage_v().nth(w.0).unwrap(),
-                r.reference.innovation_v,
-                r.reference.model_error_v
-            );
         }
         let e = self.estimator.estimate();
         let pack_soc = give_ah.max(0.0) / (give_ah.max(0.0) + take_ah.max(0.0));
