@@ -21,9 +21,10 @@
 
 #![allow(clippy::needless_range_loop)] // indices read as in the equations
 
+use crate::cell::CellModel;
 use crate::math::{abs, bound, finite_or, sqrt};
 use crate::measurement::Reading;
-use crate::soc::Estimated;
+use crate::soc::{Estimated, OperatingPoint};
 
 const CORE: usize = 0;
 const SURFACE: usize = 1;
@@ -98,12 +99,16 @@ pub struct CoreEstimate {
     pub heat_lost: bool,
 }
 
-/// Heat in W that a current (A, positive on discharge) releases between the open-circuit and the terminal voltage (V).
+/// Heat in W that a cell releases in its state ([`crate::soc::SocEstimator::operating_point`] or
+/// [`crate::pack::PackEstimator::operating_point`]): current times the model's voltage drop, `I s (R(I) + v1 + v2)`.
 ///
-/// `q = I (OCV - V)`; the reversible part, `-I T dOCV/dT`, is left out (a few per cent of it in a drive).
+/// Taken from the drop and not from the open-circuit voltage, it does not hang on the SOC being right. The reversible
+/// part, `-I T dOCV/dT`, is left out (a few per cent in a drive, whose currents change sign or rate all the time).
 #[must_use]
-pub fn irreversible_heat_w(current_a: f32, open_circuit_v: f32, voltage_v: f32) -> f32 {
-    current_a * (open_circuit_v - voltage_v)
+pub fn loss_w(model: &CellModel<'_>, point: &OperatingPoint) -> f32 {
+    let circuit = model.circuit(point.temperature_c, point.soc.value);
+    let drop_v = circuit.instant_drop(point.current_a).0 + point.v1 + point.v2;
+    point.current_a * point.resistance_scale.value * drop_v
 }
 
 /// Estimator of one cell's core temperature.
@@ -174,7 +179,7 @@ impl CoreEstimator {
     }
 
     /// Takes in one sample: surface and coolant or ambient temperature in degC, the mean heat in W since the previous
-    /// sample ([`irreversible_heat_w`]) and the time since then in s.
+    /// sample ([`loss_w`]) and the time since then in s.
     pub fn step(&mut self, surface_c: Reading, ambient_c: Reading, heat_w: f32, dt_s: f32) -> CoreEstimate {
         let usable = |r: Reading| r.valid().filter(|t| (RANGE_C.0..=RANGE_C.1).contains(t));
         let (surface, ambient) = (usable(surface_c), usable(ambient_c));

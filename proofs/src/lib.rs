@@ -13,7 +13,7 @@ use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
 use bms_core::measurement::{Measurement, Reading, Validity};
 use bms_core::pack::{PackEstimator, PackMeasurement, Spread};
 use bms_core::soc::{Estimate, SocEstimator, Status};
-use bms_core::thermal::{CoreEstimator, ThermalParameterError, ThermalParameters, irreversible_heat_w};
+use bms_core::thermal::{CoreEstimator, ThermalParameterError, ThermalParameters, loss_w};
 use bms_core::tuning::Tuning;
 use bms_core::ud::{N, UdCovariance};
 
@@ -197,9 +197,14 @@ fn proof_leak_error(e: LeakError) {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn proof_core(inputs: &Inputs<'_>, core: &mut CoreEstimator) -> f32 {
+pub extern "C" fn proof_core(
+    inputs: &Inputs<'_>,
+    shared: &Shared<'_>,
+    cell: &SocEstimator<'_>,
+    core: &mut CoreEstimator,
+) -> f32 {
     let [core_j_per_k, surface_j_per_k, core_surface_k_per_w, surface_ambient_k_per_w, ..] = inputs.number;
-    let [.., core_surface_std, sensor_std_k, voltage_v, dt_s] = inputs.number;
+    let [.., core_surface_std, sensor_std_k, dt_s] = inputs.number;
     match CoreEstimator::new(ThermalParameters {
         core_j_per_k,
         surface_j_per_k,
@@ -211,7 +216,7 @@ pub extern "C" fn proof_core(inputs: &Inputs<'_>, core: &mut CoreEstimator) -> f
         Ok(new) => *core = new,
         Err(e) => proof_thermal_error(e),
     }
-    let heat_w = irreversible_heat_w(core_j_per_k, surface_j_per_k, voltage_v);
+    let heat_w = loss_w(&shared.model, &cell.operating_point());
     black_box(core.step(inputs.sample.temperature_c, inputs.sample.voltage_v, heat_w, dt_s));
     core.estimate().core_c.value
 }
@@ -263,7 +268,7 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_soc_step(inputs, cell, out));
     black_box(proof_pack_new(inputs, shared, pack));
     black_box(proof_leak(inputs, leak_sample, monitor, leak));
-    black_box(proof_core(inputs, core));
+    black_box(proof_core(inputs, shared, cell, core));
     #[cfg(feature = "break-with-index")]
     black_box(inputs.number[inputs.index]);
     #[cfg(feature = "break-with-alloc")]
