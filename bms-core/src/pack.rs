@@ -111,7 +111,7 @@ impl Spread {
         capacity_std: 0.02,
         voltage_offset_v: 0.0015,
         voltage_noise_v: 0.001,
-        drop_error: 0.02,
+        drop_error: 0.04,
         model_error: 0.2,
         drop_error_time_s: 60.0,
     };
