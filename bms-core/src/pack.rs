@@ -48,7 +48,7 @@ const M: usize = 4;
 const AT: [[usize; M]; M] = [[0, 1, 2, 3], [1, 4, 5, 6], [2, 5, 7, 8], [3, 6, 8, 9]];
 
 /// Every cell is looked up anew in one of so many updates …
-const TURNS: usize = 8;
+const TURNS: usize = 16;
 /// … and when the SOC has moved by this much since.
 const MOVED_SOC: f32 = 0.005;
 /// Time (s) over which an input's offset may change.

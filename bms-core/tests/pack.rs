@@ -232,14 +232,14 @@ fn light_filters_agree_with_full_ones() {
 #[test]
 fn cells_far_from_the_others_stay_right_on_a_knee() {
     let mut b = Bench::<12>::new(&LFP, &Tuning::LFP, 0.6, 0.005, 3);
-    // One cell reaches the knee long before the others, one long after.
+    // One cell reaches the knee (25 %) long before the others, one long after. Nothing else tells where the pack is.
     b.cells[4].soc -= 0.10;
     b.cells[7].soc += 0.06;
     let mut worst = 0.0f64;
     for k in 0..48 {
         b.drive(60);
         assert!(b.covered(), "minute {k}");
-        if b.cells[4].soc < 0.2 {
+        if b.cells[4].soc < 0.15 {
             worst = worst.max(b.error(4).abs());
         }
     }
