@@ -11,7 +11,9 @@
 //! | [`ud`] | the covariance in factored form, which cannot lose positive definiteness |
 //! | [`tuning`] | the one frozen set of filter constants per chemistry |
 //! | [`soc`] | the state-of-charge estimator of one cell (extended Kalman filter) |
-//! | [`pack`] | N cells in series that share one current sensor |
+//! | [`pack`] | N cells in series that share one current sensor: one full filter and a light one per cell |
+//! | [`leak`] | self-discharge of every cell against the others, and which one leaks |
+//! | [`thermal`] | core temperature of a cell from its surface, the coolant and its heat |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
 //! # Sign and units
@@ -42,10 +44,12 @@ pub mod cell;
 pub mod charge;
 pub mod clock;
 pub mod example;
+pub mod leak;
 pub mod measurement;
 pub mod pack;
 pub mod soc;
 pub mod store;
+pub mod thermal;
 pub mod tuning;
 pub mod ud;
 

@@ -125,11 +125,25 @@ impl Status {
             | Self::VOLTAGE_STUCK.0,
     );
 
-    const fn only(self, mask: Self) -> Self {
+    pub(crate) const fn only(self, mask: Self) -> Self {
         Self(self.0 & mask.0)
     }
 
-    fn set(&mut self, other: Self) {
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether any flag of `other` is set.
+    #[must_use]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) fn set(&mut self, other: Self) {
         self.0 |= other.0;
     }
 }
@@ -247,6 +261,19 @@ impl StuckVoltage {
 
 fn check_capacity(capacity_ah: f32) -> Result<(), ParameterError> {
     if capacity_ah > 1e-3 && capacity_ah < 1e5 { Ok(()) } else { Err(ParameterError::Capacity) }
+}
+
+/// A step whose voltage is still to come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ahead {
+    status: Status,
+    /// Current at the sample in A, without the learnt offset.
+    pub(crate) instant_a: f32,
+    /// Mean current since the last sample in A, without the learnt offset.
+    pub(crate) mean_a: f32,
+    first: bool,
+    /// Whether this step looks at the voltage.
+    pub(crate) due: bool,
 }
 
 /// The state of one cell as the filter has it: where predictions of voltage, power and energy start.
@@ -482,6 +509,12 @@ impl<'a> SocEstimator<'a> {
     /// holds the last one for ten seconds and then assumes none while the band widens, without a temperature it holds
     /// the last one. `dt_s = 0` repeats the estimate.
     pub fn step(&mut self, sample: &Measurement, dt_s: f32) -> Estimate {
+        let ahead = self.advance(sample, dt_s);
+        self.finish(sample, ahead)
+    }
+
+    /// First half of a step: everything up to the voltage, which a pack makes from many cells.
+    pub(crate) fn advance(&mut self, sample: &Measurement, dt_s: f32) -> Ahead {
         let mut status = Status::default();
         let dt_s = if dt_s >= 0.0 && dt_s.is_finite() {
             dt_s.min(1e6)
@@ -504,14 +537,21 @@ impl<'a> SocEstimator<'a> {
         self.predict(mean_a, dt_s);
         self.watch_rest(instant_a, mean_a, dt_s);
 
-        let mut estimate = Estimate { status, ..Estimate::default() };
         let first = !self.state.started;
+        let due = first || self.state.pending.dt_s >= self.tuning.update_period_s * 0.999;
+        Ahead { status, instant_a, mean_a, first, due }
+    }
+
+    /// Second half of a step: the voltage, if it is time to look at it.
+    pub(crate) fn finish(&mut self, sample: &Measurement, ahead: Ahead) -> Estimate {
+        let Ahead { status, instant_a, mean_a, first, due } = ahead;
+        let mut estimate = Estimate { status, ..Estimate::default() };
         if first {
             self.state.started = true;
             // Only now the temperature is known, and with it how far the model can be wrong.
             self.state.covariance.add_noise(ERR, self.error_variance(self.slope()));
         }
-        if first || self.state.pending.dt_s >= self.tuning.update_period_s * 0.999 {
+        if due {
             self.propagate_covariance();
             self.correct(sample, instant_a, &mut estimate);
             self.anchor_full(sample, instant_a, &mut estimate);
@@ -524,6 +564,17 @@ impl<'a> SocEstimator<'a> {
         estimate.mean_current_a = mean_a;
         self.report(&mut estimate);
         estimate
+    }
+
+    /// Whether the current is being guessed.
+    pub(crate) fn current_lost(&self) -> bool {
+        self.state.current_lost_s > 0.0
+    }
+
+    /// Voltage drop in V for a current (A, without the offset), before the resistance scale: what
+    /// follows it without delay, and the RC pairs.
+    pub(crate) fn drops_v(&self, instant_a: f32) -> [f32; 2] {
+        [self.instant_drop(instant_a).0, self.state.v1 + self.state.v2]
     }
 
     /// Instantaneous current and the mean since the last sample, both without the learnt offset.

@@ -7,6 +7,7 @@ pub mod firmware;
 pub mod identify;
 pub mod metrics;
 pub mod model;
+pub mod packs;
 pub mod plants;
 pub mod profiles;
 pub mod reference;

@@ -276,6 +276,11 @@ fn parked(run: &Run) -> Vec<bool> {
     (0..run.len()).map(|k| k < first).collect()
 }
 
+/// What a converter with such steps makes of a value.
+pub(crate) fn quantise(x: f64, step: f64) -> f64 {
+    if step > 0.0 { (x / step).round() * step } else { x }
+}
+
 /// Offsets, gain, noise and steps. Every draw is made whatever its size, so that the terms do not change each other.
 fn distort(out: &mut Run, l: &SensorModel, seed: u64) {
     let mut rng = Pcg64::seed_from_u64(seed);
@@ -285,7 +290,6 @@ fn distort(out: &mut Run, l: &SensorModel, seed: u64) {
     let current_offset = within(l.current_offset_a);
     let temperature_offset = within(l.temperature_offset_k);
     let mut noise = |sigma: f64| -> f64 { sigma * Distribution::<f64>::sample(&StandardNormal, &mut rng) };
-    let quantise = |x: f64, step: f64| if step > 0.0 { (x / step).round() * step } else { x };
     for v in &mut out.voltage_v {
         *v = quantise(*v + voltage_offset + noise(l.voltage_noise_v), l.voltage_step_v);
     }

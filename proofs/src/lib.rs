@@ -9,10 +9,12 @@ use core::panic::PanicInfo;
 use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterError};
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
+use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
 use bms_core::measurement::{Measurement, Reading, Validity};
-use bms_core::pack::{PackEstimator, PackMeasurement};
+use bms_core::pack::{PackEstimator, PackMeasurement, Spread};
 use bms_core::soc::{Estimate, SocEstimator, SocState, Status};
 use bms_core::store::{Loaded, Problem, Reader, Store, Stored, Writer, crc32, fingerprint};
+use bms_core::thermal::{CoreEstimator, ThermalParameterError, ThermalParameters, loss_w};
 use bms_core::tuning::Tuning;
 use bms_core::ud::{N, UdCovariance};
 
@@ -161,10 +163,68 @@ pub extern "C" fn proof_pack_step(
     sample: &PackMeasurement<96>,
     pack: &mut PackEstimator<'_, 96>,
 ) -> f32 {
+    *pack = pack.with_spread(Spread { soc_std: inputs.number[4], ..Spread::TYPICAL });
+    black_box(pack.set_capacity(inputs.number[3]).is_ok());
+    if let Err(e) = pack.bleed(inputs.index, inputs.number[1]) {
+        black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
+    }
     black_box(pack.step(sample, inputs.number[0]));
-    black_box(pack.estimates());
-    let (lowest, highest) = pack.extremes();
-    highest - lowest
+    black_box((pack.cell(inputs.index), pack.operating_point(inputs.index)));
+    pack.estimate().usable_ah + pack.reference().raw_soc()
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_leak(
+    inputs: &Inputs<'_>,
+    sample: &LeakSample<96>,
+    monitor: &mut LeakMonitor<96>,
+    out: &mut Leak,
+) -> usize {
+    let [capacity_ah, per_month, significance, largest_soc_std, ..] = inputs.number;
+    match LeakMonitor::new(capacity_ah, LeakLimits { per_month, significance, largest_soc_std }) {
+        Ok(new) => *monitor = new,
+        Err(e) => proof_leak_error(e),
+    }
+    monitor.add(sample);
+    *out = monitor.cell(inputs.index).unwrap_or_default();
+    monitor.leaky().count()
+}
+
+#[inline(never)]
+fn proof_leak_error(e: LeakError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_core(
+    inputs: &Inputs<'_>,
+    shared: &Shared<'_>,
+    cell: &SocEstimator<'_>,
+    core: &mut CoreEstimator,
+) -> f32 {
+    let [core_j_per_k, surface_j_per_k, core_surface_k_per_w, surface_ambient_k_per_w, ..] = inputs.number;
+    let [.., core_surface_std, sensor_std_k, dt_s] = inputs.number;
+    match CoreEstimator::new(ThermalParameters {
+        core_j_per_k,
+        surface_j_per_k,
+        core_surface_k_per_w,
+        surface_ambient_k_per_w,
+        core_surface_std,
+        sensor_std_k,
+    }) {
+        Ok(new) => *core = new,
+        Err(e) => proof_thermal_error(e),
+    }
+    let heat_w = loss_w(&shared.model, &cell.operating_point());
+    black_box(core.step(inputs.sample.temperature_c, inputs.sample.voltage_v, heat_w, dt_s));
+    core.estimate().core_c.value
+}
+
+#[inline(never)]
+fn proof_thermal_error(e: ThermalParameterError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
 }
 
 #[unsafe(no_mangle)]
@@ -236,6 +296,10 @@ pub extern "C" fn proof_entry<'a>(
     pack_sample: &PackMeasurement<96>,
     out: &mut Estimate,
     memory: &mut [&mut [u8]; 3],
+    leak_sample: &LeakSample<96>,
+    monitor: &mut LeakMonitor<96>,
+    leak: &mut Leak,
+    core: &mut CoreEstimator,
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -246,6 +310,8 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_store(inputs, shared, memory, cell));
     black_box(proof_encoding(inputs, memory));
     black_box(proof_pack_new(inputs, shared, pack));
+    black_box(proof_leak(inputs, leak_sample, monitor, leak));
+    black_box(proof_core(inputs, shared, cell, core));
     #[cfg(feature = "break-with-index")]
     black_box(inputs.number[inputs.index]);
     #[cfg(feature = "break-with-alloc")]

@@ -238,8 +238,7 @@ impl Plant {
     }
 
     fn sets(&self, extent: Extent) -> Result<PlantSets, ParameterError> {
-        let parameters =
-            self.parameters().ok_or(ParameterError::Empty("the list of parameter sets of this name"))?;
+        let parameters = self.known_parameters()?;
         let mut of_age = Vec::with_capacity(AGES.len());
         let mut lost = Vec::new();
         for (k, soh) in AGES.into_iter().enumerate() {
@@ -292,7 +291,7 @@ impl Plant {
         wear: Wear,
         (tests, files): (Vec<Test>, Vec<DatasetFile>),
     ) -> Result<Dataset, ParameterError> {
-        let cell = full_cell(parameters.clone(), wear)?;
+        let cell = full_cell(parameters, wear)?;
         let nominal_ah = parameters.nominal_capacity_ah;
         let (pack_v, pack_wh) = PACK;
         Ok(Dataset {
@@ -342,6 +341,15 @@ impl Plant {
         (1..=count).zip(SPREAD_AT_C.into_iter().cycle()).map(cell).collect()
     }
 
+    fn known_parameters(&self) -> Result<PhysicsParameters, ParameterError> {
+        self.parameters().ok_or(ParameterError::Empty("the list of parameter sets of this name"))
+    }
+
+    /// A new cell, full and rested at 25 degC.
+    pub(crate) fn new_cell(&self) -> Result<SpmeCell, ParameterError> {
+        full_cell(&self.known_parameters()?, Wear::default())
+    }
+
     fn note(&self, parameters: &PhysicsParameters, worn: &str) -> String {
         let at: Vec<String> = PULSES_C.iter().map(|(t, _)| t.to_string()).collect();
         format!(
@@ -364,6 +372,14 @@ impl Plant {
     }
 }
 
+/// A full and rested cell at 25 degC that keeps its wear.
+fn full_cell(parameters: &PhysicsParameters, wear: Wear) -> Result<SpmeCell, ParameterError> {
+    SpmeCell::with(parameters.clone(), wear, Resolution::default(), 1.0, 25.0)?
+        .without_ageing()
+        // As a charge leaves it: lithium went into the negative electrode and out of the positive one.
+        .with_hysteresis(-1.0, 1.0)
+}
+
 /// A cell of so many equal ones side by side.
 fn in_parallel(mut p: PhysicsParameters, count: f64) -> PhysicsParameters {
     p.nominal_capacity_ah *= count;
@@ -378,14 +394,6 @@ fn in_parallel(mut p: PhysicsParameters, count: f64) -> PhysicsParameters {
         *value *= count;
     }
     p
-}
-
-/// A full and rested cell at 25 degC that does not age any further.
-fn full_cell(parameters: PhysicsParameters, wear: Wear) -> Result<SpmeCell, ParameterError> {
-    SpmeCell::with(parameters, wear, Resolution::default(), 1.0, 25.0)?
-        .without_ageing()
-        // As a charge leaves it: lithium went into the negative electrode and out of the positive one.
-        .with_hysteresis(-1.0, 1.0)
 }
 
 /// One cell of the spread.
@@ -405,7 +413,7 @@ struct SpreadCell {
 impl SpreadCell {
     /// This cell, full, made of the parameters of the usual one.
     fn full(&self, usual: &PhysicsParameters) -> Result<SpmeCell, ParameterError> {
-        full_cell(self.parameters(usual), Wear::default())
+        full_cell(&self.parameters(usual), Wear::default())
     }
 
     /// The parameters of the usual cell changed to those of this one.
@@ -572,7 +580,7 @@ mod tests {
             let usual = plant.parameters().unwrap();
             let one =
                 SpreadCell { index: 1, capacity: 1.03, resistance: 1.1, chamber_c: 25.0, ambient_c: 25.0 };
-            let usual_ah = full_cell(usual.clone(), Wear::default()).unwrap().capacity_ah();
+            let usual_ah = full_cell(&usual, Wear::default()).unwrap().capacity_ah();
             let ratio = one.full(&usual).unwrap().capacity_ah() / usual_ah;
             // A C/20 test ends a trace earlier where diffusion is slower.
             assert!((ratio - 1.03).abs() < 2e-3, "{}: {ratio}", plant.name);

@@ -1,0 +1,28 @@
+//! Packs of simulated cells and the pack estimator's errors: `packs [DATA] [DAYS] [PLANT...]`.
+
+use std::path::Path;
+
+use anyhow::Result;
+use bms_sim::packs::{PackOptions, run};
+use bms_sim::plants::{PLANTS, Plant};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let data = arguments.first().map_or("data", String::as_str);
+    let days = arguments.get(1).map_or(Ok(PackOptions::default().days), |d| d.parse())?;
+    let named: Vec<Plant> = arguments.iter().skip(2).filter_map(|name| Plant::by_name(name)).collect();
+    let plants = if named.is_empty() { PLANTS.to_vec() } else { named };
+    for outcome in run(
+        &plants,
+        Path::new(data),
+        &PackOptions {
+            days,
+            packs: std::env::var("PACKS").map_or(2, |p| p.parse().unwrap()),
+            ambients_c: std::env::var("AMB").map_or(vec![25.0, -10.0], |a| vec![a.parse().unwrap()]),
+            ..PackOptions::default()
+        },
+    )? {
+        println!("{}", serde_json::to_string_pretty(&outcome)?);
+    }
+    Ok(())
+}
