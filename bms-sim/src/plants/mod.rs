@@ -11,7 +11,7 @@
 mod cycle;
 mod laboratory;
 mod log;
-mod road;
+pub(crate) mod road;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -186,6 +186,20 @@ impl Plant {
             p = p.clone().with_ageing((self.typical_ageing)(&p));
         }
         Some(in_parallel(p, self.parallel))
+    }
+
+    /// The new cell's parameters with typical ageing, whatever the published set has to say of it: what ages in a life.
+    pub(crate) fn living(&self) -> Option<PhysicsParameters> {
+        let p = sets::by_name(self.name)?;
+        let ageing = (self.typical_ageing)(&p);
+        Some(in_parallel(p.with_ageing(ageing), self.parallel))
+    }
+
+    /// Laboratory tests of the new cell, without drives.
+    pub(crate) fn laboratory(&self, parameters: &PhysicsParameters) -> Result<Dataset, ParameterError> {
+        let mut set = self.set(parameters, 1.0, Wear::default(), &Arc::default())?;
+        set.files.retain(|f| f.kind.as_deref() != Some("drive"));
+        Ok(set)
     }
 
     fn sets(&self, cycles: &Arc<Vec<Cycle>>) -> Result<PlantSets, ParameterError> {

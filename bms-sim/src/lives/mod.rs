@@ -1,0 +1,252 @@
+//! Whole lives of simulated cells: driven, parked and charged day by day from new to 80 % of their capacity, while the
+//! core's estimators run on what the sensors show.
+//!
+//! ```text
+//! plant ─► laboratory tests of the new cell ─► identify ─► tables ─┐
+//!   └─► ages ─► day after day: drive, park, drive, park, charge ─► sensors ─► CellEstimator ─┐
+//!         └─► check-ups on a copy: C/20 capacity, 10 s pulse at 25 degC and 50 % ────────────┴─► errors
+//! ```
+//!
+//! The check-ups are for the score alone; nothing of them reaches the cell or the estimator. Ageing runs faster than life
+//! ([`Life::faster`]): film, plated lithium and active material are lost so many times as fast, which makes tracking
+//! harder, since an estimator has fewer cycles to notice.
+
+mod day;
+
+use std::sync::Arc;
+
+use bms_core::cell::CellModel;
+use cell_models::physics::{AgeingParameters, PhysicsParameters};
+use cell_models::{ParameterError, PlantError};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::cell_file::{CellFile, CellFileError};
+use crate::identify::plan::{Plan, Selection};
+use crate::identify::{IdentifyError, identify};
+use crate::plants::Plant;
+use crate::sensors::SensorCorner;
+use day::Living;
+
+/// Equivalent full cycles after which errors count.
+pub const SETTLED_CYCLES: f64 = 30.0;
+/// Capacity, as a share of the new cell's, at which a life ends.
+const END_SOH: f64 = 0.8;
+
+/// Why a life cannot be lived.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LifeError {
+    /// No plant of this name.
+    #[error("no plant `{0}`")]
+    NoPlant(String),
+    /// The plant refuses its parameters.
+    #[error("parameters of the plant")]
+    Parameters(#[from] ParameterError),
+    /// The plant refuses a step.
+    #[error("a step of the plant")]
+    Plant(#[from] PlantError),
+    /// The new cell's tests give no tables.
+    #[error("identification of the plant")]
+    Identify(#[from] IdentifyError),
+    /// The tables cannot be used.
+    #[error("tables of the plant")]
+    CellFile(#[from] CellFileError),
+}
+
+/// How a cell is used from day to day.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Habit {
+    /// SOC (as the BMS has it, fraction) to which the cell is charged every evening; 1 is a full charge with taper.
+    pub charge_to: f64,
+    /// SOC down to which it is driven every day.
+    pub drive_to: f64,
+}
+
+impl Habit {
+    /// Never full, never below 40 %.
+    pub const SHALLOW: Self = Self { charge_to: 0.8, drive_to: 0.4 };
+    /// Full every evening.
+    pub const FULL: Self = Self { charge_to: 1.0, drive_to: 0.4 };
+    /// Never full, down to 20 %.
+    pub const DEEP: Self = Self { charge_to: 0.8, drive_to: 0.2 };
+}
+
+/// One life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Life {
+    /// Name of the plant (`plants::PLANTS`).
+    pub plant: String,
+    /// How the cell is used.
+    pub habit: Habit,
+    /// Sensors; their errors are drawn once for the whole life.
+    pub sensors: SensorCorner,
+    /// Seed of the sensors' errors, the weather and the drives.
+    pub seed: u64,
+    /// How many times as fast the cell ages.
+    pub faster: f64,
+    /// Days after which the life ends, whatever is left of the cell.
+    pub longest_days: usize,
+}
+
+/// What the core and the check-up said on one day.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CheckUp {
+    /// Day of the life, from 0.
+    pub day: usize,
+    /// Equivalent full cycles of the new cell's capacity so far.
+    pub cycles: f64,
+    /// True capacity over the new cell's.
+    pub soh_q: f64,
+    /// The core's.
+    pub soh_q_estimated: f64,
+    /// The core's standard deviation of it.
+    pub soh_q_std: f64,
+    /// True 10 s resistance at 25 degC and 50 % SOC over the new cell's.
+    pub soh_r: f64,
+    /// The core's.
+    pub soh_r_estimated: f64,
+    /// The core's standard deviation of it.
+    pub soh_r_std: f64,
+    /// Largest error of the SOC since the last check-up, in points.
+    pub soc_max_points: f64,
+    /// Windows that the capacity tracker has taken in.
+    pub windows: u32,
+}
+
+impl CheckUp {
+    /// Error of SOH_Q in points.
+    #[must_use]
+    pub fn soh_q_points(&self) -> f64 {
+        100.0 * (self.soh_q_estimated - self.soh_q)
+    }
+
+    /// Error of SOH_R in percent of it.
+    #[must_use]
+    pub fn soh_r_percent(&self) -> f64 {
+        100.0 * (self.soh_r_estimated / self.soh_r - 1.0)
+    }
+}
+
+/// A life and its check-ups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LifeOutcome {
+    /// The life.
+    pub life: Life,
+    /// Chemistry of the cell.
+    pub chemistry: crate::cell_file::Chemistry,
+    /// All check-ups, oldest first.
+    pub check_ups: Vec<CheckUp>,
+}
+
+impl LifeOutcome {
+    fn largest(&self, error: impl Fn(&CheckUp) -> f64) -> Option<f64> {
+        let settled = self.check_ups.iter().filter(|c| c.cycles >= SETTLED_CYCLES);
+        settled.map(|c| error(c).abs()).max_by(f64::total_cmp)
+    }
+
+    /// Largest error of SOH_Q in points after [`SETTLED_CYCLES`]; `None` if the life did not get there.
+    #[must_use]
+    pub fn soh_q_max_points(&self) -> Option<f64> {
+        self.largest(CheckUp::soh_q_points)
+    }
+
+    /// Largest error of SOH_R in percent after [`SETTLED_CYCLES`].
+    #[must_use]
+    pub fn soh_r_max_percent(&self) -> Option<f64> {
+        self.largest(CheckUp::soh_r_percent)
+    }
+
+    /// Largest error of the SOC in points after [`SETTLED_CYCLES`].
+    #[must_use]
+    pub fn soc_max_points(&self) -> Option<f64> {
+        self.largest(|c| c.soc_max_points)
+    }
+}
+
+/// A plant that the core knows from its laboratory tests: what all lives of one cell type share.
+#[derive(Debug, Clone)]
+pub struct KnownCell {
+    /// Parameters of the plant as they age in life.
+    parameters: PhysicsParameters,
+    /// What identification made of the new cell's tests.
+    pub tables: Arc<CellFile>,
+}
+
+impl KnownCell {
+    /// Tests the new plant and identifies it; takes some seconds.
+    ///
+    /// # Errors
+    /// [`LifeError`] if there is no such plant or identification fails.
+    pub fn identified(plant: &str) -> Result<Self, LifeError> {
+        let none = || LifeError::NoPlant(plant.into());
+        let known = Plant::by_name(plant).ok_or_else(none)?;
+        let parameters = known.living().ok_or_else(none)?;
+        let laboratory = known.laboratory(&parameters)?;
+        let tables = Arc::new(identify(&Plan::of_set(&laboratory, &Selection::default())?)?);
+        Ok(Self { parameters, tables })
+    }
+}
+
+/// Lives all lives, side by side; the same lives give the same outcomes.
+///
+/// # Errors
+/// The first [`LifeError`].
+pub fn run(lives: &[Life]) -> Result<Vec<LifeOutcome>, LifeError> {
+    let mut names: Vec<&str> = lives.iter().map(|l| l.plant.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let cells: Vec<KnownCell> =
+        names.par_iter().map(|n| KnownCell::identified(n)).collect::<Result<_, _>>()?;
+    let cell_of = |life: &Life| names.iter().position(|n| *n == life.plant).and_then(|k| cells.get(k));
+    lives
+        .par_iter()
+        .map(|life| {
+            let cell = cell_of(life).ok_or_else(|| LifeError::NoPlant(life.plant.clone()))?;
+            live(life, cell)
+        })
+        .collect()
+}
+
+/// Lives one life.
+///
+/// # Errors
+/// [`LifeError`] if the plant or the core refuses something.
+pub fn live(life: &Life, cell: &KnownCell) -> Result<LifeOutcome, LifeError> {
+    let owned = cell.tables.core_tables()?;
+    let refused = |source| CellFileError::Parameters { cell: cell.tables.cell.name.clone(), source };
+    let model = CellModel::new(owned.borrow()).map_err(refused)?;
+    let tuning = cell.tables.cell.chemistry.tuning();
+    let parameters = match &cell.parameters.ageing {
+        Some(ageing) => cell.parameters.clone().with_ageing(faster(ageing, life.faster)),
+        None => cell.parameters.clone(),
+    };
+    let mut living = Living::new(life, parameters, &model, &tuning)?;
+    let mut check_ups = vec![];
+    while living.days() < life.longest_days && living.soh_q() > END_SOH {
+        for _ in 0..DAYS_BETWEEN {
+            living.day()?;
+        }
+        check_ups.push(living.check_up()?);
+    }
+    Ok(LifeOutcome { life: life.clone(), chemistry: cell.tables.cell.chemistry, check_ups })
+}
+
+/// Days between two check-ups.
+const DAYS_BETWEEN: usize = 5;
+
+/// Ageing that is `factor` times as fast; plating keeps its rate, and what is plated dies faster.
+fn faster(ageing: &AgeingParameters, factor: f64) -> AgeingParameters {
+    let mut a = ageing.clone();
+    if let Some(sei) = &mut a.sei {
+        sei.interstitial_mol_per_m_s *= factor;
+    }
+    if let Some(plating) = &mut a.plating {
+        plating.dead_per_s *= factor;
+    }
+    for loss in [&mut a.negative_loss, &mut a.positive_loss].into_iter().flatten() {
+        loss.per_stoichiometry *= factor;
+    }
+    a
+}
