@@ -79,7 +79,7 @@ fn check(parameters: &EcmParameters, chemistry: Chemistry, r0_bound: f64) {
             hold(format!("R0 at {t} degC, SOC {soc}, ratio"), fast / r0 - 1.0, r0_bound);
             hold(format!("R total at {t} degC, SOC {soc}, ratio"), all / total - 1.0, 0.10);
             let ocv = parameters.ocv_v.at(soc) + (t - 25.0) * parameters.entropic_v_per_k.at(soc);
-            let off = f64::from(model.ocv(t as f32, soc as f32, &bms_core::cell::Slide::NEW).ocv_v) - ocv;
+            let off = f64::from(model.ocv(t as f32, soc as f32, &bms_core::cell::Age::NEW).ocv_v) - ocv;
             hold(format!("open-circuit voltage at {t} degC, SOC {soc}, V"), off, 0.003);
         }
     }

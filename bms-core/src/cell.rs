@@ -66,32 +66,23 @@ pub struct CellTables<'a> {
     pub ageing: OcvAgeing<'a>,
 }
 
-/// How the open-circuit voltage moves as the cell loses capacity.
+/// How the open-circuit voltage moves as the cell loses capacity: cells of a life test tell.
 ///
-/// Lost lithium lets the electrodes slide against each other. In the new cell's SOC as coordinate of either electrode,
-///
-/// ```text
-/// OCV(T, z, fade) = OCV(T, z_p) + N(z_p) - N(z_n),   z_p = a_p + b_p z,   z_n = a_n + b_n z
-/// ```
-///
-/// with `N` the negative electrode's potential over the new cell's SOC and `a`, `b` tables over the fade (the share of
-/// the capacity lost). Source: Dubarry, Truchot, Liaw (2012), "Synthesize battery degradation modes via a diagnostic and
-/// prognostic model", J. Power Sources 219. [`OcvAgeing::NONE`] keeps the curve of the new cell at every age.
+/// Lost lithium lets the electrodes slide against each other, and the curve over SOC changes its shape (Dubarry,
+/// Truchot, Liaw (2012), "Synthesize battery degradation modes via a diagnostic and prognostic model", J. Power
+/// Sources 219). How far depends on which electrode limits the cell, which its own curve does not tell: slow tests of
+/// aged cells of the same type do. [`OcvAgeing::NONE`] keeps the curve of the new cell at every age.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OcvAgeing<'a> {
-    /// Potential of the negative electrode in V; columns are its coordinate -0.1..=1.1 in equal steps. Empty: none.
-    pub negative_v: &'a [f32],
-    /// Fades of the rows of `slide`, ascending from 0.
+    /// Shares of the capacity lost, one per row of `shift_v`, ascending from above 0.
     pub fade: &'a [f32],
-    /// `[a_p, b_p, a_n, b_n]`, one row per fade; the first must be `[0, 1, 0, 1]`.
-    pub slide: &'a [[f32; 4]],
+    /// Open-circuit voltage of the aged cell minus that of the new one in V, both over their own SOC; columns as `ocv_v`.
+    pub shift_v: &'a [f32],
 }
 
 impl OcvAgeing<'_> {
     /// No ageing of the curve.
-    pub const NONE: Self = Self { negative_v: &[], fade: &[], slide: &[] };
-    /// Range of the columns of `negative_v`.
-    pub const RANGE: (f32, f32) = (-0.1, 1.1);
+    pub const NONE: Self = Self { fade: &[], shift_v: &[] };
 }
 
 /// Why a set of tables cannot be used.
@@ -185,26 +176,19 @@ pub struct OcvPoint {
     pub hysteresis_v: f32,
 }
 
-/// Where the electrodes of an aged cell stand against the new one's ([`OcvAgeing`]).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Slide {
-    positive: [f32; 2],
-    negative: [f32; 2],
+/// Place of a cell between the rows of [`OcvAgeing`].
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Age {
+    row: usize,
+    /// Weight of the row before `row`.
+    before: f32,
+    /// Weight of `row`.
+    at: f32,
 }
 
-impl Slide {
+impl Age {
     /// A new cell.
-    pub const NEW: Self = Self { positive: [0.0, 1.0], negative: [0.0, 1.0] };
-
-    fn of([offset, rate]: [f32; 2], soc: f32) -> f32 {
-        offset + rate * soc
-    }
-}
-
-impl Default for Slide {
-    fn default() -> Self {
-        Self::NEW
-    }
+    pub const NEW: Self = Self { row: 0, before: 0.0, at: 0.0 };
 }
 
 /// Checked [`CellTables`], ready for look-ups that cannot fail.
@@ -264,20 +248,14 @@ impl<'a> CellModel<'a> {
         if !(0.0..=1e5).contains(&t.hysteresis_gamma) {
             return Err(ParameterError::Value("hysteresis_gamma"));
         }
-        let OcvAgeing { negative_v, fade, slide } = t.ageing;
-        if negative_v.is_empty() != slide.is_empty() || negative_v.len() == 1 || fade.len() != slide.len() {
+        let OcvAgeing { fade, shift_v } = t.ageing;
+        if fade.len().checked_mul(ocv_columns) != Some(shift_v.len()) {
             return Err(ParameterError::Shape("ageing"));
         }
-        let from_new = fade.first().is_none_or(|f| *f == 0.0)
-            && slide.first().is_none_or(|row| *row == [0.0, 1.0, 0.0, 1.0]);
-        let in_order =
-            fade.iter().zip(fade.iter().skip(1)).all(|(a, b)| a < b) && fade.iter().all(|f| *f < 1.0);
-        let possible = negative_v.iter().all(|v| (-1.0..=5.0).contains(v))
-            && slide.iter().all(|[ap, bp, an, bn]| {
-                [ap, an].iter().all(|a| (-0.5..=0.5).contains(*a))
-                    && [bp, bn].iter().all(|b| (0.2..=1.5).contains(*b))
-            });
-        if !(from_new && in_order && possible) {
+        let in_order = fade.iter().zip(fade.iter().skip(1)).all(|(a, b)| a < b);
+        let possible = fade.iter().all(|f| (0.001..=0.9).contains(f))
+            && shift_v.iter().all(|v| (-1.0..=1.0).contains(v));
+        if !(in_order && possible) {
             return Err(ParameterError::Value("ageing"));
         }
         let rising = |row: &[f32]| row.iter().zip(row.iter().skip(1)).all(|(a, b)| a <= b);
@@ -333,59 +311,52 @@ impl<'a> CellModel<'a> {
         Self::bilinear(table, 1, row, Position::default())
     }
 
-    /// How far the electrodes of a cell have slid that has lost a share `fade` of its capacity (0 for a new cell).
+    /// Place of a cell in the ageing tables that has lost a share `fade` of its capacity (0 for a new one).
     ///
-    /// Between the rows of the table linear, outside it the nearest row.
+    /// Between the rows linear; beyond the last one the shift grows on in proportion, up to twice its size.
     #[must_use]
-    pub fn slide(&self, fade: f32) -> Slide {
-        let OcvAgeing { fade: rows, slide, .. } = self.tables.ageing;
-        let above = rows.iter().position(|f| *f >= fade).unwrap_or(rows.len());
-        let at = |k: usize| Some((*rows.get(k)?, slide.get(k)?));
-        let (lower, upper) = (at(above.saturating_sub(1)), at(above));
-        match (lower, upper) {
-            (Some((f0, a)), Some((f1, b))) if f1 > f0 => {
-                let w = bound((fade - f0) / (f1 - f0), 0.0, 1.0);
-                let mix = |k: usize| a[k] + (b[k] - a[k]) * w;
-                Slide { positive: [mix(0), mix(1)], negative: [mix(2), mix(3)] }
+    pub fn age(&self, fade: f32) -> Age {
+        let rows = self.tables.ageing.fade;
+        let row = rows.iter().position(|f| *f >= fade).unwrap_or(rows.len().saturating_sub(1));
+        let before = row.checked_sub(1).and_then(|k| rows.get(k)).copied().unwrap_or(0.0);
+        match rows.get(row) {
+            Some(&at) if fade > at => Age { row, before: 0.0, at: bound(fade / at, 1.0, 2.0) },
+            Some(&at) if fade > 0.0 => {
+                let share = (fade - before) / (at - before);
+                Age { row, before: 1.0 - share, at: share }
             }
-            (_, Some((_, row))) | (Some((_, row)), None) => {
-                Slide { positive: [row[0], row[1]], negative: [row[2], row[3]] }
-            }
-            (None, None) => Slide::NEW,
+            _ => Age::NEW,
         }
     }
 
-    /// Potential of the negative electrode in V at a coordinate in the new cell's SOC, straight on beyond its table.
-    fn negative_v(&self, z: f32) -> f32 {
-        let table = self.tables.ageing.negative_v;
-        let (lo, hi) = OcvAgeing::RANGE;
-        let last = table.len().saturating_sub(2);
-        let x = (bound(z, -0.3, 1.3) - lo) / (hi - lo) * table.len().saturating_sub(1) as f32;
-        let index = (bound(x, 0.0, last as f32) as usize).min(last);
-        let column = Position { index, fraction: x - index as f32 };
-        Self::bilinear(table, table.len(), Position::default(), column)
-    }
-
-    fn mean_ocv_v(&self, row: Position, soc: f32, slide: &Slide) -> f32 {
-        let at =
-            |z| Self::bilinear(self.tables.ocv_v, self.ocv_columns, row, Self::column(z, self.ocv_columns));
-        if *slide == Slide::NEW {
-            return at(soc);
+    fn mean_ocv_v(&self, row: Position, soc: f32, age: &Age) -> f32 {
+        let column = Self::column(soc, self.ocv_columns);
+        let new = Self::bilinear(self.tables.ocv_v, self.ocv_columns, row, column);
+        if age.at == 0.0 {
+            return new;
         }
-        let z = bound(soc, SOC_RANGE.0, SOC_RANGE.1);
-        let (positive, negative) = (Slide::of(slide.positive, z), Slide::of(slide.negative, z));
-        at(positive) + self.negative_v(positive) - self.negative_v(negative)
+        let inside = Position { fraction: bound(column.fraction, 0.0, 1.0), ..column };
+        let shift = |index| {
+            Self::bilinear(
+                self.tables.ageing.shift_v,
+                self.ocv_columns,
+                Position { index, fraction: 0.0 },
+                inside,
+            )
+        };
+        let before = age.row.checked_sub(1).map_or(0.0, |k| age.before * shift(k));
+        new + before + age.at * shift(age.row)
     }
 
-    /// Open-circuit voltage and hysteresis at a temperature in degC and an SOC (fraction) of a cell as old as `slide`
-    /// ([`Self::slide`]). Outside the temperature range the nearest row holds; SOC is limited to -0.05..=1.05.
+    /// Open-circuit voltage and hysteresis at a temperature in degC and an SOC (fraction) at an age
+    /// ([`Self::age`]). Outside the temperature range the nearest row holds; SOC is limited to -0.05..=1.05.
     #[must_use]
-    pub fn ocv(&self, temperature_c: f32, soc: f32, slide: &Slide) -> OcvPoint {
+    pub fn ocv(&self, temperature_c: f32, soc: f32, age: &Age) -> OcvPoint {
         let row = self.row(temperature_c);
         let column = Self::column(soc, self.ocv_columns);
         let clamped = Position { fraction: bound(column.fraction, 0.0, 1.0), ..column };
         OcvPoint {
-            ocv_v: self.mean_ocv_v(row, soc, slide),
+            ocv_v: self.mean_ocv_v(row, soc, age),
             hysteresis_v: Self::bilinear(self.tables.hysteresis_v, self.ocv_columns, row, clamped),
         }
     }
@@ -395,14 +366,14 @@ impl<'a> CellModel<'a> {
     /// Over a width that matches the uncertainty of `soc`, this is the statistically linearised slope: it sees a knee
     /// that the uncertainty reaches.
     #[must_use]
-    pub fn ocv_slope(&self, temperature_c: f32, soc: f32, half_width: f32, slide: &Slide) -> f32 {
+    pub fn ocv_slope(&self, temperature_c: f32, soc: f32, half_width: f32, age: &Age) -> f32 {
         let row = self.row(temperature_c);
         let lo = bound(soc - half_width, SOC_RANGE.0, SOC_RANGE.1);
         let hi = bound(soc + half_width, SOC_RANGE.0, SOC_RANGE.1);
         if hi - lo < 1e-4 {
             return 0.0;
         }
-        (self.mean_ocv_v(row, hi, slide) - self.mean_ocv_v(row, lo, slide)) / (hi - lo)
+        (self.mean_ocv_v(row, hi, age) - self.mean_ocv_v(row, lo, age)) / (hi - lo)
     }
 
     /// Equivalent-circuit parameters at a temperature in degC and an SOC (fraction), clamped to the tables.
@@ -427,11 +398,11 @@ impl<'a> CellModel<'a> {
 
     /// SOC (fraction, 0..=1) at which the mean open-circuit voltage equals `ocv_v`, by bisection in bounded time.
     #[must_use]
-    pub fn soc_from_ocv(&self, temperature_c: f32, ocv_v: f32, slide: &Slide) -> f32 {
+    pub fn soc_from_ocv(&self, temperature_c: f32, ocv_v: f32, age: &Age) -> f32 {
         let (mut lo, mut hi) = (0.0, 1.0);
         for _ in 0..16 {
             let middle = 0.5 * (lo + hi);
-            if self.ocv(temperature_c, middle, slide).ocv_v < ocv_v {
+            if self.ocv(temperature_c, middle, age).ocv_v < ocv_v {
                 lo = middle;
             } else {
                 hi = middle;
@@ -464,12 +435,12 @@ mod tests {
         for (r, &temp) in t.temperature_c.iter().enumerate() {
             for c in 0..n {
                 let z = c as f32 / (n - 1) as f32;
-                assert!((m.ocv(temp, z, &Slide::NEW).ocv_v - t.ocv_v[r * n + c]).abs() < 1e-5);
+                assert!((m.ocv(temp, z, &Age::NEW).ocv_v - t.ocv_v[r * n + c]).abs() < 1e-5);
             }
         }
-        let slope = (m.ocv(25.0, 0.05, &Slide::NEW).ocv_v - m.ocv(25.0, 0.0, &Slide::NEW).ocv_v) / 0.05;
+        let slope = (m.ocv(25.0, 0.05, &Age::NEW).ocv_v - m.ocv(25.0, 0.0, &Age::NEW).ocv_v) / 0.05;
         assert!(
-            (m.ocv(25.0, -0.03, &Slide::NEW).ocv_v - (m.ocv(25.0, 0.0, &Slide::NEW).ocv_v - 0.03 * slope))
+            (m.ocv(25.0, -0.03, &Age::NEW).ocv_v - (m.ocv(25.0, 0.0, &Age::NEW).ocv_v - 0.03 * slope))
                 .abs()
                 < 1e-4
         );
@@ -493,10 +464,10 @@ mod tests {
         fn look_ups_are_total(bits in any::<[u32; 2]>()) {
             let m = CellModel::new(example::NMC_5AH).unwrap();
             let [t, z] = bits.map(f32::from_bits);
-            prop_assert!(m.ocv(t, z, &m.slide(z)).ocv_v.is_finite());
-            prop_assert!(m.ocv_slope(t, z, t, &m.slide(t)).is_finite());
+            prop_assert!(m.ocv(t, z, &m.age(z)).ocv_v.is_finite());
+            prop_assert!(m.ocv_slope(t, z, t, &m.age(t)).is_finite());
             prop_assert!(m.circuit(t, z).r0_ohm > 0.0);
-            prop_assert!((0.0..=1.0).contains(&m.soc_from_ocv(t, z, &Slide::NEW)));
+            prop_assert!((0.0..=1.0).contains(&m.soc_from_ocv(t, z, &Age::NEW)));
         }
     }
 }

@@ -22,7 +22,7 @@
 //! Part 3", J. Power Sources 134; Schmidt (1966) and Jazwinski (1970), "Stochastic Processes and Filtering Theory",
 //! ch. 8 (coloured measurement noise by state augmentation); Bierman (1977) for the factored form ([`crate::ud`]).
 
-use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE, Slide};
+use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE, Age};
 use crate::charge::ChargeCounter;
 use crate::math::{abs, bound, decay, finite_or, sqrt};
 use crate::measurement::Measurement;
@@ -156,7 +156,7 @@ pub struct SocEstimator<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SocState {
     capacity_ah: f32,
-    slide: Slide,
+    age: Age,
     remaining: ChargeCounter,
     v1: f32,
     v2: f32,
@@ -168,6 +168,7 @@ pub struct SocState {
     covariance: UdCovariance,
     circuit: CircuitPoint,
     looked_up: Option<(f32, f32)>,
+    edges: EdgeRegression,
     temperature_c: f32,
     current_a: f32,
     current_lost_s: f32,
@@ -243,14 +244,65 @@ pub struct OperatingPoint {
     pub error_v: Estimated,
     /// Factor on the whole voltage drop of the tables.
     pub resistance_scale: Estimated,
+    /// Further factor on the part of the drop that follows the current without delay (`r0`, charge transfer).
+    pub instant_scale: f32,
     /// Cell temperature in degC.
     pub temperature_c: f32,
     /// Present current in A, positive on discharge, without the learnt offset.
     pub current_a: f32,
     /// Present capacity in Ah.
     pub capacity_ah: f32,
-    /// Where the electrodes stand at the cell's age.
-    pub slide: Slide,
+    /// Age, for the open-circuit voltage.
+    pub age: Age,
+}
+
+/// Learns the instantaneous resistance against the tables' from steps of the current, by recursive least squares.
+///
+/// Two samples a second or two apart share SOC, temperature and model error; what their voltages differ by is the drop
+/// of the current's step. Films that grow with age add to this part of the resistance and hardly to diffusion.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct EdgeRegression {
+    /// Voltage, drop by the tables and RC voltages at the last sample; none after a gap.
+    last: Option<(f32, f32, f32)>,
+    /// Sum of products of the steps of the tables' drop and the measured one in V², above what the tables say.
+    excess: f32,
+    /// Sum of squares of the steps of the tables' drop in V².
+    weight: f32,
+}
+
+impl EdgeRegression {
+    /// Samples further apart than this share too little (s).
+    const LONGEST_S: f32 = 2.5;
+    /// Smaller steps of the drop are noise (V).
+    const LEAST_V: f32 = 0.004;
+    /// Weight of the belief that the resistance is the tables' (V²).
+    const PRIOR: f32 = 0.004;
+    /// Memory (V²): some hundred steps of a drive.
+    const MEMORY: f32 = 0.3;
+
+    fn watch(&mut self, voltage: f32, drop_v: f32, slow_v: f32, dt_s: f32) {
+        let before = self.last.replace((voltage, drop_v, slow_v));
+        let Some((voltage_before, drop_before, slow_before)) = before.filter(|_| dt_s <= Self::LONGEST_S) else {
+            return;
+        };
+        let step = drop_v - drop_before;
+        if abs(step) < Self::LEAST_V || abs(step) > 1.0 {
+            return;
+        }
+        let seen = bound(voltage_before - voltage - (slow_v - slow_before), -3.0 * abs(step), 6.0 * abs(step));
+        self.excess += step * (seen - step);
+        self.weight += step * step;
+        if self.weight > Self::MEMORY {
+            let keep = Self::MEMORY / self.weight;
+            self.excess *= keep;
+            self.weight = Self::MEMORY;
+        }
+    }
+
+    /// Factor on the tables' instantaneous drop.
+    fn scale(&self) -> f32 {
+        1.0 + bound(self.excess / (self.weight + Self::PRIOR), -0.5, 4.0)
+    }
 }
 
 impl<'a> SocEstimator<'a> {
@@ -288,7 +340,7 @@ impl<'a> SocEstimator<'a> {
         ]);
         let state = SocState {
             capacity_ah,
-            slide: model.slide(1.0 - capacity_ah / model.tables().capacity_ah),
+            age: model.age(1.0 - capacity_ah / model.tables().capacity_ah),
             remaining,
             v1: 0.0,
             v2: 0.0,
@@ -300,6 +352,7 @@ impl<'a> SocEstimator<'a> {
             covariance,
             circuit,
             looked_up: None,
+            edges: EdgeRegression::default(),
             temperature_c: 25.0,
             current_a: 0.0,
             current_lost_s: 0.0,
@@ -347,7 +400,7 @@ impl<'a> SocEstimator<'a> {
         // The offset is kept as a rate: its amperes must not change with the capacity, either.
         self.state.bias_c *= self.state.capacity_ah / capacity_ah;
         self.state.capacity_ah = capacity_ah;
-        self.state.slide = self.model.slide(1.0 - capacity_ah / self.model.tables().capacity_ah);
+        self.state.age = self.model.age(1.0 - capacity_ah / self.model.tables().capacity_ah);
         self.state.remaining.set_ampere_hours(soc * capacity_ah);
         Ok(())
     }
@@ -364,10 +417,11 @@ impl<'a> SocEstimator<'a> {
             hysteresis: s.hysteresis,
             error_v: Estimated { value: s.error_v, std: std(ERR) },
             resistance_scale: Estimated { value: 1.0 + s.resistance_excess, std: std(RES) },
+            instant_scale: s.edges.scale(),
             temperature_c: s.temperature_c,
             current_a: s.current_a - s.bias_c * s.capacity_ah,
             capacity_ah: s.capacity_ah,
-            slide: s.slide,
+            age: s.age,
         }
     }
 
@@ -554,7 +608,7 @@ impl<'a> SocEstimator<'a> {
         let unknown = 1.0 + bound(self.model.outside_by_k(self.state.temperature_c), 0.0, 40.0) / 5.0;
         let loaded = t.polarisation_error * self.state.overpotential_v;
         let fade = bound(1.0 - self.state.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
-        // Full and empty define SOC at every age; in between the curve slides.
+        // Full and empty define SOC at every age; in between the curve ages.
         let soc = bound(self.raw_soc(), 0.0, 1.0);
         let slid = t.ageing_axis_error * fade * 4.0 * soc * (1.0 - soc);
         let axis = (t.axis_error_soc + slid) * slope;
@@ -609,15 +663,22 @@ impl<'a> SocEstimator<'a> {
     /// Slope of the open-circuit voltage over the width of the present uncertainty.
     fn slope(&self) -> f32 {
         let half_width = bound(sqrt(self.state.covariance.variance(SOC)), 0.005, 0.1);
-        self.model.ocv_slope(self.state.temperature_c, self.raw_soc(), half_width, &self.state.slide)
+        self.model.ocv_slope(self.state.temperature_c, self.raw_soc(), half_width, &self.state.age)
+    }
+
+    /// Voltage drop in V that follows the current without delay, with what the edges taught, and its slope in ohm.
+    fn instant_drop(&self, current_a: f32) -> (f32, f32) {
+        let (drop, slope) = self.state.circuit.instant_drop(current_a);
+        let scale = self.state.edges.scale();
+        (scale * drop, scale * slope)
     }
 
     /// Predicted voltage and its sensitivity to the states.
     fn output(&self, instant_a: f32) -> (f32, [f32; N]) {
         let soc = self.raw_soc();
-        let point = self.model.ocv(self.state.temperature_c, soc, &self.state.slide);
+        let point = self.model.ocv(self.state.temperature_c, soc, &self.state.age);
         let m = if self.tuning.parts.hysteresis { point.hysteresis_v } else { 0.0 };
-        let (drop, resistance) = self.state.circuit.instant_drop(instant_a);
+        let (drop, resistance) = self.instant_drop(instant_a);
         let polarisation = drop + self.state.v1 + self.state.v2;
         let scale = 1.0 + self.state.resistance_excess;
         let v = point.ocv_v + m * self.state.hysteresis + self.state.error_v - scale * polarisation;
@@ -638,8 +699,8 @@ impl<'a> SocEstimator<'a> {
 
     /// Follows how far the terminal voltage is from the open-circuit voltage, whatever the circuit says about it.
     fn watch_overpotential(&mut self, voltage: f32) {
-        let point = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.slide);
-        let (drop, _) = self.state.circuit.instant_drop(self.state.current_a);
+        let point = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.age);
+        let (drop, _) = self.instant_drop(self.state.current_a);
         let explained = (1.0 + self.state.resistance_excess) * abs(drop + self.state.v1 + self.state.v2);
         let distance = bound(
             abs(voltage - point.ocv_v - point.hysteresis_v * self.state.hysteresis),
@@ -657,7 +718,7 @@ impl<'a> SocEstimator<'a> {
     /// collapses by up to a volt at a SOC that a cold cell shares with a full one.
     fn transport_limited(&mut self, voltage: f32, instant_a: f32) -> bool {
         let v_min = self.model.tables().v_min;
-        let open = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.slide).ocv_v;
+        let open = self.model.ocv(self.state.temperature_c, self.raw_soc(), &self.state.age).ocv_v;
         let loaded = instant_a > 0.05 * self.state.capacity_ah;
         self.state.blind_s = if loaded && voltage < v_min + self.tuning.collapse_share * (open - v_min) {
             self.tuning.collapse_hold_s
@@ -680,6 +741,11 @@ impl<'a> SocEstimator<'a> {
         if self.state.stuck.watch(voltage, drop_v, self.state.pending.dt_s) {
             estimate.status.set(Status::VOLTAGE_STUCK);
             return;
+        }
+        if self.tuning.parts.resistance {
+            let (drop, _) = self.state.circuit.instant_drop(instant_a);
+            let dt = self.state.pending.dt_s;
+            self.state.edges.watch(voltage, drop, self.state.v1 + self.state.v2, dt);
         }
         self.watch_overpotential(voltage);
         if self.transport_limited(voltage, instant_a) {
@@ -725,7 +791,7 @@ impl<'a> SocEstimator<'a> {
     fn iterate(&mut self, before: &Self, voltage: f32, instant_a: f32, r: f32) {
         let at = *self;
         let (mut predicted, mut h) = at.output(instant_a);
-        h[SOC] = at.model.ocv_slope(at.state.temperature_c, at.raw_soc(), 0.01, &at.state.slide);
+        h[SOC] = at.model.ocv_slope(at.state.temperature_c, at.raw_soc(), 0.01, &at.state.age);
         let difference = [
             before.raw_soc() - at.raw_soc(),
             before.state.v1 - at.state.v1,
@@ -746,7 +812,7 @@ impl<'a> SocEstimator<'a> {
     /// Noise variance of one voltage update: sensor, and errors too fast for the slow state.
     fn voltage_noise(&self, instant_a: f32, slope: f32) -> f32 {
         let t = &self.tuning;
-        let (drop, _) = self.state.circuit.instant_drop(instant_a);
+        let (drop, _) = self.instant_drop(instant_a);
         let fast = t.drop_error * drop * (1.0 + self.state.resistance_excess);
         let white = t.voltage_noise_v * t.voltage_noise_v + fast * fast;
         if !t.parts.correlated_error {

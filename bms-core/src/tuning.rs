@@ -40,7 +40,7 @@ pub struct Tuning {
     pub polarisation_error: f32,
     /// Slow model error as an error along the SOC axis (fraction): the table's own SOC is not exact.
     pub axis_error_soc: f32,
-    /// Growth of that error per unit of lost capacity: ageing slides the electrodes against each other.
+    /// Growth of that error per unit of lost capacity: ageing ages the electrodes against each other.
     pub ageing_axis_error: f32,
     /// Correlation time of the slow model error under load (s).
     pub model_error_time_s: f32,

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use bms_core::cell::{CellModel, CellTables, Slide};
+use bms_core::cell::{CellModel, CellTables, Age};
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
 use bms_core::example;
@@ -415,7 +415,7 @@ impl TwinCell {
             |v: f64, r: f32, tau: f32| v + (1.0 - (-dt / f64::from(tau)).exp()) * (f64::from(r) * i - v);
         self.v1 = follow(self.v1, c.r1_ohm, c.tau1_s);
         self.v2 = follow(self.v2, c.r2_ohm, c.tau2_s);
-        let ocv = f64::from(self.model.ocv(25.0, self.soc as f32, &Slide::NEW).ocv_v);
+        let ocv = f64::from(self.model.ocv(25.0, self.soc as f32, &Age::NEW).ocv_v);
         let v = ocv - f64::from(c.instant_drop(current_a).0) - self.v1 - self.v2;
         Measurement::new(v as f32 + 0.001 * self.noise(), current_a, 25.0 + 0.2 * self.noise())
             .with_mean_current(current_a)

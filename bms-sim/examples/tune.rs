@@ -15,7 +15,7 @@ use std::time::Instant;
 use bms_core::tuning::Tuning;
 use bms_sim::cell_file::{CellFile, Chemistry};
 use bms_sim::data::{Run, read_segments};
-use bms_sim::identify::{identify, plan::Plan};
+use bms_sim::identify::identify;
 use bms_sim::metrics;
 use bms_sim::reference;
 use bms_sim::replay::{ReplayOptions, replay};
@@ -106,7 +106,7 @@ fn jobs(folder: &Path, lfp: bool) -> Result<Vec<Job>, Box<dyn Error>> {
     for (k, source) in plan.cells.iter().enumerate() {
         let drives = plan.drives.iter().filter(|d| d.cell == k && split::tuned_on(&d.set.name, &d.file.file));
         let drives: Vec<_> = drives.collect();
-        let Ok(cell) = Plan::of_set(&source.set, &source.selection).and_then(|p| identify(&p)) else {
+        let Ok(cell) = source.plan().and_then(|p| identify(&p)) else {
             continue;
         };
         if drives.is_empty() || (cell.cell.chemistry == Chemistry::Lfp) != lfp {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::needless_range_loop)] // indices read as in the equations
 
-use bms_core::cell::{CellModel, Slide};
+use bms_core::cell::{CellModel, Age};
 
 /// Counts charge from the start SOC and never looks at the voltage.
 #[derive(Debug, Clone)]
@@ -77,9 +77,9 @@ impl<'a> TextbookEkf<'a> {
             }
         }
         let soc = self.x[0] as f32;
-        let h = [f64::from(self.model.ocv_slope(temperature_c as f32, soc, 0.005, &Slide::NEW)), -1.0, -1.0];
+        let h = [f64::from(self.model.ocv_slope(temperature_c as f32, soc, 0.005, &Age::NEW)), -1.0, -1.0];
         let (drop, _) = c.instant_drop(current_a as f32);
-        let predicted = f64::from(self.model.ocv(temperature_c as f32, soc, &Slide::NEW).ocv_v)
+        let predicted = f64::from(self.model.ocv(temperature_c as f32, soc, &Age::NEW).ocv_v)
             - f64::from(drop)
             - self.x[1]
             - self.x[2];

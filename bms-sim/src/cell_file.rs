@@ -130,12 +130,10 @@ pub struct Tables {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgeingTables {
-    /// Potential of the negative electrode in V over its coordinate -0.1..1.1 in equal steps, the new cell's SOC.
-    pub negative_v: Vec<f64>,
-    /// Share of the capacity lost, one entry per row of `slide`, ascending from 0.
+    /// Share of the capacity lost, one entry per row of `shift_v`, ascending.
     pub fade: Vec<f64>,
-    /// `[a_p, b_p, a_n, b_n]`: the electrodes' coordinates `a + b SOC` at that fade.
-    pub slide: Vec<[f64; 4]>,
+    /// Open-circuit voltage of the aged cell minus that of the new one in V, columns as `ocv_v`.
+    pub shift_v: Vec<Vec<f64>>,
 }
 
 /// What the fit left unexplained at one temperature.
@@ -267,9 +265,8 @@ impl CellFile {
             i_ct_a: list(&t.i_ct_a),
             model_error_v: flat(&t.model_error_v),
             hysteresis_gamma: t.hysteresis_gamma as f32,
-            negative_v: t.ageing.as_ref().map(|a| list(&a.negative_v)).unwrap_or_default(),
             fade: t.ageing.as_ref().map(|a| list(&a.fade)).unwrap_or_default(),
-            slide: t.ageing.iter().flat_map(|a| &a.slide).map(|row| row.map(|x| x as f32)).collect(),
+            shift_v: t.ageing.as_ref().map(|a| flat(&a.shift_v)).unwrap_or_default(),
         };
         match CellModel::new(owned.borrow()) {
             Ok(_) => Ok(owned),
@@ -319,9 +316,8 @@ pub struct OwnedTables {
     i_ct_a: Vec<f32>,
     model_error_v: Vec<f32>,
     hysteresis_gamma: f32,
-    negative_v: Vec<f32>,
     fade: Vec<f32>,
-    slide: Vec<[f32; 4]>,
+    shift_v: Vec<f32>,
 }
 
 impl OwnedTables {
@@ -345,7 +341,7 @@ impl OwnedTables {
             i_ct_a: &self.i_ct_a,
             model_error_v: &self.model_error_v,
             hysteresis_gamma: self.hysteresis_gamma,
-            ageing: OcvAgeing { negative_v: &self.negative_v, fade: &self.fade, slide: &self.slide },
+            ageing: OcvAgeing { fade: &self.fade, shift_v: &self.shift_v },
         }
     }
 }

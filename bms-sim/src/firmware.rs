@@ -71,12 +71,8 @@ pub fn rust_tables(cell: &CellFile) -> Result<String, CellFileError> {
         }
         line(format!("    {name}: &[{text}\n    ],"));
     }
-    let OcvAgeing { negative_v, fade, slide } = t.ageing;
-    line("    ageing: OcvAgeing {".into());
-    line(format!("        negative_v: &{negative_v:?},"));
-    line(format!("        fade: &{fade:?},"));
-    line(format!("        slide: &{slide:?},"));
-    line("    },".into());
+    let OcvAgeing { fade, shift_v } = t.ageing;
+    line(format!("    ageing: OcvAgeing {{ fade: &{fade:?}, shift_v: &{shift_v:?} }},"));
     line("};".into());
     Ok(out)
 }

@@ -1,6 +1,6 @@
 //! Runs the core and the baselines over one measured run, causally, sample by sample.
 
-use bms_core::cell::{CellModel, Slide};
+use bms_core::cell::{CellModel, Age};
 use bms_core::measurement::Measurement;
 use bms_core::soc::SocEstimator;
 use bms_core::tuning::Tuning;
@@ -85,7 +85,7 @@ pub fn replay(cell: &CellFile, run: &Run, options: &ReplayOptions) -> Result<Rep
         sensors::measure(run, options.sensors, capacity_ah, options.current_offset_a, options.seed);
     let temperature = |k: usize| measured.temperature_c.as_ref().map_or(25.0, |t| t[k]);
     let initial_soc = options.initial_soc.unwrap_or_else(|| {
-        f64::from(model.soc_from_ocv(temperature(0) as f32, measured.voltage_v[0] as f32, &Slide::NEW))
+        f64::from(model.soc_from_ocv(temperature(0) as f32, measured.voltage_v[0] as f32, &Age::NEW))
     });
     let tuning = options.tuning.unwrap_or(cell.cell.chemistry.tuning());
     let mut core =

@@ -103,9 +103,9 @@ pub extern "C" fn proof_model(inputs: &Inputs<'_>) -> bool {
 pub extern "C" fn proof_look_ups(inputs: &Inputs<'_>, model: &CellModel<'_>) -> bool {
     let [t, z, w, v, i, ..] = inputs.number;
     let point: CircuitPoint = model.circuit(t, z);
-    let slide = model.slide(w);
-    let ocv: OcvPoint = model.ocv(t, z, &slide);
-    black_box((point.instant_drop(i), ocv, model.ocv_slope(t, z, w, &slide), model.soc_from_ocv(t, v, &slide)));
+    let age = model.age(w);
+    let ocv: OcvPoint = model.ocv(t, z, &age);
+    black_box((point.instant_drop(i), ocv, model.ocv_slope(t, z, w, &age), model.soc_from_ocv(t, v, &age)));
     black_box(model.tables());
     model.outside_by_k(t) > 5.0
 }

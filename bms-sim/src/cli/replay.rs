@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context, Result};
-use bms_core::cell::{CellModel, Slide};
+use bms_core::cell::{CellModel, Age};
 use bms_core::soc::Status;
 use bms_sim::cell_file::CellFile;
 use bms_sim::data::bdf::bdf_from_discharge_positive;
@@ -229,7 +229,7 @@ fn reference(
         let circuit = model.circuit(temperature as f32, 1.0);
         let at_once = first(&run.current_a) * f64::from(circuit.r0_ohm + circuit.rct_ohm);
         let unloaded = first(&run.voltage_v) + at_once;
-        let seen = f64::from(model.soc_from_ocv(temperature as f32, unloaded as f32, &Slide::NEW));
+        let seen = f64::from(model.soc_from_ocv(temperature as f32, unloaded as f32, &Age::NEW));
         let current = first(&run.current_a);
         if current.abs() >= capacity_ah / 50.0 {
             warnings.push(format!(

@@ -1,10 +1,11 @@
 //! From laboratory tests to a cell file.
 //!
 //! ```text
-//! slow tests ──► ocv: mean curve, gap between branches ─┐
+//! slow tests ──► ocv: mean curve, gap between branches ─┐            (of aged cells ──► ageing: how the curve moves)
 //! pulse tests ─► circuit: time constants per temperature ├─► joint fit over all temperatures ─► hysteresis ─► tables
 //! ```
 
+mod ageing;
 pub mod circuit;
 pub mod ocv;
 pub mod plan;
@@ -217,6 +218,7 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     let mut tables = tables;
     extrapolate_down(&nodes, &mut tables, &edges);
     let error = model_error(&nodes, &prepared, &residuals, &edges);
+    let ageing = ageing::tables(plan, nominal_ah, &reference_curves, &mut warnings);
     let cell_tables = assemble(&nodes, &tables, &base, &hysteresis, &error, capacity_ah);
     for r in cell_tables.r0_ohm.iter().zip(&cell_tables.temperature_c) {
         let largest = r.0.iter().copied().fold(0.0, f64::max);
@@ -259,7 +261,7 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
             files: plan.files.clone(),
             warnings,
         },
-        tables: cell_tables,
+        tables: Tables { ageing, ..cell_tables },
         fit,
     })
 }

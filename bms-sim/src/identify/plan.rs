@@ -35,6 +35,8 @@ pub struct Plan {
     pub pulses: Vec<PulseTest>,
     /// Full discharges at higher rates: not fitted; they tell how far the model can be trusted under lasting load.
     pub discharges: Vec<PulseTest>,
+    /// Slow tests of aged cells of the same type, from a life test: they tell how the open-circuit voltage moves with age.
+    pub aged: Vec<OcvTest>,
     /// Whether resistances are fitted to dynamic runs because there is no pulse test.
     pub from_dynamic: bool,
     /// File names with their use.
@@ -145,6 +147,20 @@ impl Plan {
             }
         }
         Ok(plan)
+    }
+
+    /// Adds the slow tests of a set that holds an aged cell of the same type.
+    ///
+    /// # Errors
+    /// If one of them cannot be read or made.
+    pub fn add_life_test(&mut self, set: &Dataset) -> Result<(), IdentifyError> {
+        let slow = |f: &&DatasetFile| f.is_run() && f.kind.as_deref().is_some_and(|k| k.starts_with("ocv"));
+        for f in set.files.iter().filter(slow) {
+            let t = temperature(f, &mut self.warnings);
+            self.files.push(format!("{}/{}: open-circuit test of an aged cell at {t} degC", set.name, f.file));
+            self.aged.push(OcvTest { temperature_c: t, runs: set.runs(f)? });
+        }
+        Ok(())
     }
 
     /// A plan from explicit files, each with its test temperature in degC.

@@ -107,6 +107,11 @@ pub const PLANTS: [Plant; 4] = [
 
 /// Capacity of the worn cells as a share of the new ones'.
 const WORN_SOH: f64 = 0.8;
+/// Capacity of the cells of the life test as a share of the new ones'.
+const LIFE_TESTS_SOH: [f64; 2] = [0.9, 0.8];
+/// Their lost active material per lost lithium. The scored cells have twice as much: no cell in a vehicle ages just as
+/// those in the laboratory.
+const LIFE_TESTS_MATERIAL: f64 = 0.2;
 /// Capacity in Ah that the currents of the recorded drives refer to is the nominal one of this set of the default data.
 const CYCLES: &str = "nmc_m50/soh100";
 /// Drive cycles.
@@ -126,6 +131,8 @@ pub struct PlantSets {
     pub new: Arc<Dataset>,
     /// The worn one, with drives.
     pub worn: Arc<Dataset>,
+    /// Cells from a life test, each with a slow test.
+    pub life_tests: Vec<Arc<Dataset>>,
     /// What it is and how it becomes known to the core, in one line.
     pub note: String,
 }
@@ -206,25 +213,31 @@ impl Plant {
         let parameters =
             self.parameters().ok_or(ParameterError::Empty("the list of parameter sets of this name"))?;
         let wear = Wear::to_soh(&parameters, WearKind::Both, WORN_SOH)?;
-        let new = self.set(&parameters, 1.0, Wear::default(), cycles)?;
-        let worn = self.set(&parameters, WORN_SOH, wear, cycles)?;
+        let set = |name, soh, wear, tests| self.set(&parameters, name, soh, wear, tests, cycles).map(Arc::new);
+        let new = set(self.set_name(1.0), 1.0, Wear::default(), [characterisation(), drives()].concat())?;
+        let worn = set(self.set_name(WORN_SOH), WORN_SOH, wear, drives())?;
+        let life_tests = LIFE_TESTS_SOH.into_iter().map(|soh| {
+            let wear = Wear::mixed_to_soh(&parameters, LIFE_TESTS_MATERIAL, soh)?;
+            set(format!("{} of the life test", self.set_name(soh)), soh, wear, vec![Test::Slow])
+        });
+        let life_tests = life_tests.collect::<Result<_, _>>()?;
         let note = self.note(&parameters, &wear);
-        Ok(PlantSets { new: Arc::new(new), worn: Arc::new(worn), note })
+        Ok(PlantSets { new, worn, life_tests, note })
     }
 
     fn set(
         &self,
         parameters: &PhysicsParameters,
+        name: String,
         soh: f64,
         wear: Wear,
+        tests: Vec<Test>,
         cycles: &Arc<Vec<Cycle>>,
     ) -> Result<Dataset, ParameterError> {
         let cell = SpmeCell::with(parameters.clone(), wear, Resolution::default(), 1.0, 25.0)?
             .without_ageing()
             // As a charge leaves it: lithium went into the negative electrode and out of the positive one.
             .with_hysteresis(-1.0, 1.0)?;
-        let name = self.set_name(soh);
-        let tests = if soh == 1.0 { [characterisation(), drives()].concat() } else { drives() };
         let capacity_ah = cell.capacity_ah();
         Ok(Dataset {
             dir: name.clone().into(),
@@ -254,7 +267,8 @@ impl Plant {
         let at: Vec<String> = PULSES_C.iter().map(|(t, _)| t.to_string()).collect();
         format!(
             "plant/{}: no recorded cell, simulated during this run by cell-models (single particle with electrolyte and heat): {}. \
-             The core knows it through simulated tests of the new cell alone: C/20 at 25 degC, HPPC and discharges at {} degC. \
+             The core knows it through simulated tests of the new cell: C/20 at 25 degC, HPPC and discharges at {} degC; and, for its \
+             open-circuit voltage when aged, C/20 of two cells of a life test that lost half as much active material. \
              Worn to {:.0} %: {:.1} % of its lithium and {:.1} % of its active material lost",
             self.name,
             self.title(parameters),

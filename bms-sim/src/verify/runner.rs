@@ -10,7 +10,6 @@ use super::sets::{CellSource, Drive, SetPlan};
 use super::{Options, Progress, VerifyError, full_charge, split};
 use crate::cell_file::CellFile;
 use crate::data::Run;
-use crate::identify::plan::Plan;
 use crate::identify::{IdentifyError, identify};
 use crate::metrics;
 use crate::reference;
@@ -71,7 +70,7 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
     let identified: Vec<Result<CellFile, IdentifyError>> = sources
         .par_iter()
         .map(|source| {
-            let cell = Plan::of_set(&source.set, &source.selection).and_then(|plan| identify(&plan));
+            let cell = source.plan().and_then(|plan| identify(&plan));
             progress.advance(1);
             cell
         })

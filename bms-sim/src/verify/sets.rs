@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::VerifyError;
 use crate::data::{Dataset, DatasetFile};
-use crate::identify::plan::Selection;
+use crate::identify::IdentifyError;
+use crate::identify::plan::{Plan, Selection};
 use crate::plants::PlantSets;
 
 /// Everything to identify and to score.
@@ -28,6 +29,22 @@ pub struct CellSource {
     pub set: Arc<Dataset>,
     /// Files of it.
     pub selection: Selection,
+    /// Aged cells of the same type, whose slow tests tell how the open-circuit voltage moves with age.
+    pub life_tests: Vec<Arc<Dataset>>,
+}
+
+impl CellSource {
+    /// What the cell is identified from.
+    ///
+    /// # Errors
+    /// If a test cannot be read or made.
+    pub fn plan(&self) -> Result<Plan, IdentifyError> {
+        let mut plan = Plan::of_set(&self.set, &self.selection)?;
+        for aged in &self.life_tests {
+            plan.add_life_test(aged)?;
+        }
+        Ok(plan)
+    }
 }
 
 /// One run to score.
@@ -56,7 +73,7 @@ const DYNAMIC: &str = "dynamic";
 /// Finds the data sets of a folder, adds those of plants, and pairs each drive with its cell.
 ///
 /// - A folder `soh…` beside a `soh100` is the same cell at another age: its drives are scored with the cell identified
-///   from `soh100`.
+///   from `soh100`. Slow tests of the other ages serve as a life test of the cell type, that of the scored age does not.
 /// - Other sets are identified from their own characterisation tests.
 /// - Where a set has neither pulses nor drives but dynamic runs, each dynamic run is scored with a cell identified
 ///   without any dynamic run at its temperature.
@@ -67,12 +84,12 @@ pub fn plan(root: &Path, plants: &[PlantSets], filter: Option<&str>) -> Result<S
     let mut plan = SetPlan::default();
     for set in discover(root)? {
         let set = Arc::new(set);
-        add(&mut plan, &set, &source_of(&set)?, filter);
+        add(&mut plan, &set, &source_of(&set)?, &life_tests_of(&set)?, filter);
     }
     for plant in plants {
         let before = plan.drives.len();
-        add(&mut plan, &plant.new, &plant.new, filter);
-        add(&mut plan, &plant.worn, &plant.new, filter);
+        add(&mut plan, &plant.new, &plant.new, &plant.life_tests, filter);
+        add(&mut plan, &plant.worn, &plant.new, &plant.life_tests, filter);
         if plan.drives.len() > before {
             plan.notes.push(plant.note.clone());
         }
@@ -132,8 +149,29 @@ fn source_of(set: &Arc<Dataset>) -> Result<Arc<Dataset>, VerifyError> {
     Ok(Arc::new(Dataset::open(new)?))
 }
 
-/// Adds the drives of a set, with cells identified from `source`.
-fn add(plan: &mut SetPlan, set: &Arc<Dataset>, source: &Arc<Dataset>, filter: Option<&str>) {
+/// The other ages beside a dated set: aged cells of the same type, but not the one that is scored.
+fn life_tests_of(set: &Arc<Dataset>) -> Result<Vec<Arc<Dataset>>, VerifyError> {
+    let Some(parent) = set.dir.parent().filter(|_| is_dated(set)) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    walk(parent, &mut found)?;
+    let mut others = Vec::new();
+    for dir in found.into_iter().filter(|dir| *dir != set.dir && dir.parent() == Some(parent)) {
+        let other = Dataset::open(dir)?;
+        if is_dated(&other) && !other.name.ends_with("soh100") {
+            others.push(Arc::new(other));
+        }
+    }
+    Ok(others)
+}
+
+/// Adds the drives of a set, with cells identified from `source` and the life tests.
+fn add(
+    plan: &mut SetPlan,
+    set: &Arc<Dataset>,
+    source: &Arc<Dataset>,
+    life_tests: &[Arc<Dataset>],
+    filter: Option<&str>,
+) {
     let has = |kinds: &[&str]| set.files.iter().any(|f| kinds.contains(&f.kind.as_deref().unwrap_or("")));
     let leave_one_out = !has(&DRIVES) && !has(&PULSES) && has(&[DYNAMIC]);
     let scored: &[&str] = if leave_one_out { &[DYNAMIC] } else { &DRIVES };
@@ -162,7 +200,12 @@ fn add(plan: &mut SetPlan, set: &Arc<Dataset>, source: &Arc<Dataset>, filter: Op
             label: name_of(&source.dir, set),
             set: Arc::clone(source),
             selection: selection(set, file),
+            life_tests: life_tests.to_vec(),
         };
+        if !life_tests.is_empty() && set.simulated.is_none() {
+            let ages = life_tests.iter().filter_map(|s| s.dir.file_name()).map(|n| n.to_string_lossy());
+            source.label += &format!(" with ages {}", ages.collect::<Vec<_>>().join(", "));
+        }
         if leave_one_out {
             let same = |f: &&DatasetFile| {
                 f.kind == file.kind

@@ -51,30 +51,51 @@ impl Wear {
         kind: WearKind,
         soh: f64,
     ) -> Result<Self, ParameterError> {
+        match kind {
+            WearKind::Lithium => Self::mixed_to_soh(parameters, 0.0, soh),
+            WearKind::ActiveMaterial => Self::by_share(parameters, soh, |s| Self {
+                negative_material: 0.5 * s,
+                positive_material: s,
+                ..Self::default()
+            }),
+            WearKind::Both => Self::mixed_to_soh(parameters, 0.4, soh),
+        }
+    }
+
+    /// The same for lithium and `material` times as much active material of both electrodes.
+    ///
+    /// # Errors
+    /// As [`Self::to_soh`].
+    pub fn mixed_to_soh(
+        parameters: &super::PhysicsParameters,
+        material: f64,
+        soh: f64,
+    ) -> Result<Self, ParameterError> {
+        Self::by_share(parameters, soh, |s| Self {
+            lithium: s,
+            film_lithium: FILM_SHARE * s,
+            negative_material: material * s,
+            positive_material: material * s,
+        })
+    }
+
+    fn by_share(
+        parameters: &super::PhysicsParameters,
+        soh: f64,
+        of_share: impl Fn(f64) -> Self,
+    ) -> Result<Self, ParameterError> {
         check("state of health", soh, "between 0.5 and 1", |v| (0.5..=1.0).contains(&v))?;
         let model = Arc::new(Model::new(parameters.clone(), super::Resolution::default())?);
         let capacity = |wear: Self| {
             SpmeCell::of_model(Arc::clone(&model), wear, 1.0, 25.0).map(|cell| cell.capacity_ah())
         };
         let new = capacity(Self::default())?;
-        let of_kind = |s: f64| match kind {
-            WearKind::Lithium => Self { lithium: s, film_lithium: FILM_SHARE * s, ..Self::default() },
-            WearKind::ActiveMaterial => {
-                Self { negative_material: 0.5 * s, positive_material: s, ..Self::default() }
-            }
-            WearKind::Both => Self {
-                lithium: s,
-                film_lithium: FILM_SHARE * s,
-                negative_material: 0.4 * s,
-                positive_material: 0.4 * s,
-            },
-        };
         if soh == 1.0 {
             return Ok(Self::default());
         }
         // A cell worn so far that it no longer meets its limits has lost too much.
-        let share = bisect([0.0, 0.7], 20, |s| capacity(of_kind(s)).is_ok_and(|c| c > soh * new));
-        Ok(of_kind(share))
+        let share = bisect([0.0, 0.7], 20, |s| capacity(of_share(s)).is_ok_and(|c| c > soh * new));
+        Ok(of_share(share))
     }
 
     pub(super) fn of(m: &Model, state: &State<1>) -> Self {
