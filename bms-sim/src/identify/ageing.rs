@@ -23,7 +23,9 @@ pub(super) fn tables(
     for test in &plan.aged {
         let name = test.runs.first().map_or("", |r| r.source.as_str());
         if (test.temperature_c - new.temperature_c).abs() > SAME_TEMPERATURE_K {
-            warnings.push(format!("{name}: not at the temperature of the new cell's open-circuit test, not used"));
+            warnings.push(format!(
+                "{name}: not at the temperature of the new cell's open-circuit test, not used"
+            ));
             continue;
         }
         let aged = match ocv::curves(test, nominal_ah, None) {
@@ -35,7 +37,10 @@ pub(super) fn tables(
         };
         let fade = 1.0 - aged.capacity_ah / new.capacity_ah;
         if !(LEAST_FADE..0.9).contains(&fade) {
-            warnings.push(format!("{name}: {:.1} % of the capacity lost tells nothing about ageing", 100.0 * fade));
+            warnings.push(format!(
+                "{name}: {:.1} % of the capacity lost tells nothing about ageing",
+                100.0 * fade
+            ));
             continue;
         }
         let shift = aged.mean_v.iter().zip(&new.mean_v).map(|(a, n)| a - n);

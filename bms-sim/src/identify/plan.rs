@@ -157,7 +157,8 @@ impl Plan {
         let slow = |f: &&DatasetFile| f.is_run() && f.kind.as_deref().is_some_and(|k| k.starts_with("ocv"));
         for f in set.files.iter().filter(slow) {
             let t = temperature(f, &mut self.warnings);
-            self.files.push(format!("{}/{}: open-circuit test of an aged cell at {t} degC", set.name, f.file));
+            self.files
+                .push(format!("{}/{}: open-circuit test of an aged cell at {t} degC", set.name, f.file));
             self.aged.push(OcvTest { temperature_c: t, runs: set.runs(f)? });
         }
         Ok(())
