@@ -12,12 +12,12 @@
 //! too low. Source: Plett (2011), "Recursive approximate weighted total least squares estimation of battery cell total
 //! capacity", J. Power Sources 196 (its proportional case; the weights follow each window's own variance).
 //!
-//! The SOC of a rest depends on how far the electrodes have slid ([`CellModel::slide`]), hence on the capacity itself.
+//! The SOC of a rest depends on how far the electrodes have slid ([`CellModel::age`]), hence on the capacity itself.
 //! A window says `C(Q) = Q (z_1(Q) - z_2(Q)) = charge`; linearised at the present estimate this is again a line,
 //! with `x = dC/dQ` and `y = charge - C + Q dC/dQ`. Where voltage and charge say nothing of the fade, `x` is small and so
 //! is the window's weight.
 
-use crate::cell::{CellModel, ParameterError};
+use crate::cell::{Age, CellModel, ParameterError};
 use crate::charge::ChargeCounter;
 use crate::math::{abs, bound, sqrt};
 use crate::measurement::Measurement;
@@ -74,7 +74,7 @@ impl Known {
         match *self {
             Self::Full { .. } => 1.0,
             Self::Rest { ocv_v, temperature_c, .. } => {
-                model.soc_from_ocv(temperature_c, ocv_v, &model.slide(fade(model, capacity_ah)))
+                model.soc_from_ocv(temperature_c, ocv_v, &model.age(fade(model, capacity_ah)))
             }
         }
     }
@@ -84,8 +84,8 @@ impl Known {
         let std = match *self {
             Self::Full { std } => std,
             Self::Rest { std_v, temperature_c, .. } => {
-                let slide = model.slide(fade(model, capacity_ah));
-                let slope = model.ocv_slope(temperature_c, soc, 0.015, &slide);
+                let age = model.age(fade(model, capacity_ah));
+                let slope = model.ocv_slope(temperature_c, soc, 0.015, &age);
                 std_v / bound(slope, 1e-3, 1e3)
             }
         };
@@ -214,7 +214,7 @@ impl CapacityTracker {
     fn rest(&self, model: &CellModel<'_>, sample: &Measurement, estimate: &Estimate) -> Option<Known> {
         let (voltage_v, temperature_c) = (sample.voltage_v.valid()?, sample.temperature_c.valid()?);
         // The gap between the branches hardly depends on age.
-        let gap_v = model.ocv(temperature_c, estimate.soc.value, &model.slide(0.0)).hysteresis_v;
+        let gap_v = model.ocv(temperature_c, estimate.soc.value, &Age::NEW).hysteresis_v;
         let colder = libm::exp2f(bound((25.0 - temperature_c) / 15.0, 0.0, 4.0));
         let relaxing = RELAXING_V * RELAXING_S * colder / (RELAXING_S * colder + self.resting_s);
         let hysteresis = HYSTERESIS_SHARE * gap_v;
@@ -306,7 +306,7 @@ impl CapacityTracker {
         }
         let fade = bound(1.0 - solution, 0.0, 0.5);
         let slides =
-            if model.tables().ageing.slide.is_empty() { tuning.ageing_axis_error * fade } else { 0.0 };
+            if model.tables().ageing.fade.is_empty() { tuning.ageing_axis_error * fade } else { 0.0 };
         let shared = SHARED_STD * SHARED_STD + slides * slides;
         let variance = 1.0 / xx + solution * solution * shared * total / xx;
         self.capacity = Estimated { value: solution * reference, std: sqrt(variance) * reference };

@@ -440,8 +440,7 @@ mod tests {
         }
         let slope = (m.ocv(25.0, 0.05, &Age::NEW).ocv_v - m.ocv(25.0, 0.0, &Age::NEW).ocv_v) / 0.05;
         assert!(
-            (m.ocv(25.0, -0.03, &Age::NEW).ocv_v - (m.ocv(25.0, 0.0, &Age::NEW).ocv_v - 0.03 * slope))
-                .abs()
+            (m.ocv(25.0, -0.03, &Age::NEW).ocv_v - (m.ocv(25.0, 0.0, &Age::NEW).ocv_v - 0.03 * slope)).abs()
                 < 1e-4
         );
     }

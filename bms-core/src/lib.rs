@@ -36,6 +36,8 @@
 
 #[cfg(test)]
 extern crate std;
+#[cfg(feature = "dbg")]
+extern crate std;
 
 pub mod capacity;
 pub mod cell;

@@ -15,7 +15,7 @@
 //! Source: Plett (2004), "Extended Kalman filtering for battery management systems of LiPB-based HEV battery packs,
 //! Part 3", J. Power Sources 134, for resistance as a slow state; the regression is our own.
 
-use crate::cell::{CellModel, CircuitPoint, Slide};
+use crate::cell::{Age, CellModel, CircuitPoint};
 use crate::math::{abs, bound, decay, sqrt};
 use crate::measurement::Measurement;
 use crate::soc::{Estimate, Estimated, Status};
@@ -112,6 +112,12 @@ impl ResistanceTracker {
         Estimated { value, std: sqrt(paa + 2.0 * g * pab + g * g * pbb + shared * shared) }
     }
 
+    /// The two parts of SOH_R: the factor on everything, and what is added in multiples of the new resistance.
+    #[must_use]
+    pub const fn parts(&self) -> [f32; 2] {
+        [self.a, self.b]
+    }
+
     /// Blocks that were taken in so far.
     #[must_use]
     pub const fn blocks(&self) -> u32 {
@@ -152,7 +158,7 @@ impl ResistanceTracker {
             return false;
         };
         // The open-circuit voltage moves with the charge; that is no drop.
-        let slope = model.ocv_slope(temperature_c, soc, 0.02, &Slide::NEW);
+        let slope = model.ocv_slope(temperature_c, soc, 0.02, &Age::NEW);
         let moved_v = slope * mean_a * dt_s / (3600.0 * model.tables().capacity_ah);
         let keep = decay(dt_s / HIGH_PASS_S);
         let counted = [moved_v, 0.0, 0.0];
@@ -200,6 +206,12 @@ impl ResistanceTracker {
         }
         let ratio = xy / xx;
         let g = new_cell_ohm(model, 25.0, 0.5) * xi / xx;
+        #[cfg(feature = "dbg")]
+        std::println!(
+            "DBGB {temperature_c} {soc} {ratio} {g} {} {}",
+            libm::sqrtf(xx / BLOCK_S),
+            new_cell_ohm(model, 25.0, 0.5) / new_cell_ohm(model, temperature_c, soc)
+        );
         let away = PER_K * abs(temperature_c - 25.0) + 0.3 * (soc - 0.5) * (soc - 0.5);
         let relative = BLOCK_STD + away;
         let expected = self.a + g * self.b;

@@ -22,7 +22,7 @@
 //! Part 3", J. Power Sources 134; Schmidt (1966) and Jazwinski (1970), "Stochastic Processes and Filtering Theory",
 //! ch. 8 (coloured measurement noise by state augmentation); Bierman (1977) for the factored form ([`crate::ud`]).
 
-use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE, Age};
+use crate::cell::{Age, CellModel, CircuitPoint, ParameterError, SOC_RANGE};
 use crate::charge::ChargeCounter;
 use crate::math::{abs, bound, decay, finite_or, sqrt};
 use crate::measurement::Measurement;
@@ -282,14 +282,16 @@ impl EdgeRegression {
 
     fn watch(&mut self, voltage: f32, drop_v: f32, slow_v: f32, dt_s: f32) {
         let before = self.last.replace((voltage, drop_v, slow_v));
-        let Some((voltage_before, drop_before, slow_before)) = before.filter(|_| dt_s <= Self::LONGEST_S) else {
+        let Some((voltage_before, drop_before, slow_before)) = before.filter(|_| dt_s <= Self::LONGEST_S)
+        else {
             return;
         };
         let step = drop_v - drop_before;
         if abs(step) < Self::LEAST_V || abs(step) > 1.0 {
             return;
         }
-        let seen = bound(voltage_before - voltage - (slow_v - slow_before), -3.0 * abs(step), 6.0 * abs(step));
+        let seen =
+            bound(voltage_before - voltage - (slow_v - slow_before), -3.0 * abs(step), 6.0 * abs(step));
         self.excess += step * (seen - step);
         self.weight += step * step;
         if self.weight > Self::MEMORY {

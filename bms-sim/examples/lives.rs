@@ -1,25 +1,27 @@
 //! Prints check-ups of lives.
 //!
 //! ```text
-//! cargo run --release -p bms-sim --example lives -- mohtat2020 0.8 0.4 good 10 1
+//! cargo run --release -p bms-sim --example lives -- mohtat2020 0.8 0.4 good 4 1 temperate
 //! ```
 //!
-//! takes a plant, the SOC charged and driven to, the sensors, how much faster ageing runs, and a seed.
+//! takes a plant, the SOC charged and driven to, the sensors, how much faster ageing runs, a seed, and
+//! the weather (`temperate` or `chamber`).
 
 use std::error::Error;
 
-use bms_sim::lives::{Habit, KnownCell, Life, live};
+use bms_sim::lives::{Habit, KnownCell, Life, Weather, live};
 use bms_sim::sensors::SensorCorner;
 use clap::ValueEnum;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [plant, charge_to, drive_to, sensors, faster, seed] = &arguments[..] else {
-        return Err("usage: lives PLANT CHARGE_TO DRIVE_TO SENSORS FASTER SEED".into());
+    let [plant, charge_to, drive_to, sensors, faster, seed, weather] = &arguments[..] else {
+        return Err("usage: lives PLANT CHARGE_TO DRIVE_TO SENSORS FASTER SEED WEATHER".into());
     };
     let life = Life {
         plant: plant.clone(),
         habit: Habit { charge_to: charge_to.parse()?, drive_to: drive_to.parse()? },
+        weather: if weather == "chamber" { Weather::CHAMBER } else { Weather::TEMPERATE },
         sensors: SensorCorner::from_str(sensors, true)?,
         seed: seed.parse()?,
         faster: faster.parse()?,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::needless_range_loop)] // indices read as in the equations
 
-use bms_core::cell::{CellModel, Age};
+use bms_core::cell::{Age, CellModel};
 
 /// Counts charge from the start SOC and never looks at the voltage.
 #[derive(Debug, Clone)]

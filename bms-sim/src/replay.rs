@@ -1,6 +1,6 @@
 //! Runs the core and the baselines over one measured run, causally, sample by sample.
 
-use bms_core::cell::{CellModel, Age};
+use bms_core::cell::{Age, CellModel};
 use bms_core::measurement::Measurement;
 use bms_core::soc::SocEstimator;
 use bms_core::tuning::Tuning;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context, Result};
-use bms_core::cell::{CellModel, Age};
+use bms_core::cell::{Age, CellModel};
 use bms_core::soc::Status;
 use bms_sim::cell_file::CellFile;
 use bms_sim::data::bdf::bdf_from_discharge_positive;

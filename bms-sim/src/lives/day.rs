@@ -9,7 +9,7 @@ use cell_models::{Drive, Load, Plant, PlantError};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use super::{CheckUp, Life, LifeError};
+use super::{CheckUp, Life, LifeError, Weather};
 use crate::cell_file::CellFileError;
 use crate::plants::road::derated;
 use crate::sensors::{Sensors, Signals};
@@ -26,8 +26,6 @@ const CHARGE_STEP_S: f64 = 5.0;
 const PARK_STEP_S: f64 = 300.0;
 /// Hours parked at work, at home before the charge, and over night.
 const PARK_H: [f64; 3] = [8.0, 2.0, 9.0];
-/// Mean ambient temperature, swing of the seasons, spread from day to day, swing from night to day, in degC.
-const WEATHER_C: [f64; 4] = [18.0, 11.0, 4.0, 4.0];
 /// Length of a year in days: short, so that every life sees its seasons.
 const YEAR_DAYS: f64 = 100.0;
 /// The longest that a drive or a charge takes, in s.
@@ -60,7 +58,7 @@ impl<'a> Living<'a> {
     ) -> Result<Self, LifeError> {
         let nominal_ah = parameters.nominal_capacity_ah;
         let start = life.habit.charge_to.min(0.95);
-        let cell = SpmeCell::new(parameters, start, WEATHER_C[0])?.with_hysteresis(-1.0, 1.0)?;
+        let cell = SpmeCell::new(parameters, start, life.weather.mean_c)?.with_hysteresis(-1.0, 1.0)?;
         let refused = |source: CoreError| CellFileError::Parameters { cell: life.plant.clone(), source };
         let estimator = CellEstimator::new(model, tuning, start as f32).map_err(refused)?;
         let new_ah = cell.capacity_ah();
@@ -113,7 +111,7 @@ impl<'a> Living<'a> {
     }
 
     pub(super) fn day(&mut self) -> Result<(), LifeError> {
-        let [mean_c, season_c, spread_c, swing_c] = WEATHER_C;
+        let Weather { mean_c, season_c, spread_c, night_c } = self.life.weather;
         let season = (std::f64::consts::TAU * self.days as f64 / YEAR_DAYS).sin();
         let today_c = mean_c + season_c * season + spread_c * (2.0 * self.random.random::<f64>() - 1.0);
         let [work_h, home_h, night_h] = PARK_H;
@@ -121,12 +119,12 @@ impl<'a> Living<'a> {
         self.cell.set_ambient_c(today_c)?;
         let halfway = 0.5 * (habit.charge_to + habit.drive_to) + 0.1 * (self.random.random::<f64>() - 0.5);
         self.drive(halfway)?;
-        self.cell.set_ambient_c(today_c + swing_c)?;
+        self.cell.set_ambient_c(today_c + night_c)?;
         self.park(work_h)?;
         self.drive(habit.drive_to)?;
         self.park(home_h)?;
         self.charge(habit.charge_to)?;
-        self.cell.set_ambient_c(today_c - swing_c)?;
+        self.cell.set_ambient_c(today_c - night_c)?;
         self.park(night_h)?;
         self.days += 1;
         Ok(())
@@ -181,6 +179,14 @@ impl<'a> Living<'a> {
     /// The truth, measured on a copy, beside what the core says.
     pub(super) fn check_up(&mut self) -> Result<CheckUp, LifeError> {
         let e = &self.estimate;
+        if std::env::var("DBG").is_ok() {
+            println!(
+                "ab {:?} T {:.1} bias {:?}",
+                self.estimator.resistance_tracker().parts(),
+                self.cell.surface_temperature_c(),
+                e.filter.current_bias_a
+            );
+        }
         Ok(CheckUp {
             day: self.days,
             cycles: self.throughput_ah / (2.0 * self.new_ah),

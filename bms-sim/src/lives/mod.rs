@@ -16,8 +16,8 @@ mod day;
 use std::sync::Arc;
 
 use bms_core::cell::CellModel;
-use cell_models::physics::{AgeingParameters, PhysicsParameters};
-use cell_models::{ParameterError, PlantError};
+use cell_models::physics::{AgeingParameters, PhysicsParameters, SpmeCell, Wear};
+use cell_models::{Load, ParameterError, Plant as _, PlantError};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -73,6 +73,26 @@ impl Habit {
     pub const DEEP: Self = Self { charge_to: 0.8, drive_to: 0.2 };
 }
 
+/// Ambient temperatures that a cell lives through, in degC.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Weather {
+    /// Mean over the year.
+    pub mean_c: f64,
+    /// Swing of the seasons.
+    pub season_c: f64,
+    /// Spread from day to day.
+    pub spread_c: f64,
+    /// Swing from night to day.
+    pub night_c: f64,
+}
+
+impl Weather {
+    /// From some 3 degC in winter nights to 37 degC on summer afternoons.
+    pub const TEMPERATE: Self = Self { mean_c: 18.0, season_c: 11.0, spread_c: 4.0, night_c: 4.0 };
+    /// A climate chamber at 25 degC.
+    pub const CHAMBER: Self = Self { mean_c: 25.0, season_c: 0.0, spread_c: 0.0, night_c: 0.0 };
+}
+
 /// One life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Life {
@@ -80,6 +100,8 @@ pub struct Life {
     pub plant: String,
     /// How the cell is used.
     pub habit: Habit,
+    /// Ambient temperatures.
+    pub weather: Weather,
     /// Sensors; their errors are drawn once for the whole life.
     pub sensors: SensorCorner,
     /// Seed of the sensors' errors, the weather and the drives.
@@ -183,8 +205,12 @@ impl KnownCell {
         let none = || LifeError::NoPlant(plant.into());
         let known = Plant::by_name(plant).ok_or_else(none)?;
         let parameters = known.living().ok_or_else(none)?;
-        let laboratory = known.laboratory(&parameters)?;
-        let tables = Arc::new(identify(&Plan::of_set(&laboratory, &Selection::default())?)?);
+        let (new, aged) = known.laboratory(&parameters, &life_test(&parameters)?)?;
+        let mut plan = Plan::of_set(&new, &Selection::default())?;
+        for set in &aged {
+            plan.add_life_test(set)?;
+        }
+        let tables = Arc::new(identify(&plan)?);
         Ok(Self { parameters, tables })
     }
 }
@@ -232,6 +258,37 @@ pub fn live(life: &Life, cell: &KnownCell) -> Result<LifeOutcome, LifeError> {
     }
     Ok(LifeOutcome { life: life.clone(), chemistry: cell.tables.cell.chemistry, check_ups })
 }
+
+/// The wear that a laboratory's life test brings about: full cycles at 1C and 25 degC, cells taken out at 90 and 80 %.
+fn life_test(parameters: &PhysicsParameters) -> Result<Vec<Wear>, LifeError> {
+    let ageing = parameters.ageing.as_ref().map(|a| faster(a, LIFE_TEST_FASTER));
+    let mut cell = SpmeCell::new(PhysicsParameters { ageing, ..parameters.clone() }, 0.0, 25.0)?;
+    let (new_ah, rate_a) = (cell.capacity_ah(), parameters.nominal_capacity_ah);
+    let [low_v, high_v] = cell.voltage_limits_v();
+    let mut taken = vec![];
+    for share in LIFE_TEST_SOH {
+        while cell.capacity_ah() > share * new_ah {
+            cell.set_current(-rate_a)?;
+            while cell.voltage_v() < high_v {
+                cell.advance(10.0)?;
+            }
+            while cell.current_a() < -0.1 * rate_a {
+                cell.hold(Load::VoltageV(high_v), 60.0)?;
+            }
+            cell.set_current(rate_a)?;
+            while cell.voltage_v() > low_v {
+                cell.advance(10.0)?;
+            }
+        }
+        taken.push(cell.wear());
+    }
+    Ok(taken)
+}
+
+/// Capacities, as shares of the new cell's, at which cells leave the laboratory's life test.
+const LIFE_TEST_SOH: [f64; 2] = [0.9, 0.8];
+/// How many times as fast cells age in it.
+const LIFE_TEST_FASTER: f64 = 20.0;
 
 /// Days between two check-ups.
 const DAYS_BETWEEN: usize = 5;

@@ -202,18 +202,26 @@ impl Plant {
         Some(in_parallel(p.with_ageing(ageing), self.parallel))
     }
 
-    /// Laboratory tests of the new cell, without drives.
-    pub(crate) fn laboratory(&self, parameters: &PhysicsParameters) -> Result<Dataset, ParameterError> {
-        let mut set = self.set(parameters, 1.0, Wear::default(), &Arc::default())?;
-        set.files.retain(|f| f.kind.as_deref() != Some("drive"));
-        Ok(set)
+    /// Laboratory tests of the new cell, and a slow test of each cell of a life test, which wore the cells as given.
+    pub(crate) fn laboratory(
+        &self,
+        parameters: &PhysicsParameters,
+        life_tests: &[Wear],
+    ) -> Result<(Dataset, Vec<Dataset>), ParameterError> {
+        let set = |name, wear, tests| self.set(parameters, name, 1.0, wear, tests, &Arc::default());
+        let new = set(self.set_name(1.0), Wear::default(), characterisation())?;
+        let aged = life_tests
+            .iter()
+            .map(|w| set(format!("plant/{} of the life test", self.name), *w, vec![Test::Slow]));
+        Ok((new, aged.collect::<Result<_, _>>()?))
     }
 
     fn sets(&self, cycles: &Arc<Vec<Cycle>>) -> Result<PlantSets, ParameterError> {
         let parameters =
             self.parameters().ok_or(ParameterError::Empty("the list of parameter sets of this name"))?;
         let wear = Wear::to_soh(&parameters, WearKind::Both, WORN_SOH)?;
-        let set = |name, soh, wear, tests| self.set(&parameters, name, soh, wear, tests, cycles).map(Arc::new);
+        let set =
+            |name, soh, wear, tests| self.set(&parameters, name, soh, wear, tests, cycles).map(Arc::new);
         let new = set(self.set_name(1.0), 1.0, Wear::default(), [characterisation(), drives()].concat())?;
         let worn = set(self.set_name(WORN_SOH), WORN_SOH, wear, drives())?;
         let life_tests = LIFE_TESTS_SOH.into_iter().map(|soh| {
