@@ -1,21 +1,26 @@
 //! Capacity of one cell, from the charge that passes between two moments at which the voltage tells the SOC.
 //!
 //! A window runs between two such moments: long rests, whose open-circuit voltage gives the SOC, and ends of full charges.
-//! Its charge (Ah, out of the cell) and its change of SOC are both uncertain, so that the capacity is a regression with
-//! errors on both axes: total least squares
+//! With `Q` the capacity, `z` the SOC and `C(Q) = Q (z_1(Q) - z_2(Q))`, a window says `C(Q) = charge`: the SOC of a rest
+//! depends on how the open-circuit voltage has moved with age ([`CellModel::age`]), hence on the capacity itself.
+//! Linearised at the present estimate this is
 //!
 //! ```text
-//! min over Q of  Σ w (y - Q x)² / (1 + k² Q²),   x = z_1 - z_2 (SOC),  y = charge / Q_ref,  k = σ_x / σ_y
+//! y = x Q + Q e + c,     x = dC/dQ,   y = charge - C + Q dC/dQ
 //! ```
 //!
-//! which three sums with forgetting solve in closed form. Plain least squares takes the error of x for capacity and reads
-//! too low. Source: Plett (2011), "Recursive approximate weighted total least squares estimation of battery cell total
-//! capacity", J. Power Sources 196 (its proportional case; the weights follow each window's own variance).
+//! with the error `e` of the window's change of SOC and the uncertainty `c` of its charge (the current sensor's offset).
+//! Where voltage and charge say nothing of the fade, `x` is small and so is what the window teaches. Most of `e` comes
+//! from the open-circuit table and is the same in the next window: that part counts in each window's variance as often as
+//! windows are remembered, so that a hundred equal windows do not claim to know what the table does not. Windows at which
+//! this error alone is worth more than a few percent of capacity (an LFP plateau) are left out: then the estimate stays
+//! and its band grows.
 //!
-//! The SOC of a rest depends on how far the electrodes have slid ([`CellModel::age`]), hence on the capacity itself.
-//! A window says `C(Q) = Q (z_1(Q) - z_2(Q)) = charge`; linearised at the present estimate this is again a line,
-//! with `x = dC/dQ` and `y = charge - C + Q dC/dQ`. Where voltage and charge say nothing of the fade, `x` is small and so
-//! is the window's weight.
+//! Source: Plett (2011), "Recursive approximate weighted total least squares estimation of battery cell total capacity",
+//! J. Power Sources 196: both the SOC and the charge of a window are uncertain, and the weights must say so. A scalar
+//! Kalman filter with those weights takes the place of his sums: its random walk forgets by charge and time, not by the
+//! number of windows, and his correction for the bias of plain least squares, `var(e) / x²`, is below 0.3 % for the
+//! windows that are taken here.
 
 use crate::cell::{Age, CellModel, ParameterError};
 use crate::charge::ChargeCounter;
@@ -30,25 +35,30 @@ const ANCHORS: usize = 6;
 const SHALLOWEST: f32 = 0.25;
 /// Least `dC/dQ` of a window that counts.
 const LEAST_SENSITIVITY: f32 = 0.1;
-/// Largest relative standard deviation of the capacity that one window alone would give.
-const VAGUEST: f32 = 0.15;
-/// Share of the earlier windows' weight that is left after each new one: about twenty are remembered.
-const MEMORY: f32 = 0.95;
-/// Ratio of the standard deviations of x and y.
-const K: f32 = 3.0;
-/// Standard deviation of an open-circuit voltage read after a very long rest, in V.
-const REST_STD_V: f32 = 0.004;
-/// What relaxation adds to it when the rest begins to count as one, in V, and how fast that goes at 25 degC, in s.
+/// Standard deviation of an open-circuit voltage from one very long rest to the next, in V …
+const REST_STD_V: f32 = 0.0015;
+/// … and of what all rests share: table and sensor.
+const SHARED_STD_V: f32 = 0.004;
+/// So many windows are remembered, and share that error.
+const REMEMBERED: f32 = 10.0;
+/// Largest relative standard deviation of the capacity from the shared error alone.
+const VAGUEST: f32 = 0.05;
+/// What relaxation adds when the rest begins to count as one, in V, and how fast that goes at 25 degC, in s.
 const RELAXING_V: f32 = 0.010;
 const RELAXING_S: f32 = 600.0;
 /// Share of the hysteresis half-gap that the filter's hysteresis state may be wrong by.
 const HYSTERESIS_SHARE: f32 = 0.3;
-/// Error of a window's change of SOC that all windows share (fraction).
-const SHARED_STD: f32 = 0.005;
-/// Windows in a row that contradict the estimate before they are believed.
-const CONTRADICTIONS: u8 = 4;
-/// Windows further from the estimate than so many standard deviations contradict it.
+/// Share of the standard deviation of a full charge that changes from one to the next.
+const FULL_SCATTER: f32 = 0.4;
+/// Random walk of the capacity, as a share of it, per square root of one equivalent cycle or of ten days.
+const WALK: f32 = 0.004;
+const DAYS_LIKE_A_CYCLE: f32 = 10.0;
+/// Windows further from the estimate than so many standard deviations contradict it …
 const GATE_SIGMA: f32 = 4.0;
+/// … and are believed when so many do in a row …
+const CONTRADICTIONS: u8 = 4;
+/// … after which the capacity is as uncertain as this (share of the new one).
+const DOUBT: f32 = 0.05;
 
 /// A moment at which the SOC is known from the voltage.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,40 +74,60 @@ struct Anchor {
 enum Known {
     /// End of a full charge; standard deviation of SOC = 1.
     Full { std: f32 },
-    /// Open-circuit voltage without hysteresis, its standard deviation, temperature.
-    Rest { ocv_v: f32, std_v: f32, temperature_c: f32 },
+    /// Open-circuit voltage without hysteresis, its variance alone and in common with other rests, temperature.
+    Rest { ocv_v: f32, own_v2: f32, shared_v2: f32, temperature_c: f32 },
+}
+
+/// SOC at an anchor, with its variance alone and in common with others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct KnownSoc {
+    soc: f32,
+    own: f32,
+    shared: f32,
 }
 
 impl Known {
-    /// SOC of a cell of the capacity given.
-    fn soc(&self, model: &CellModel<'_>, capacity_ah: f32) -> f32 {
+    const fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    /// SOC of a cell of the capacity given (share of the new one).
+    fn soc(&self, model: &CellModel<'_>, capacity: f32) -> f32 {
         match *self {
             Self::Full { .. } => 1.0,
             Self::Rest { ocv_v, temperature_c, .. } => {
-                model.soc_from_ocv(temperature_c, ocv_v, &model.age(fade(model, capacity_ah)))
+                model.soc_from_ocv(temperature_c, ocv_v, &model.age(1.0 - capacity))
             }
         }
     }
 
-    /// Variance of that SOC.
-    fn variance(&self, model: &CellModel<'_>, capacity_ah: f32, soc: f32) -> f32 {
-        let std = match *self {
-            Self::Full { std } => std,
-            Self::Rest { std_v, temperature_c, .. } => {
-                let age = model.age(fade(model, capacity_ah));
-                let slope = model.ocv_slope(temperature_c, soc, 0.015, &age);
-                std_v / bound(slope, 1e-3, 1e3)
+    /// The same with its variances; nothing where the voltage is outside the table.
+    fn at(&self, model: &CellModel<'_>, tuning: &Tuning, capacity: f32) -> Option<KnownSoc> {
+        let soc = self.soc(model, capacity);
+        match *self {
+            Self::Full { std } => {
+                let own = FULL_SCATTER * std;
+                Some(KnownSoc { soc, own: own * own, shared: std * std - own * own })
             }
-        };
-        std * std
+            Self::Rest { own_v2, shared_v2, temperature_c, .. } => {
+                let slope = model.ocv_slope(temperature_c, soc, 0.015, &model.age(1.0 - capacity));
+                let per_v2 = 1.0 / bound(slope * slope, 1e-6, 1e6);
+                // Without a table of how the curve moves with age, it moves unseen.
+                let unseen =
+                    if model.tables().ageing.fade.is_empty() { tuning.ageing_axis_error } else { 0.0 };
+                let slid = unseen * bound(1.0 - capacity, 0.0, 0.5) * 4.0 * soc * (1.0 - soc);
+                let inside = soc > 0.005 && soc < 0.995;
+                inside.then_some(KnownSoc {
+                    soc,
+                    own: own_v2 * per_v2,
+                    shared: shared_v2 * per_v2 + slid * slid,
+                })
+            }
+        }
     }
 }
 
-fn fade(model: &CellModel<'_>, capacity_ah: f32) -> f32 {
-    1.0 - capacity_ah / model.tables().capacity_ah
-}
-
-/// One window as the regression sees it, in capacities of the tables.
+/// One window as the filter sees it, in capacities of the new cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Window {
     x: f32,
@@ -117,43 +147,39 @@ pub struct CapacityTracker {
     /// The rest or the full charge that is going on.
     candidate: Option<Anchor>,
     resting_s: f32,
-    /// Sums of w, w x², w x y, w y².
-    sums: [f32; 4],
+    /// Capacity over the new cell's and its variance.
+    capacity: f32,
+    variance: f32,
     contradictions: u8,
     windows: u32,
-    capacity: Estimated,
 }
 
 impl CapacityTracker {
-    /// A tracker that begins with a capacity in Ah and its standard deviation in Ah.
+    /// A tracker that begins with a capacity over the new cell's (0.3..=1.3) and its standard deviation (above 0).
     ///
     /// # Errors
-    /// [`ParameterError::Capacity`] if either is not positive and finite.
-    pub fn new(model: &CellModel<'_>, capacity_ah: f32, std_ah: f32) -> Result<Self, ParameterError> {
-        let possible = |x: f32| x > 0.0 && x.is_finite();
-        if !(possible(capacity_ah) && possible(std_ah)) {
+    /// [`ParameterError::Capacity`] if either is out of range.
+    pub fn new(soh_q: Estimated) -> Result<Self, ParameterError> {
+        if !((0.3..=1.3).contains(&soh_q.value) && soh_q.std > 0.0 && soh_q.std <= 1.0) {
             return Err(ParameterError::Capacity);
         }
-        let q = capacity_ah / model.tables().capacity_ah;
-        let std = std_ah / model.tables().capacity_ah;
-        let w = 1.0 / bound(std * std, 1e-6, 1.0);
         Ok(Self {
             drawn: ChargeCounter::default(),
             anchors: [None; ANCHORS],
             next: 0,
             candidate: None,
             resting_s: 0.0,
-            sums: [w, w, w * q, w * q * q],
+            capacity: soh_q.value,
+            variance: soh_q.std * soh_q.std,
             contradictions: 0,
             windows: 0,
-            capacity: Estimated { value: capacity_ah, std: std_ah },
         })
     }
 
-    /// Capacity in Ah with its standard deviation, which counts the errors that all windows share.
+    /// Capacity over the new cell's, with its standard deviation.
     #[must_use]
-    pub const fn capacity_ah(&self) -> Estimated {
-        self.capacity
+    pub fn soh_q(&self) -> Estimated {
+        Estimated { value: self.capacity, std: sqrt(self.variance) }
     }
 
     /// Windows that were taken in so far.
@@ -188,12 +214,9 @@ impl CapacityTracker {
         } else {
             None
         };
-        let same_kind = matches!(
-            (&known, self.candidate.map(|c| c.known)),
-            (Some(Known::Full { .. }), Some(Known::Full { .. }))
-                | (Some(Known::Rest { .. }), Some(Known::Rest { .. }))
-        );
-        let ended = if same_kind { None } else { self.candidate };
+        let goes_on =
+            matches!((&known, &self.candidate), (Some(k), Some(c)) if k.is_full() == c.known.is_full());
+        let ended = if goes_on { None } else { self.candidate };
         self.candidate =
             known.map(|known| Anchor { drawn_uc: self.drawn.microcoulombs(), doubt_ah: 0.0, known });
         ended.is_some_and(|anchor| self.close(model, tuning, anchor))
@@ -209,19 +232,22 @@ impl CapacityTracker {
                 anchor.doubt_ah += doubt_ah;
             }
         }
+        let cycles = abs(mean_a) * dt_s / (7200.0 * model.tables().capacity_ah);
+        let aged = bound(cycles, 0.0, 10.0) + dt_s / (86_400.0 * DAYS_LIKE_A_CYCLE);
+        self.variance = bound(self.variance + WALK * WALK * aged, 1e-8, 1.0);
     }
 
     fn rest(&self, model: &CellModel<'_>, sample: &Measurement, estimate: &Estimate) -> Option<Known> {
         let (voltage_v, temperature_c) = (sample.voltage_v.valid()?, sample.temperature_c.valid()?);
         // The gap between the branches hardly depends on age.
         let gap_v = model.ocv(temperature_c, estimate.soc.value, &Age::NEW).hysteresis_v;
-        let colder = libm::exp2f(bound((25.0 - temperature_c) / 15.0, 0.0, 4.0));
-        let relaxing = RELAXING_V * RELAXING_S * colder / (RELAXING_S * colder + self.resting_s);
+        let half_s = RELAXING_S * libm::exp2f(bound((25.0 - temperature_c) / 15.0, 0.0, 4.0));
+        let relaxing = RELAXING_V * half_s / (half_s + self.resting_s);
         let hysteresis = HYSTERESIS_SHARE * gap_v;
-        let variance = REST_STD_V * REST_STD_V + relaxing * relaxing + hysteresis * hysteresis;
         Some(Known::Rest {
             ocv_v: voltage_v - gap_v * estimate.hysteresis,
-            std_v: sqrt(variance),
+            own_v2: REST_STD_V * REST_STD_V + relaxing * relaxing,
+            shared_v2: SHARED_STD_V * SHARED_STD_V + hysteresis * hysteresis,
             temperature_c,
         })
     }
@@ -230,86 +256,62 @@ impl CapacityTracker {
     fn close(&mut self, model: &CellModel<'_>, tuning: &Tuning, anchor: Anchor) -> bool {
         let mut best: Option<Window> = None;
         for from in self.anchors.iter().flatten() {
-            if let Some(w) = self.window(model, from, &anchor)
-                && best.is_none_or(|b| w.x * w.x / w.variance > b.x * b.x / b.variance)
+            if let Some(w) = self.window(model, tuning, from, &anchor)
+                && best.is_none_or(|b| w.x * w.x * b.variance > b.x * b.x * w.variance)
             {
                 best = Some(w);
             }
         }
-        let slots = self.anchors.len() as u8;
         if let Some(slot) = self.anchors.get_mut(usize::from(self.next)) {
             *slot = Some(anchor);
         }
-        self.next = if self.next + 1 < slots { self.next + 1 } else { 0 };
-        best.is_some_and(|w| self.learn(model, tuning, w))
+        self.next = if usize::from(self.next) + 1 < ANCHORS { self.next + 1 } else { 0 };
+        best.is_some_and(|w| self.learn(&w))
     }
 
-    fn window(&self, model: &CellModel<'_>, from: &Anchor, to: &Anchor) -> Option<Window> {
+    fn window(&self, model: &CellModel<'_>, tuning: &Tuning, from: &Anchor, to: &Anchor) -> Option<Window> {
+        let q = self.capacity;
+        let (a, b) = (from.known.at(model, tuning, q)?, to.known.at(model, tuning, q)?);
+        if abs(a.soc - b.soc) < SHALLOWEST {
+            return None;
+        }
+        // A charge counts as the discharge that it undoes.
+        let sign = if a.soc > b.soc { 1.0 } else { -1.0 };
+        let content = |q: f32| sign * q * (from.known.soc(model, q) - to.known.soc(model, q));
+        let step = 0.02;
+        let x = (content(q + step) - content(q - step)) / (2.0 * step);
+        if x < LEAST_SENSITIVITY {
+            return None;
+        }
+        let shared = q * q * (a.shared + b.shared);
+        if shared > VAGUEST * VAGUEST * q * q * x * x {
+            return None;
+        }
         let reference = model.tables().capacity_ah;
-        let q = self.capacity.value;
-        let drop = |q: f32| from.known.soc(model, q) - to.known.soc(model, q);
-        let (z_from, z_to) = (from.known.soc(model, q), to.known.soc(model, q));
-        let inside = |k: &Known, z: f32| matches!(k, Known::Full { .. }) || (z > 0.005 && z < 0.995);
-        let x = z_from - z_to;
-        if abs(x) < SHALLOWEST || !inside(&from.known, z_from) || !inside(&to.known, z_to) {
-            return None;
-        }
-        let step = 0.02 * q;
-        let sensitivity = ((q + step) * drop(q + step) - (q - step) * drop(q - step)) / (2.0 * step);
-        // Both ways the charge has the sign of x.
-        let (sign, sensitivity) = if x < 0.0 { (-1.0, -sensitivity) } else { (1.0, sensitivity) };
-        if sensitivity < LEAST_SENSITIVITY {
-            return None;
-        }
-        let microcoulombs = to.drawn_uc.saturating_sub(from.drawn_uc);
-        let charge = sign * (microcoulombs as f32 / 3.6e9) / reference;
-        let soc_variance = from.known.variance(model, q, z_from) + to.known.variance(model, q, z_to);
-        let ratio = q / reference;
+        let charge = sign * to.drawn_uc.saturating_sub(from.drawn_uc) as f32 / (3.6e9 * reference);
         let doubt = from.doubt_ah / reference;
-        let variance = ratio * ratio * soc_variance + doubt * doubt;
-        let vaguest = VAGUEST * ratio * sensitivity;
-        (variance < vaguest * vaguest).then_some(Window {
-            x: sensitivity,
-            y: charge - sign * ratio * x + ratio * sensitivity,
-            variance,
+        Some(Window {
+            x,
+            y: charge - sign * q * (a.soc - b.soc) + q * x,
+            variance: q * q * (a.own + b.own) + doubt * doubt + REMEMBERED * shared,
         })
     }
 
-    fn learn(&mut self, model: &CellModel<'_>, tuning: &Tuning, w: Window) -> bool {
-        let reference = model.tables().capacity_ah;
-        let [_, xx, ..] = self.sums;
-        let q = self.capacity.value / reference;
-        let innovation = w.y - q * w.x;
-        let expected = w.variance + w.x * w.x / xx;
+    fn learn(&mut self, w: &Window) -> bool {
+        let innovation = w.y - w.x * self.capacity;
+        let expected = w.x * w.x * self.variance + w.variance;
         if innovation * innovation > GATE_SIGMA * GATE_SIGMA * expected {
             self.contradictions = self.contradictions.saturating_add(1);
             if self.contradictions < CONTRADICTIONS {
                 return false;
             }
-            // What was believed so far is wrong.
-            self.sums = self.sums.map(|s| 0.1 * s);
+            self.variance += DOUBT * DOUBT;
         }
         self.contradictions = 0;
+        let gain = self.variance * w.x / (w.x * w.x * self.variance + w.variance);
+        self.capacity = bound(self.capacity + gain * innovation, 0.3, 1.3);
+        self.variance = bound((1.0 - gain * w.x) * self.variance, 1e-8, 1.0);
         self.windows = self.windows.saturating_add(1);
-        let weight = 1.0 / w.variance;
-        let new = [1.0, w.x * w.x, w.x * w.y, w.y * w.y];
-        for (sum, new) in self.sums.iter_mut().zip(new) {
-            *sum = MEMORY * *sum + weight * new;
-        }
-        let [total, xx, xy, yy] = self.sums;
-        let b = xx - K * K * yy;
-        let root = sqrt(b * b + 4.0 * K * K * xy * xy);
-        // Both forms are the same root; the one without a difference of near numbers.
-        let solution = if b < 0.0 { (root - b) / (2.0 * K * K * xy) } else { 2.0 * xy / (b + root) };
-        if !(solution > 0.2 && solution < 1.5) {
-            return false;
-        }
-        let fade = bound(1.0 - solution, 0.0, 0.5);
-        let slides =
-            if model.tables().ageing.fade.is_empty() { tuning.ageing_axis_error * fade } else { 0.0 };
-        let shared = SHARED_STD * SHARED_STD + slides * slides;
-        let variance = 1.0 / xx + solution * solution * shared * total / xx;
-        self.capacity = Estimated { value: solution * reference, std: sqrt(variance) * reference };
         true
     }
 }

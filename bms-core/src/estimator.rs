@@ -87,7 +87,7 @@ impl<'a> CellEstimator<'a> {
             model,
             tuning,
             soc: SocEstimator::new(model, tuning, capacity_ah, initial_soc)?,
-            capacity: CapacityTracker::new(model, capacity_ah, soh_q.std * reference)?,
+            capacity: CapacityTracker::new(soh_q)?,
             resistance: ResistanceTracker::new(soh_r.value, soh_r.std),
             since_capacity_s: 0.0,
         })
@@ -124,20 +124,21 @@ impl<'a> CellEstimator<'a> {
             self.since_capacity_s = 0.0;
             self.follow_capacity();
         }
-        let capacity_ah = self.capacity.capacity_ah();
+        let soh_q = self.capacity.soh_q();
         CellEstimate {
             filter,
             soc: filter.soc,
-            soh_q: Estimated { value: capacity_ah.value / reference, std: capacity_ah.std / reference },
+            soh_q,
             soh_r: self.resistance.soh_r(),
-            capacity_ah,
+            capacity_ah: Estimated { value: soh_q.value * reference, std: soh_q.std * reference },
         }
     }
 
     fn follow_capacity(&mut self) {
         let present = self.soc.capacity_ah();
         let largest = CAPACITY_STEP * present;
-        let step = bound(self.capacity.capacity_ah().value - present, -largest, largest);
+        let step =
+            bound(self.capacity.soh_q().value * self.model.tables().capacity_ah - present, -largest, largest);
         if step != 0.0 {
             // A capacity between two that were accepted is acceptable.
             let _ = self.soc.set_capacity(present + step);
