@@ -8,9 +8,8 @@ use crate::resistance::ResistanceTracker;
 use crate::soc::{Estimate, Estimated, SocEstimator};
 use crate::tuning::Tuning;
 
-/// Spread of new cells of one type: capacity and resistance against the tables (ratios).
+/// Spread of the capacity of new cells of one type against the tables (ratio).
 const NEW_CAPACITY_STD: f32 = 0.02;
-const NEW_RESISTANCE_STD: f32 = 0.06;
 /// The filter takes a new capacity over in steps of this share of it at most, one a minute.
 const CAPACITY_STEP: f32 = 5e-4;
 
@@ -60,14 +59,8 @@ impl<'a> CellEstimator<'a> {
         tuning: &'a Tuning,
         initial_soc: f32,
     ) -> Result<Self, ParameterError> {
-        let exactly = |value, std| Estimated { value, std };
-        Self::aged(
-            model,
-            tuning,
-            initial_soc,
-            exactly(1.0, NEW_CAPACITY_STD),
-            exactly(1.0, NEW_RESISTANCE_STD),
-        )
+        let soh_q = Estimated { value: 1.0, std: NEW_CAPACITY_STD };
+        Self::with(model, tuning, initial_soc, soh_q, ResistanceTracker::of_new_cell())
     }
 
     /// An estimator of a cell whose SOH_Q and SOH_R are known as well as their standard deviations say.
@@ -81,6 +74,16 @@ impl<'a> CellEstimator<'a> {
         soh_q: Estimated,
         soh_r: Estimated,
     ) -> Result<Self, ParameterError> {
+        Self::with(model, tuning, initial_soc, soh_q, ResistanceTracker::of_aged_cell(soh_r))
+    }
+
+    fn with(
+        model: &'a CellModel<'a>,
+        tuning: &'a Tuning,
+        initial_soc: f32,
+        soh_q: Estimated,
+        resistance: ResistanceTracker,
+    ) -> Result<Self, ParameterError> {
         let reference = model.tables().capacity_ah;
         let capacity_ah = soh_q.value * reference;
         Ok(Self {
@@ -88,7 +91,7 @@ impl<'a> CellEstimator<'a> {
             tuning,
             soc: SocEstimator::new(model, tuning, capacity_ah, initial_soc)?,
             capacity: CapacityTracker::new(soh_q)?,
-            resistance: ResistanceTracker::new(soh_r.value, soh_r.std),
+            resistance,
             since_capacity_s: 0.0,
         })
     }

@@ -36,8 +36,6 @@
 
 #[cfg(test)]
 extern crate std;
-#[cfg(feature = "dbg")]
-extern crate std;
 
 pub mod capacity;
 pub mod cell;

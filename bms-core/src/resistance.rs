@@ -3,14 +3,19 @@
 //! The new cell's circuit runs on the measured current beside the measured voltage. Both voltage drops pass the same
 //! high-pass filter, so that what is left is the answer to the edges of the last ten seconds or so, and over a minute the
 //! one is regressed on the other. The ratio depends on temperature: a film on an electrode adds the same ohms to a cold and
-//! to a warm cell, while lost active material raises everything in proportion. With `R` the 10 s resistance,
+//! to a warm cell, while lost active material raises everything in proportion. With `R` the 10 s resistance and three
+//! quarters of its growth counted as film,
 //!
 //! ```text
-//! R(T, z) = a R_new(T, z) + b R_new(25 degC, 50 %),     SOH_R = a + b
+//! R(T, z) = f R_new(T, z) (1 + r (1/4 + 3/4 g)),   g = R_new(25 degC, 50 %) / R_new(T, z),   SOH_R = 1 + r
 //! ```
 //!
-//! and a Kalman filter over `a` and `b` takes in one ratio a minute. Noise grows away from 25 degC and half charge, where
-//! the tables and the temperature sensor matter more.
+//! and a Kalman filter over `r` takes in one ratio a minute. What is wrong with the tables and the temperature sensor is
+//! wrong for hundreds of minutes, so it counts hundredfold in each, and more so away from 25 degC. (Estimating the film's
+//! share beside `r` was tried: the seasons then tilt it by the tables' error over temperature, and SOH_R with it.)
+//!
+//! What the first cycles of a new cell show is taken for a ratio of 1 (`f`, within bounds): the tables' error there and the
+//! offset of the temperature sensor drop out of SOH_R, at the price of what the cell ages meanwhile.
 //!
 //! Source: Plett (2004), "Extended Kalman filtering for battery management systems of LiPB-based HEV battery packs,
 //! Part 3", J. Power Sources 134, for resistance as a slow state; the regression is our own.
@@ -30,14 +35,19 @@ const LONGEST_STEP_S: f32 = 2.5;
 const LEAST_V: f32 = 0.004;
 /// Noise of one voltage sample in V.
 const NOISE_V: f32 = 0.001;
-/// Error of one block's ratio at 25 degC and half charge, relative.
+/// Error of one block's ratio, relative.
 const BLOCK_STD: f32 = 0.05;
-/// What it grows by per K away from 25 degC.
-const PER_K: f32 = 0.006;
-/// Error of the ratio that all blocks share (mainly the temperature sensor's offset), relative.
-const SHARED_STD: f32 = 0.015;
-/// Random walk of `a` and of `b` per square root of one equivalent cycle.
-const WALK: f32 = 0.006;
+/// Error of the ratio at 25 degC that the blocks share, relative; what each K away from there adds; and how many share it.
+const SHARED_STD: f32 = 0.008;
+const SHARED_PER_K: f32 = 0.002;
+const REMEMBERED: f32 = 300.0;
+/// Share of the resistance's growth that is film.
+const FILM: f32 = 0.75;
+/// Random walk of the growth per square root of one equivalent cycle.
+const WALK: f32 = 0.008;
+/// Equivalent cycles over which a new cell shows what a ratio of 1 looks like, and how far that may be from the tables.
+const FIRST_CYCLES: f32 = 3.0;
+const FARTHEST_NEW: f32 = 0.15;
 
 /// Resistance of one cell over its life. A plain value: a copy of it is what to keep over a sleep.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,10 +61,14 @@ pub struct ResistanceTracker {
     sums: [f32; 3],
     block_s: f32,
     warm_s: f32,
-    /// `a`, `b` and their covariance: variances of both, and between them.
-    a: f32,
-    b: f32,
-    p: [f32; 3],
+    /// The growth `r` and its variance.
+    growth: f32,
+    variance: f32,
+    /// Cycles that are left in which the cell counts as new.
+    new_for: f32,
+    /// What its ratio was then, and the weight of that mean.
+    as_new: f32,
+    as_new_weight: f32,
     blocks: u32,
 }
 
@@ -73,10 +87,15 @@ pub fn new_cell_ohm(model: &CellModel<'_>, temperature_c: f32, soc: f32) -> f32 
 }
 
 impl ResistanceTracker {
-    /// A tracker that begins with a SOH_R (1 for a new cell) and its standard deviation.
+    /// A tracker of a new cell: what its first cycles show counts as SOH_R = 1.
     #[must_use]
-    pub fn new(soh_r: f32, std: f32) -> Self {
-        let share = 0.5 * std * std;
+    pub fn of_new_cell() -> Self {
+        Self { new_for: FIRST_CYCLES, ..Self::of_aged_cell(Estimated { value: 1.0, std: SHARED_STD }) }
+    }
+
+    /// A tracker of a cell whose SOH_R is known as well as its standard deviation says.
+    #[must_use]
+    pub fn of_aged_cell(soh_r: Estimated) -> Self {
         Self {
             v1: 0.0,
             v2: 0.0,
@@ -85,9 +104,11 @@ impl ResistanceTracker {
             sums: [0.0; 3],
             block_s: 0.0,
             warm_s: 0.0,
-            a: 1.0,
-            b: soh_r - 1.0,
-            p: [share, share, 0.0],
+            growth: bound(soh_r.value, 0.3, 10.0) - 1.0,
+            variance: bound(soh_r.std * soh_r.std, 1e-8, 1.0),
+            new_for: 0.0,
+            as_new: 1.0,
+            as_new_weight: 0.0,
             blocks: 0,
         }
     }
@@ -102,20 +123,14 @@ impl ResistanceTracker {
     #[must_use]
     pub fn scale_at(&self, model: &CellModel<'_>, temperature_c: f32, soc: f32) -> Estimated {
         let here = new_cell_ohm(model, temperature_c, soc);
-        self.factor(if here > 0.0 { new_cell_ohm(model, 25.0, 0.5) / here } else { 1.0 })
+        let scale = self.factor(if here > 0.0 { new_cell_ohm(model, 25.0, 0.5) / here } else { 1.0 });
+        Estimated { value: self.as_new * scale.value, std: self.as_new * scale.std }
     }
 
+    /// Ratio to the new cell, whose 10 s resistance is one part in `g` of that at 25 degC and 50 %.
     fn factor(&self, g: f32) -> Estimated {
-        let [paa, pbb, pab] = self.p;
-        let value = self.a + g * self.b;
-        let shared = SHARED_STD * value;
-        Estimated { value, std: sqrt(paa + 2.0 * g * pab + g * g * pbb + shared * shared) }
-    }
-
-    /// The two parts of SOH_R: the factor on everything, and what is added in multiples of the new resistance.
-    #[must_use]
-    pub const fn parts(&self) -> [f32; 2] {
-        [self.a, self.b]
+        let share = 1.0 - FILM + FILM * g;
+        Estimated { value: 1.0 + self.growth * share, std: sqrt(self.variance) * share }
     }
 
     /// Blocks that were taken in so far.
@@ -192,10 +207,12 @@ impl ResistanceTracker {
 
     /// Lets the resistance walk with the charge that passes: `cycles` equivalent full cycles.
     pub fn age(&mut self, cycles: f32) {
-        let walk = WALK * WALK * bound(cycles, 0.0, 10.0);
-        let [paa, pbb, _] = &mut self.p;
-        *paa = bound(*paa + walk, 1e-8, 1.0);
-        *pbb = bound(*pbb + walk, 1e-8, 1.0);
+        let cycles = bound(cycles, 0.0, 10.0);
+        if self.new_for > 0.0 {
+            self.new_for -= cycles;
+            return;
+        }
+        self.variance = bound(self.variance + WALK * WALK * cycles, 1e-8, 1.0);
     }
 
     fn learn(&mut self, model: &CellModel<'_>, temperature_c: f32, soc: f32) -> bool {
@@ -206,24 +223,23 @@ impl ResistanceTracker {
         }
         let ratio = xy / xx;
         let g = new_cell_ohm(model, 25.0, 0.5) * xi / xx;
-        #[cfg(feature = "dbg")]
-        std::println!(
-            "DBGB {temperature_c} {soc} {ratio} {g} {} {}",
-            libm::sqrtf(xx / BLOCK_S),
-            new_cell_ohm(model, 25.0, 0.5) / new_cell_ohm(model, temperature_c, soc)
-        );
-        let away = PER_K * abs(temperature_c - 25.0) + 0.3 * (soc - 0.5) * (soc - 0.5);
-        let relative = BLOCK_STD + away;
-        let expected = self.a + g * self.b;
-        let noise = relative * relative * expected * expected + NOISE_V * NOISE_V / xx;
-        let [paa, pbb, pab] = self.p;
-        let (ha, hb) = (paa + g * pab, pab + g * pbb);
-        let variance = ha + g * hb + noise;
-        let innovation = bound(ratio - expected, -3.0 * sqrt(variance), 3.0 * sqrt(variance));
-        let (ka, kb) = (ha / variance, hb / variance);
-        self.a = bound(self.a + ka * innovation, 0.3, 10.0);
-        self.b = bound(self.b + kb * innovation, -1.0, 10.0);
-        self.p = [bound(paa - ka * ha, 1e-8, 1.0), bound(pbb - kb * hb, 1e-8, 1.0), pab - ka * hb];
+        let shared = SHARED_STD + SHARED_PER_K * abs(temperature_c - 25.0);
+        let relative = BLOCK_STD * BLOCK_STD + REMEMBERED * shared * shared;
+        if self.new_for > 0.0 {
+            self.as_new_weight += 1.0 / relative;
+            let step = (ratio - self.as_new) / (relative * self.as_new_weight);
+            self.as_new = bound(self.as_new + step, 1.0 - FARTHEST_NEW, 1.0 + FARTHEST_NEW);
+            return false;
+        }
+        let share = 1.0 - FILM + FILM * g;
+        let expected = 1.0 + self.growth * share;
+        let noise = relative * expected * expected + NOISE_V * NOISE_V / xx;
+        let variance = share * share * self.variance + noise;
+        let farthest = 3.0 * sqrt(variance);
+        let innovation = bound(ratio / self.as_new - expected, -farthest, farthest);
+        let gain = self.variance * share / variance;
+        self.growth = bound(self.growth + gain * innovation, -0.7, 10.0);
+        self.variance = bound((1.0 - gain * share) * self.variance, 1e-8, 1.0);
         self.blocks = self.blocks.saturating_add(1);
         true
     }

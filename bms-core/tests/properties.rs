@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use bms_core::cell::{CellModel, CellTables, Age};
+use bms_core::cell::{Age, CellModel, CellTables};
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
 use bms_core::example;

@@ -179,14 +179,6 @@ impl<'a> Living<'a> {
     /// The truth, measured on a copy, beside what the core says.
     pub(super) fn check_up(&mut self) -> Result<CheckUp, LifeError> {
         let e = &self.estimate;
-        if std::env::var("DBG").is_ok() {
-            println!(
-                "ab {:?} T {:.1} bias {:?}",
-                self.estimator.resistance_tracker().parts(),
-                self.cell.surface_temperature_c(),
-                e.filter.current_bias_a
-            );
-        }
         Ok(CheckUp {
             day: self.days,
             cycles: self.throughput_ah / (2.0 * self.new_ah),
