@@ -315,3 +315,120 @@ impl CapacityTracker {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::{CellTables, OcvAgeing};
+    use crate::example;
+    use proptest::prelude::*;
+
+    /// Days of a cell with the capacity given: rest, discharge at 1C, rest, charge back; `seen` adds to the voltage.
+    fn days(
+        model: &CellModel<'_>,
+        true_soh: f32,
+        [high, low]: [f32; 2],
+        seen_v: f32,
+        count: usize,
+    ) -> CapacityTracker {
+        let mut tracker = CapacityTracker::new(Estimated { value: 1.0, std: 0.05 }).unwrap();
+        let capacity_ah = true_soh * model.tables().capacity_ah;
+        let age = model.age(1.0 - true_soh);
+        let mut go = |soc: f32, current_a: f32, status: Status, dt_s: f32| {
+            let sample = Measurement::new(model.ocv(25.0, soc, &age).ocv_v + seen_v, current_a, 25.0);
+            let estimate = Estimate {
+                soc: Estimated { value: soc, std: 0.01 },
+                mean_current_a: current_a,
+                status,
+                ..Estimate::default()
+            };
+            tracker.step(model, &Tuning::NMC, &sample, &estimate, dt_s);
+        };
+        let seconds = (high - low) * 3600.0 / 100.0;
+        for _ in 0..count {
+            for (soc, next_a) in [(high, capacity_ah), (low, -capacity_ah)] {
+                for _ in 0..12 {
+                    go(soc, 0.0, Status::AT_REST, 600.0);
+                }
+                for _ in 0..100 {
+                    go(soc, next_a, Status::default(), seconds);
+                }
+            }
+        }
+        tracker
+    }
+
+    #[test]
+    fn windows_between_rests_tell_the_capacity() {
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        for soh in [1.03, 0.95, 0.85] {
+            let q = days(&model, soh, [0.8, 0.4], 0.0, 60).soh_q();
+            assert!((q.value - soh).abs() < 0.01, "{soh}: {q:?}");
+            assert!(q.std < 0.03);
+        }
+    }
+
+    #[test]
+    fn shallow_windows_and_a_flat_curve_teach_nothing_and_the_band_grows() {
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        let shallow = days(&model, 0.85, [0.6, 0.4], 0.0, 60);
+        assert_eq!((shallow.windows(), shallow.soh_q().value), (0, 1.0));
+        assert!(shallow.soh_q().std > 0.05);
+        // 60 mV over the whole SOC: a table error of 4 mV is 7 points.
+        let flat: std::vec::Vec<f32> = (0..39).map(|k| 3.30 + 0.005 * (k % 13) as f32).collect();
+        let model = CellModel::new(CellTables { ocv_v: &flat, ..example::NMC_5AH }).unwrap();
+        assert_eq!(days(&model, 0.85, [0.8, 0.4], 0.0, 60).windows(), 0);
+    }
+
+    #[test]
+    fn a_curve_that_moves_with_age_is_solved_for_together_with_the_capacity() {
+        // At 20 % fade the curve is up to 30 mV higher in the middle.
+        let shift: std::vec::Vec<f32> =
+            (0..13).map(|k| 0.12 * (k as f32 / 12.0) * (1.0 - k as f32 / 12.0)).collect();
+        let ageing = OcvAgeing { fade: &[0.2], shift_v: &shift };
+        let moving = CellModel::new(CellTables { ageing, ..example::NMC_5AH }).unwrap();
+        for soh in [0.95, 0.85] {
+            let q = days(&moving, soh, [0.85, 0.2], 0.0, 80).soh_q();
+            assert!((q.value - soh).abs() < 0.012, "{soh}: {q:?}");
+        }
+    }
+
+    #[test]
+    fn lost_charge_ends_all_windows() {
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        let mut tracker = days(&model, 1.0, [0.8, 0.4], 0.0, 3);
+        let lost = Estimate { status: Status::SAMPLES_LOST, ..Estimate::default() };
+        tracker.step(&model, &Tuning::NMC, &Measurement::new(3.7, 1.0, 25.0), &lost, 1.0);
+        assert!(tracker.anchors.iter().all(Option::is_none) && tracker.candidate.is_none());
+    }
+
+    #[test]
+    fn impossible_starts_are_refused() {
+        for (value, std) in [(f32::NAN, 0.02), (0.0, 0.02), (2.0, 0.02), (1.0, 0.0), (1.0, f32::NAN)] {
+            assert_eq!(CapacityTracker::new(Estimated { value, std }).unwrap_err(), ParameterError::Capacity);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn stays_finite_and_within_bounds(
+            inputs in prop::collection::vec((any::<[f32; 6]>(), any::<bool>(), any::<bool>()), 1..60),
+        ) {
+            let model = CellModel::new(example::NMC_5AH).unwrap();
+            let mut tracker = CapacityTracker::new(Estimated { value: 1.0, std: 0.02 }).unwrap();
+            for ([v, i, t, soc, mean, dt], rest, full) in inputs {
+                let mut status = if rest { Status::AT_REST } else { Status::default() };
+                if full { status = Status::FULL; }
+                let estimate = Estimate {
+                    soc: Estimated { value: soc, std: 0.1 },
+                    mean_current_a: mean,
+                    status,
+                    ..Estimate::default()
+                };
+                tracker.step(&model, &Tuning::LFP, &Measurement::new(v, i, t), &estimate, dt);
+                let q = tracker.soh_q();
+                prop_assert!((0.3..=1.3).contains(&q.value) && q.std > 0.0 && q.std <= 1.0, "{q:?}");
+            }
+        }
+    }
+}

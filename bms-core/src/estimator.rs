@@ -8,8 +8,9 @@ use crate::resistance::ResistanceTracker;
 use crate::soc::{Estimate, Estimated, SocEstimator};
 use crate::tuning::Tuning;
 
-/// Spread of the capacity of new cells of one type against the tables (ratio).
+/// Spread of new cells of one type against the tables: capacity and resistance (ratios).
 const NEW_CAPACITY_STD: f32 = 0.02;
+const NEW_RESISTANCE_STD: f32 = 0.05;
 /// The filter takes a new capacity over in steps of this share of it at most, one a minute.
 const CAPACITY_STEP: f32 = 5e-4;
 
@@ -59,8 +60,8 @@ impl<'a> CellEstimator<'a> {
         tuning: &'a Tuning,
         initial_soc: f32,
     ) -> Result<Self, ParameterError> {
-        let soh_q = Estimated { value: 1.0, std: NEW_CAPACITY_STD };
-        Self::with(model, tuning, initial_soc, soh_q, ResistanceTracker::of_new_cell())
+        let new = |std| Estimated { value: 1.0, std };
+        Self::aged(model, tuning, initial_soc, new(NEW_CAPACITY_STD), new(NEW_RESISTANCE_STD))
     }
 
     /// An estimator of a cell whose SOH_Q and SOH_R are known as well as their standard deviations say.
@@ -74,16 +75,6 @@ impl<'a> CellEstimator<'a> {
         soh_q: Estimated,
         soh_r: Estimated,
     ) -> Result<Self, ParameterError> {
-        Self::with(model, tuning, initial_soc, soh_q, ResistanceTracker::of_aged_cell(soh_r))
-    }
-
-    fn with(
-        model: &'a CellModel<'a>,
-        tuning: &'a Tuning,
-        initial_soc: f32,
-        soh_q: Estimated,
-        resistance: ResistanceTracker,
-    ) -> Result<Self, ParameterError> {
         let reference = model.tables().capacity_ah;
         let capacity_ah = soh_q.value * reference;
         Ok(Self {
@@ -91,7 +82,7 @@ impl<'a> CellEstimator<'a> {
             tuning,
             soc: SocEstimator::new(model, tuning, capacity_ah, initial_soc)?,
             capacity: CapacityTracker::new(soh_q)?,
-            resistance,
+            resistance: ResistanceTracker::new(soh_r),
             since_capacity_s: 0.0,
         })
     }
@@ -145,6 +136,63 @@ impl<'a> CellEstimator<'a> {
         if step != 0.0 {
             // A capacity between two that were accepted is acceptable.
             let _ = self.soc.set_capacity(present + step);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+    use proptest::prelude::*;
+
+    #[test]
+    fn soc_does_not_jump_while_the_capacity_is_put_right() {
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        let tuning = Tuning::NMC;
+        let aged = Estimated { value: 0.9, std: 0.02 };
+        let as_new = Estimated { value: 1.0, std: 0.1 };
+        let mut cell = CellEstimator::aged(&model, &tuning, 0.6, aged, as_new).unwrap();
+        // The tracker has learnt that a tenth is missing; the filter still counts with the whole.
+        cell.soc.set_capacity(5.0).unwrap();
+        let open = Measurement::new(3.66, 0.0, 25.0).with_contactors_open(true);
+        let mut before = cell.step(&open, 0.0).soc;
+        for minute in 0..400 {
+            let now = cell.step(&open, 60.0).soc;
+            assert!((now.value - before.value).abs() < 2e-3, "minute {minute}: {before:?} {now:?}");
+            before = now;
+        }
+        assert!((cell.soc_estimator().capacity_ah() / 4.5 - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_capacity_taken_over_keeps_soc_and_offset() {
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        let mut soc = SocEstimator::new(&model, &Tuning::NMC, 5.0, 0.6).unwrap();
+        let open = Measurement::new(3.66, 0.02, 25.0).with_contactors_open(true);
+        for _ in 0..100 {
+            soc.step(&open, 1.0);
+        }
+        let before = soc.step(&open, 0.0);
+        soc.set_capacity(4.0).unwrap();
+        let after = soc.step(&open, 0.0);
+        assert!((after.soc.value - before.soc.value).abs() < 1e-6);
+        assert!((after.current_bias_a.value - before.current_bias_a.value).abs() < 1e-5);
+        assert!(soc.set_capacity(f32::NAN).is_err() && soc.capacity_ah() == 4.0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_input_gives_numbers_within_bounds(inputs in prop::collection::vec(any::<[f32; 5]>(), 1..100)) {
+            let model = CellModel::new(example::NMC_5AH).unwrap();
+            let mut cell = CellEstimator::new(&model, &Tuning::LFP, 0.5).unwrap();
+            for [v, i, t, mean, dt] in inputs {
+                let e = cell.step(&Measurement::new(v, i, t).with_mean_current(mean), dt);
+                prop_assert!((0.0..=1.0).contains(&e.soc.value) && e.soc.std.is_finite());
+                prop_assert!((0.3..=1.3).contains(&e.soh_q.value) && e.soh_q.std.is_finite());
+                prop_assert!((0.3..=11.0).contains(&e.soh_r.value) && e.soh_r.std.is_finite());
+                prop_assert!(e.capacity_ah.value > 0.0);
+            }
         }
     }
 }

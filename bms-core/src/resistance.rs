@@ -7,15 +7,12 @@
 //! quarters of its growth counted as film,
 //!
 //! ```text
-//! R(T, z) = f R_new(T, z) (1 + r (1/4 + 3/4 g)),   g = R_new(25 degC, 50 %) / R_new(T, z),   SOH_R = 1 + r
+//! R(T, z) = R_new(T, z) (1 + r (1/4 + 3/4 g)),   g = R_new(25 degC, 50 %) / R_new(T, z),   SOH_R = 1 + r
 //! ```
 //!
 //! and a Kalman filter over `r` takes in one ratio a minute. What is wrong with the tables and the temperature sensor is
 //! wrong for hundreds of minutes, so it counts hundredfold in each, and more so away from 25 degC. (Estimating the film's
 //! share beside `r` was tried: the seasons then tilt it by the tables' error over temperature, and SOH_R with it.)
-//!
-//! What the first cycles of a new cell show is taken for a ratio of 1 (`f`, within bounds): the tables' error there and the
-//! offset of the temperature sensor drop out of SOH_R, at the price of what the cell ages meanwhile.
 //!
 //! Source: Plett (2004), "Extended Kalman filtering for battery management systems of LiPB-based HEV battery packs,
 //! Part 3", J. Power Sources 134, for resistance as a slow state; the regression is our own.
@@ -45,10 +42,6 @@ const REMEMBERED: f32 = 300.0;
 const FILM: f32 = 0.75;
 /// Random walk of the growth per square root of one equivalent cycle.
 const WALK: f32 = 0.008;
-/// Equivalent cycles over which a new cell shows what a ratio of 1 looks like, and how far that may be from the tables.
-const FIRST_CYCLES: f32 = 3.0;
-const FARTHEST_NEW: f32 = 0.15;
-
 /// Resistance of one cell over its life. A plain value: a copy of it is what to keep over a sleep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ResistanceTracker {
@@ -64,11 +57,6 @@ pub struct ResistanceTracker {
     /// The growth `r` and its variance.
     growth: f32,
     variance: f32,
-    /// Cycles that are left in which the cell counts as new.
-    new_for: f32,
-    /// What its ratio was then, and the weight of that mean.
-    as_new: f32,
-    as_new_weight: f32,
     blocks: u32,
 }
 
@@ -87,15 +75,9 @@ pub fn new_cell_ohm(model: &CellModel<'_>, temperature_c: f32, soc: f32) -> f32 
 }
 
 impl ResistanceTracker {
-    /// A tracker of a new cell: what its first cycles show counts as SOH_R = 1.
+    /// A tracker that begins with a SOH_R (1 for a new cell) and its standard deviation.
     #[must_use]
-    pub fn of_new_cell() -> Self {
-        Self { new_for: FIRST_CYCLES, ..Self::of_aged_cell(Estimated { value: 1.0, std: SHARED_STD }) }
-    }
-
-    /// A tracker of a cell whose SOH_R is known as well as its standard deviation says.
-    #[must_use]
-    pub fn of_aged_cell(soh_r: Estimated) -> Self {
+    pub fn new(soh_r: Estimated) -> Self {
         Self {
             v1: 0.0,
             v2: 0.0,
@@ -106,9 +88,6 @@ impl ResistanceTracker {
             warm_s: 0.0,
             growth: bound(soh_r.value, 0.3, 10.0) - 1.0,
             variance: bound(soh_r.std * soh_r.std, 1e-8, 1.0),
-            new_for: 0.0,
-            as_new: 1.0,
-            as_new_weight: 0.0,
             blocks: 0,
         }
     }
@@ -123,8 +102,7 @@ impl ResistanceTracker {
     #[must_use]
     pub fn scale_at(&self, model: &CellModel<'_>, temperature_c: f32, soc: f32) -> Estimated {
         let here = new_cell_ohm(model, temperature_c, soc);
-        let scale = self.factor(if here > 0.0 { new_cell_ohm(model, 25.0, 0.5) / here } else { 1.0 });
-        Estimated { value: self.as_new * scale.value, std: self.as_new * scale.std }
+        self.factor(if here > 0.0 { new_cell_ohm(model, 25.0, 0.5) / here } else { 1.0 })
     }
 
     /// Ratio to the new cell, whose 10 s resistance is one part in `g` of that at 25 degC and 50 %.
@@ -207,12 +185,7 @@ impl ResistanceTracker {
 
     /// Lets the resistance walk with the charge that passes: `cycles` equivalent full cycles.
     pub fn age(&mut self, cycles: f32) {
-        let cycles = bound(cycles, 0.0, 10.0);
-        if self.new_for > 0.0 {
-            self.new_for -= cycles;
-            return;
-        }
-        self.variance = bound(self.variance + WALK * WALK * cycles, 1e-8, 1.0);
+        self.variance = bound(self.variance + WALK * WALK * bound(cycles, 0.0, 10.0), 1e-8, 1.0);
     }
 
     fn learn(&mut self, model: &CellModel<'_>, temperature_c: f32, soc: f32) -> bool {
@@ -225,22 +198,92 @@ impl ResistanceTracker {
         let g = new_cell_ohm(model, 25.0, 0.5) * xi / xx;
         let shared = SHARED_STD + SHARED_PER_K * abs(temperature_c - 25.0);
         let relative = BLOCK_STD * BLOCK_STD + REMEMBERED * shared * shared;
-        if self.new_for > 0.0 {
-            self.as_new_weight += 1.0 / relative;
-            let step = (ratio - self.as_new) / (relative * self.as_new_weight);
-            self.as_new = bound(self.as_new + step, 1.0 - FARTHEST_NEW, 1.0 + FARTHEST_NEW);
-            return false;
-        }
         let share = 1.0 - FILM + FILM * g;
         let expected = 1.0 + self.growth * share;
         let noise = relative * expected * expected + NOISE_V * NOISE_V / xx;
         let variance = share * share * self.variance + noise;
         let farthest = 3.0 * sqrt(variance);
-        let innovation = bound(ratio / self.as_new - expected, -farthest, farthest);
+        let innovation = bound(ratio - expected, -farthest, farthest);
         let gain = self.variance * share / variance;
         self.growth = bound(self.growth + gain * innovation, -0.7, 10.0);
         self.variance = bound((1.0 - gain * share) * self.variance, 1e-8, 1.0);
         self.blocks = self.blocks.saturating_add(1);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+    use proptest::prelude::*;
+
+    /// Drives with a cell of which every resistance is `scale` times the tables', and `film_ohm` is added.
+    fn drive(tracker: &mut ResistanceTracker, temperature_c: f32, scale: f32, film_ohm: f32, minutes: usize) {
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        let c = model.circuit(temperature_c, 0.5);
+        let (mut v1, mut v2) = (0.0, 0.0);
+        for second in 0..60 * minutes {
+            // Steps of 4 to 20 s, both ways, never the same twice in a row.
+            let i = [5.0, 0.5, -3.0, 8.0, 0.0, -1.0, 3.0][(second / 4 + second / 23) % 7];
+            let (a1, a2) = (decay(1.0 / c.tau1_s), decay(1.0 / c.tau2_s));
+            v1 = a1 * v1 + (1.0 - a1) * c.r1_ohm * i;
+            v2 = a2 * v2 + (1.0 - a2) * c.r2_ohm * i;
+            let drop = scale * (c.instant_drop(i).0 + v1 + v2) + film_ohm * i;
+            let sample = Measurement::new(3.6 - drop, i, temperature_c);
+            let estimate = Estimate {
+                soc: Estimated { value: 0.5, std: 0.01 },
+                mean_current_a: i,
+                ..Estimate::default()
+            };
+            tracker.step(&model, &sample, &estimate, 1.0);
+            tracker.age(0.001);
+        }
+    }
+
+    #[test]
+    fn a_film_is_found_from_warm_and_from_cold_drives() {
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        let new_ohm = new_cell_ohm(&model, 25.0, 0.5);
+        for temperature_c in [25.0, 10.0] {
+            let mut tracker = ResistanceTracker::new(Estimated { value: 1.0, std: 0.3 });
+            drive(&mut tracker, temperature_c, 1.075, 0.225 * new_ohm, 600);
+            let soh = tracker.soh_r();
+            assert!((soh.value - 1.3).abs() < 0.035, "{temperature_c}: {soh:?}");
+            assert!((soh.value - 1.3).abs() < 3.0 * soh.std && soh.std < 0.1);
+        }
+    }
+
+    #[test]
+    fn without_edges_nothing_is_learnt() {
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        let mut tracker = ResistanceTracker::new(Estimated { value: 1.0, std: 0.1 });
+        let estimate = Estimate { mean_current_a: 5.0, ..Estimate::default() };
+        for _ in 0..3600 {
+            assert!(!tracker.step(&model, &Measurement::new(3.4, 5.0, 25.0), &estimate, 1.0));
+        }
+        assert_eq!((tracker.blocks(), tracker.soh_r().value), (0, 1.0));
+    }
+
+    proptest! {
+        #[test]
+        fn stays_finite_and_within_bounds(inputs in prop::collection::vec(any::<[f32; 6]>(), 1..200)) {
+            let model = CellModel::new(example::NMC_5AH).unwrap();
+            let mut tracker = ResistanceTracker::new(Estimated { value: 1.0, std: 0.1 });
+            for [v, i, t, soc, mean, dt] in inputs {
+                let estimate = Estimate {
+                    soc: Estimated { value: soc, std: 0.1 },
+                    mean_current_a: mean,
+                    ..Estimate::default()
+                };
+                for _ in 0..70 {
+                    tracker.step(&model, &Measurement::new(v, i, t), &estimate, dt);
+                }
+                tracker.age(mean);
+                let r = tracker.soh_r();
+                prop_assert!((0.3..=11.0).contains(&r.value) && r.std > 0.0 && r.std <= 1.0, "{r:?}");
+                prop_assert!(tracker.scale_at(&model, t, soc).value.is_finite());
+            }
+        }
     }
 }

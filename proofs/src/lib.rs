@@ -9,9 +9,11 @@ use core::panic::PanicInfo;
 use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterError};
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
+use bms_core::estimator::{CellEstimate, CellEstimator};
 use bms_core::measurement::{Measurement, Reading, Validity};
 use bms_core::pack::{PackEstimator, PackMeasurement};
-use bms_core::soc::{Estimate, SocEstimator, Status};
+use bms_core::resistance::new_cell_ohm;
+use bms_core::soc::{Estimate, Estimated, SocEstimator, Status};
 use bms_core::tuning::Tuning;
 use bms_core::ud::{N, UdCovariance};
 
@@ -140,6 +142,44 @@ pub extern "C" fn proof_soc_step(
 
 #[unsafe(no_mangle)]
 #[inline(never)]
+pub extern "C" fn proof_cell_new<'a>(
+    inputs: &Inputs<'_>,
+    shared: &'a Shared<'a>,
+    cell: &mut CellEstimator<'a>,
+) -> bool {
+    let [soc, q, q_std, r, r_std, ..] = inputs.number;
+    let known = |value, std| Estimated { value, std };
+    let made = if inputs.index == 0 {
+        CellEstimator::new(&shared.model, &shared.tuning, soc)
+    } else {
+        CellEstimator::aged(&shared.model, &shared.tuning, soc, known(q, q_std), known(r, r_std))
+    };
+    match made {
+        Ok(e) => *cell = e,
+        Err(e) => return proof_errors(e),
+    }
+    true
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_cell_step(
+    inputs: &Inputs<'_>,
+    shared: &Shared<'_>,
+    cell: &mut CellEstimator<'_>,
+    out: &mut CellEstimate,
+) -> f32 {
+    let [dt_s, t, z, ..] = inputs.number;
+    *out = cell.step(&inputs.sample, dt_s);
+    let (capacity, resistance) = (cell.capacity_tracker(), cell.resistance_tracker());
+    black_box((capacity.soh_q(), capacity.windows(), resistance.soh_r(), resistance.blocks()));
+    black_box((resistance.scale_at(&shared.model, t, z), new_cell_ohm(&shared.model, t, z)));
+    black_box(*cell == black_box(*cell));
+    cell.soc_estimator().raw_soc()
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
 pub extern "C" fn proof_pack_new<'a>(
     inputs: &Inputs<'_>,
     shared: &'a Shared<'a>,
@@ -195,6 +235,7 @@ pub extern "C" fn proof_entry<'a>(
     pack: &mut PackEstimator<'a, 96>,
     pack_sample: &PackMeasurement<96>,
     out: &mut Estimate,
+    whole: &mut (CellEstimator<'a>, CellEstimate),
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -202,6 +243,8 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_model(inputs));
     black_box(proof_soc_new(inputs, shared, cell));
     black_box(proof_soc_step(inputs, cell, out));
+    black_box(proof_cell_new(inputs, shared, &mut whole.0));
+    black_box(proof_cell_step(inputs, shared, &mut whole.0, &mut whole.1));
     black_box(proof_pack_new(inputs, shared, pack));
     #[cfg(feature = "break-with-index")]
     black_box(inputs.number[inputs.index]);
