@@ -112,6 +112,37 @@ pub struct Life {
     pub longest_days: usize,
 }
 
+impl Life {
+    /// A life with good sensors and seasons, ageing four times as fast as typical.
+    #[must_use]
+    pub fn of(plant: &str, habit: Habit, seed: u64) -> Self {
+        Self {
+            plant: plant.into(),
+            habit,
+            weather: Weather::TEMPERATE,
+            sensors: SensorCorner::Good,
+            seed,
+            faster: 4.0,
+            longest_days: 1000,
+        }
+    }
+}
+
+/// One life, lived in some ten seconds.
+#[must_use]
+pub fn quick() -> Vec<Life> {
+    vec![Life { faster: 6.0, ..Life::of("okane2022", Habit::SHALLOW, 1) }]
+}
+
+/// Every chemistry with every habit, two seeds each.
+#[must_use]
+pub fn full() -> Vec<Life> {
+    let plants = ["kim2011", "mohtat2020", "okane2022", "prada2013"];
+    let habits = [Habit::SHALLOW, Habit::DEEP, Habit::FULL];
+    let both = |plant| habits.into_iter().flat_map(move |h| [1, 2].map(|seed| Life::of(plant, h, seed)));
+    plants.into_iter().flat_map(both).collect()
+}
+
 /// What the core and the check-up said on one day.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CheckUp {
@@ -317,4 +348,32 @@ fn faster(ageing: &AgeingParameters, factor: f64) -> AgeingParameters {
         loss.per_stoichiometry *= factor;
     }
     a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A quarter of a life, ageing fast.
+    fn short(plant: &str, habit: Habit) -> Life {
+        Life { faster: 8.0, longest_days: 100, ..Life::of(plant, habit, 1) }
+    }
+
+    #[test]
+    fn a_life_is_followed_and_lived_the_same_twice() {
+        let lives = [short("kim2011", Habit::SHALLOW), short("kim2011", Habit::FULL)];
+        let outcomes = run(&lives).unwrap();
+        for o in &outcomes {
+            let last = o.check_ups.last().unwrap();
+            assert!(last.soh_q < 0.96 && last.soh_r > 1.1 && last.windows > 50, "{last:?}");
+            assert!(o.soh_q_max_points().unwrap() < 3.0 && o.soh_r_max_percent().unwrap() < 5.0, "{last:?}");
+        }
+        assert_eq!(run(&lives[..1]).unwrap()[..], outcomes[..1]);
+    }
+
+    #[test]
+    fn an_unknown_plant_is_an_error() {
+        let refused = run(&[short("nobody1900", Habit::FULL)]).unwrap_err();
+        assert_eq!(refused.to_string(), "no plant `nobody1900`");
+    }
 }
