@@ -64,7 +64,7 @@ impl<'a> CellEstimator<'a> {
         Self::aged(model, tuning, initial_soc, new(NEW_CAPACITY_STD), new(NEW_RESISTANCE_STD))
     }
 
-    /// An estimator of a cell whose SOH_Q and SOH_R are known as well as their standard deviations say.
+    /// An estimator of a cell whose `SOH_Q` and `SOH_R` are known as well as their standard deviations say.
     ///
     /// # Errors
     /// [`ParameterError`] if the start SOC or a state of health cannot be used.

@@ -12,7 +12,7 @@
 //!
 //! and a Kalman filter over `r` takes in one ratio a minute. What is wrong with the tables and the temperature sensor is
 //! wrong for hundreds of minutes, so it counts hundredfold in each, and more so away from 25 degC. (Estimating the film's
-//! share beside `r` was tried: the seasons then tilt it by the tables' error over temperature, and SOH_R with it.)
+//! share beside `r` was tried: the seasons then tilt it by the tables' error over temperature, and `SOH_R` with it.)
 //!
 //! Source: Plett (2004), "Extended Kalman filtering for battery management systems of LiPB-based HEV battery packs,
 //! Part 3", J. Power Sources 134, for resistance as a slow state; the regression is our own.
@@ -75,7 +75,7 @@ pub fn new_cell_ohm(model: &CellModel<'_>, temperature_c: f32, soc: f32) -> f32 
 }
 
 impl ResistanceTracker {
-    /// A tracker that begins with a SOH_R (1 for a new cell) and its standard deviation.
+    /// A tracker that begins with a `SOH_R` (1 for a new cell) and its standard deviation.
     #[must_use]
     pub fn new(soh_r: Estimated) -> Self {
         Self {
@@ -92,7 +92,7 @@ impl ResistanceTracker {
         }
     }
 
-    /// SOH_R: 10 s resistance over the new cell's, at 25 degC and 50 % SOC.
+    /// `SOH_R`: 10 s resistance over the new cell's, at 25 degC and 50 % SOC.
     #[must_use]
     pub fn soh_r(&self) -> Estimated {
         self.factor(1.0)
@@ -117,7 +117,7 @@ impl ResistanceTracker {
         self.blocks
     }
 
-    /// Takes in one sample and what the SOC filter made of it; true when SOH_R changed.
+    /// Takes in one sample and what the SOC filter made of it; true when `SOH_R` changed.
     pub fn step(
         &mut self,
         model: &CellModel<'_>,

@@ -169,13 +169,13 @@ pub struct CheckUp {
 }
 
 impl CheckUp {
-    /// Error of SOH_Q in points.
+    /// Error of `SOH_Q` in points.
     #[must_use]
     pub fn soh_q_points(&self) -> f64 {
         100.0 * (self.soh_q_estimated - self.soh_q)
     }
 
-    /// Error of SOH_R in percent of it.
+    /// Error of `SOH_R` in percent of it.
     #[must_use]
     pub fn soh_r_percent(&self) -> f64 {
         100.0 * (self.soh_r_estimated / self.soh_r - 1.0)
@@ -199,13 +199,13 @@ impl LifeOutcome {
         settled.map(|c| error(c).abs()).max_by(f64::total_cmp)
     }
 
-    /// Largest error of SOH_Q in points after [`SETTLED_CYCLES`]; `None` if the life did not get there.
+    /// Largest error of `SOH_Q` in points after [`SETTLED_CYCLES`]; `None` if the life did not get there.
     #[must_use]
     pub fn soh_q_max_points(&self) -> Option<f64> {
         self.largest(CheckUp::soh_q_points)
     }
 
-    /// Largest error of SOH_R in percent after [`SETTLED_CYCLES`].
+    /// Largest error of `SOH_R` in percent after [`SETTLED_CYCLES`].
     #[must_use]
     pub fn soh_r_max_percent(&self) -> Option<f64> {
         self.largest(CheckUp::soh_r_percent)
