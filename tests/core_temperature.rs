@@ -3,10 +3,6 @@
 //! The estimator knows the cell through the identified tables and thermal parameters that are off by 10 to 15 %; its cooling
 //! starts at a third of the true one.
 
-mod common;
-
-use std::path::Path;
-
 use bms_core::cell::CellModel;
 use bms_core::measurement::{Measurement, Reading};
 use bms_core::soc::SocEstimator;
@@ -17,7 +13,6 @@ use bms_sim::identify::plan::{Plan, Selection};
 use bms_sim::plants::{Extent, Plant, data_sets};
 use cell_models::physics::{PhysicsParameters, SpmeCell, sets};
 use cell_models::{Plant as _, Thermal};
-use common::data;
 
 /// Offsets of the sensors of surface and coolant in K.
 const OFFSETS_K: [f64; 2] = [0.3, -0.2];

@@ -40,13 +40,16 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod capacity;
 pub mod cell;
 pub mod charge;
 pub mod clock;
+pub mod estimator;
 pub mod example;
 pub mod leak;
 pub mod measurement;
 pub mod pack;
+pub mod resistance;
 pub mod soc;
 pub mod store;
 pub mod thermal;

@@ -1,6 +1,4 @@
-//! Packs of simulated cells and the pack estimator's errors: `packs [DATA] [DAYS] [PLANT...]`.
-
-use std::path::Path;
+//! Packs of simulated cells and the pack estimator's errors: `packs [DAYS] [PLANT...]`.
 
 use anyhow::Result;
 use bms_sim::packs::{PackOptions, run};
@@ -8,13 +6,11 @@ use bms_sim::plants::{PLANTS, Plant};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let data = arguments.first().map_or("data", String::as_str);
-    let days = arguments.get(1).map_or(Ok(PackOptions::default().days), |d| d.parse())?;
-    let named: Vec<Plant> = arguments.iter().skip(2).filter_map(|name| Plant::by_name(name)).collect();
+    let days = arguments.first().map_or(Ok(PackOptions::default().days), |d| d.parse())?;
+    let named: Vec<Plant> = arguments.iter().skip(1).filter_map(|name| Plant::by_name(name)).collect();
     let plants = if named.is_empty() { PLANTS.to_vec() } else { named };
     for outcome in run(
         &plants,
-        Path::new(data),
         &PackOptions {
             days,
             packs: std::env::var("PACKS").map_or(2, |p| p.parse().unwrap()),

@@ -281,27 +281,101 @@ pub(crate) fn quantise(x: f64, step: f64) -> f64 {
     if step > 0.0 { (x / step).round() * step } else { x }
 }
 
-/// Offsets, gain, noise and steps. Every draw is made whatever its size, so that the terms do not change each other.
-fn distort(out: &mut Run, l: &SensorModel, seed: u64) {
-    let mut rng = Pcg64::seed_from_u64(seed);
-    let mut within = |x: f64| x * (2.0 * rng.random::<f64>() - 1.0);
-    let voltage_offset = within(l.voltage_offset_v);
-    let current_gain = 1.0 + within(l.current_gain);
-    let current_offset = within(l.current_offset_a);
-    let temperature_offset = within(l.temperature_offset_k);
-    let mut noise = |sigma: f64| -> f64 { sigma * Distribution::<f64>::sample(&StandardNormal, &mut rng) };
+/// What a cell's sensors see, or what they make of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Signals {
+    /// Terminal voltage in V.
+    pub voltage_v: f64,
+    /// Current in A at the same instant, positive on discharge.
+    pub current_a: f64,
+    /// Mean current in A since the sample before.
+    pub mean_current_a: f64,
+    /// Temperature in degC.
+    pub temperature_c: f64,
+}
+
+/// The sensors of one cell with errors drawn once, for cells that are simulated sample by sample: offsets, gain, noise and
+/// steps (no delay, lag or loss).
+#[derive(Debug, Clone)]
+pub struct Sensors {
+    model: SensorModel,
+    rng: Pcg64,
+    voltage_offset_v: f64,
+    current_gain: f64,
+    current_offset_a: f64,
+    temperature_offset_k: f64,
+}
+
+impl Sensors {
+    /// Sensors of a corner for a cell of this capacity ([`SensorModel::of`]).
+    #[must_use]
+    pub fn new(corner: SensorCorner, capacity_ah: f64, seed: u64) -> Self {
+        Self::drawn(&SensorModel::of(corner, capacity_ah), seed)
+    }
+
+    /// Every draw is made whatever its size, so that the terms do not change each other.
+    fn drawn(model: &SensorModel, seed: u64) -> Self {
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let mut within = |x: f64| x * (2.0 * rng.random::<f64>() - 1.0);
+        Self {
+            voltage_offset_v: within(model.voltage_offset_v),
+            current_gain: 1.0 + within(model.current_gain),
+            current_offset_a: within(model.current_offset_a),
+            temperature_offset_k: within(model.temperature_offset_k),
+            model: *model,
+            rng,
+        }
+    }
+
+    fn noise(&mut self, sigma: f64) -> f64 {
+        sigma * Distribution::<f64>::sample(&StandardNormal, &mut self.rng)
+    }
+
+    fn voltage_v(&mut self, truth: f64) -> f64 {
+        let noise = self.noise(self.model.voltage_noise_v);
+        quantise(truth + self.voltage_offset_v + noise, self.model.voltage_step_v)
+    }
+
+    fn current_a(&mut self, truth: f64) -> f64 {
+        let noise = self.noise(self.model.current_noise_a);
+        quantise(truth * self.current_gain + self.current_offset_a + noise, self.model.current_step_a)
+    }
+
+    /// The charge reading averages the noise and is not quantised to the grain of one sample.
+    fn mean_current_a(&mut self, truth: f64) -> f64 {
+        let noise = self.noise(self.model.current_noise_a * 0.1);
+        truth * self.current_gain + self.current_offset_a + noise
+    }
+
+    fn temperature_c(&self, truth: f64) -> f64 {
+        quantise(truth + self.temperature_offset_k, self.model.temperature_step_k)
+    }
+
+    /// One sample through the sensors.
+    pub fn read(&mut self, truth: Signals) -> Signals {
+        Signals {
+            voltage_v: self.voltage_v(truth.voltage_v),
+            current_a: self.current_a(truth.current_a),
+            mean_current_a: self.mean_current_a(truth.mean_current_a),
+            temperature_c: self.temperature_c(truth.temperature_c),
+        }
+    }
+}
+
+/// Offsets, gain, noise and steps on a whole run, channel after channel.
+fn distort(out: &mut Run, model: &SensorModel, seed: u64) {
+    let mut sensors = Sensors::drawn(model, seed);
     for v in &mut out.voltage_v {
-        *v = quantise(*v + voltage_offset + noise(l.voltage_noise_v), l.voltage_step_v);
+        *v = sensors.voltage_v(*v);
     }
     for i in &mut out.current_a {
-        *i = quantise(*i * current_gain + current_offset + noise(l.current_noise_a), l.current_step_a);
+        *i = sensors.current_a(*i);
     }
     for i in out.mean_current_a.iter_mut().flatten() {
-        // The charge reading averages the noise and is not quantised to the grain of one sample.
-        *i = *i * current_gain + current_offset + noise(l.current_noise_a * 0.1);
+        *i = sensors.mean_current_a(*i);
     }
     for t in out.temperature_c.iter_mut().flatten() {
-        *t = quantise(*t + temperature_offset, l.temperature_step_k);
+        *t = sensors.temperature_c(*t);
     }
 }
 

@@ -9,10 +9,12 @@ use core::panic::PanicInfo;
 use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterError};
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
+use bms_core::estimator::{CellEstimate, CellEstimator};
 use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
 use bms_core::measurement::{Measurement, Reading, Validity};
 use bms_core::pack::{PackEstimator, PackMeasurement, Spread};
-use bms_core::soc::{Estimate, SocEstimator, SocState, Status};
+use bms_core::resistance::new_cell_ohm;
+use bms_core::soc::{Estimate, Estimated, SocEstimator, SocState, Status};
 use bms_core::store::{Loaded, Problem, Reader, Store, Stored, Writer, crc32, fingerprint};
 use bms_core::thermal::{CoreEstimator, ThermalParameterError, ThermalParameters, loss_w};
 use bms_core::tuning::Tuning;
@@ -139,6 +141,44 @@ pub extern "C" fn proof_soc_step(
     black_box((estimator.covariance().factors(), out.status.contains(Status::FULL), out.status.bits()));
     black_box(*estimator == black_box(*estimator));
     estimator.raw_soc()
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_cell_new<'a>(
+    inputs: &Inputs<'_>,
+    shared: &'a Shared<'a>,
+    cell: &mut CellEstimator<'a>,
+) -> bool {
+    let [soc, q, q_std, r, r_std, ..] = inputs.number;
+    let known = |value, std| Estimated { value, std };
+    let made = if inputs.index == 0 {
+        CellEstimator::new(&shared.model, &shared.tuning, soc)
+    } else {
+        CellEstimator::aged(&shared.model, &shared.tuning, soc, known(q, q_std), known(r, r_std))
+    };
+    match made {
+        Ok(e) => *cell = e,
+        Err(e) => return proof_errors(e),
+    }
+    true
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_cell_step(
+    inputs: &Inputs<'_>,
+    shared: &Shared<'_>,
+    cell: &mut CellEstimator<'_>,
+    out: &mut CellEstimate,
+) -> f32 {
+    let [dt_s, t, z, ..] = inputs.number;
+    *out = cell.step(&inputs.sample, dt_s);
+    let (capacity, resistance) = (cell.capacity_tracker(), cell.resistance_tracker());
+    black_box((capacity.soh_q(), capacity.windows(), resistance.soh_r(), resistance.blocks()));
+    black_box((resistance.scale_at(&shared.model, t, z), new_cell_ohm(&shared.model, t, z)));
+    black_box(*cell == black_box(*cell));
+    cell.soc_estimator().raw_soc()
 }
 
 #[unsafe(no_mangle)]
@@ -300,6 +340,7 @@ pub extern "C" fn proof_entry<'a>(
     monitor: &mut LeakMonitor<96>,
     leak: &mut Leak,
     core: &mut CoreEstimator,
+    whole: &mut (CellEstimator<'a>, CellEstimate),
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -309,6 +350,8 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_soc_step(inputs, cell, out));
     black_box(proof_store(inputs, shared, memory, cell));
     black_box(proof_encoding(inputs, memory));
+    black_box(proof_cell_new(inputs, shared, &mut whole.0));
+    black_box(proof_cell_step(inputs, shared, &mut whole.0, &mut whole.1));
     black_box(proof_pack_new(inputs, shared, pack));
     black_box(proof_leak(inputs, leak_sample, monitor, leak));
     black_box(proof_core(inputs, shared, cell, core));

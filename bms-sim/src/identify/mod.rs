@@ -667,19 +667,22 @@ fn assemble(
     };
     let arrhenius =
         |x: f64, y: f64, f: f64, floor: f64| (x.max(floor).ln() * (1.0 - f) + y.max(floor).ln() * f).exp();
+    // The whole resistance follows Arrhenius; its parts, which the fit tells apart less surely, share it in proportion.
     let resistance = |kind: usize| -> Vec<Vec<f64>> {
+        let of = |node: usize, column: usize| {
+            let whole: f64 = tables.r_ohm.iter().map(|r| r[node][column]).sum();
+            (whole, tables.r_ohm[kind][node][column] / whole.max(1e-9))
+        };
         temperature_c
             .iter()
             .map(|&t| {
                 let (a, b, f) = bracket(t);
-                let (ra, rb) = (&tables.r_ohm[kind][a], &tables.r_ohm[kind][b]);
-                ra.iter()
-                    .zip(rb)
-                    .map(
-                        |(&x, &y)| {
-                            if x <= 0.0 && y <= 0.0 { 0.0 } else { round(arrhenius(x, y, f, 1e-5), 1e-7) }
-                        },
-                    )
+                (0..CIRCUIT_COLUMNS)
+                    .map(|column| {
+                        let ((whole_a, share_a), (whole_b, share_b)) = (of(a, column), of(b, column));
+                        let whole = arrhenius(whole_a, whole_b, f, 1e-5);
+                        round(whole * (share_a * (1.0 - f) + share_b * f), 1e-7)
+                    })
                     .collect()
             })
             .collect()

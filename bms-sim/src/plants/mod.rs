@@ -13,7 +13,7 @@
 
 mod laboratory;
 mod log;
-mod road;
+pub(crate) mod road;
 
 use std::sync::Arc;
 
@@ -235,6 +235,30 @@ impl Plant {
             p = p.clone().with_ageing((self.typical_ageing)(&p));
         }
         Some(in_parallel(p, self.parallel))
+    }
+
+    /// The new cell's parameters with typical ageing, whatever the published set has to say of it: what ages in a life.
+    pub(crate) fn living(&self) -> Option<PhysicsParameters> {
+        let p = sets::by_name(self.name)?;
+        let ageing = (self.typical_ageing)(&p);
+        Some(in_parallel(p.with_ageing(ageing), self.parallel))
+    }
+
+    /// Laboratory tests of the new cell, and a slow test of each cell of a life test, which wore the cells as given.
+    pub(crate) fn laboratory(
+        &self,
+        parameters: &PhysicsParameters,
+        life_tests: &[Wear],
+    ) -> Result<(Dataset, Vec<Dataset>), ParameterError> {
+        let set = |name, wear, tests: Vec<Test>| {
+            let entries = tests.iter().map(Test::entry).collect();
+            self.set(parameters, name, Some(1.0), wear, (tests, entries))
+        };
+        let new = set(self.set_name(1.0), Wear::default(), characterisation())?;
+        let aged = life_tests
+            .iter()
+            .map(|w| set(format!("plant/{} of the life test", self.name), *w, vec![Test::Slow]));
+        Ok((new, aged.collect::<Result<_, _>>()?))
     }
 
     fn sets(&self, extent: Extent) -> Result<PlantSets, ParameterError> {

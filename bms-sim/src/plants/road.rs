@@ -168,7 +168,7 @@ fn charge_limit_c(temperature_c: f64) -> f64 {
 
 /// The cell a second later, with as much of the wanted current (A) as the limits leave: all of it 0.1 V or more before
 /// the limit, nothing at the limit, in proportion between.
-fn derated(cell: &SpmeCell, wanted_a: f64) -> Result<SpmeCell, PlantError> {
+pub(crate) fn derated(cell: &SpmeCell, wanted_a: f64) -> Result<SpmeCell, PlantError> {
     let [v_min, v_max] = cell.voltage_limits_v();
     let with = |share: f64| -> Result<(SpmeCell, f64), PlantError> {
         let mut next = cell.clone();
