@@ -215,7 +215,7 @@ pub struct Summary {
 /// How many earlier summaries a results file keeps.
 const HISTORY: usize = 50;
 
-/// Runs the matrix. Nothing is written.
+/// Runs the matrix. Nothing is written but [`Options::finished`].
 ///
 /// # Errors
 /// If a file cannot be used, or there is nothing to score.
