@@ -1,12 +1,7 @@
 //! Packs of simulated cells: the same every time, and within bounds.
 
-mod common;
-
-use std::path::Path;
-
 use bms_sim::packs::{PackError, PackOptions, run};
 use bms_sim::plants::Plant;
-use common::data;
 
 fn options() -> PackOptions {
     PackOptions { packs: 1, days: 4, ambients_c: vec![25.0], compare: true, ..PackOptions::default() }
@@ -15,7 +10,7 @@ fn options() -> PackOptions {
 #[test]
 fn every_cell_of_a_pack_is_known_and_the_leaky_one_is_found() {
     let plant = Plant::by_name("kim2011").expect("a plant of this name");
-    let outcomes = run(&[plant], Path::new(&data("")), &options()).unwrap();
+    let outcomes = run(&[plant], &options()).unwrap();
     let o = &outcomes[0];
     println!("{o:#?}");
     assert_eq!((outcomes.len(), o.cells), (1, 100));
@@ -36,8 +31,7 @@ fn every_cell_of_a_pack_is_known_and_the_leaky_one_is_found() {
 fn the_same_options_give_the_same_outcome_and_nothing_is_an_error() {
     let plant = Plant::by_name("okane2022").expect("a plant of this name");
     let short = PackOptions { days: 1, compare: false, ..options() };
-    let folder = data("");
-    let go = |options: &PackOptions| run(&[plant], Path::new(&folder), options);
+    let go = |options: &PackOptions| run(&[plant], options);
     assert_eq!(go(&short).unwrap(), go(&short).unwrap());
     assert_ne!(go(&short).unwrap(), go(&PackOptions { seed: 2, ..short.clone() }).unwrap());
     for nothing in [

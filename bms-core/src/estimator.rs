@@ -159,7 +159,9 @@ mod tests {
         let mut before = cell.step(&open, 0.0).soc;
         for minute in 0..400 {
             let now = cell.step(&open, 60.0).soc;
-            assert!((now.value - before.value).abs() < 2e-3, "minute {minute}: {before:?} {now:?}");
+            // The first minutes move a guessed start to where the voltage says it is.
+            let jumped = minute > 20 && (now.value - before.value).abs() > 2e-3;
+            assert!(!jumped, "minute {minute}: {before:?} {now:?}");
             before = now;
         }
         assert!((cell.soc_estimator().capacity_ah() / 4.5 - 1.0).abs() < 1e-3);
