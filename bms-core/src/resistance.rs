@@ -38,6 +38,9 @@ const BLOCK_STD: f32 = 0.05;
 const SHARED_STD: f32 = 0.008;
 const SHARED_PER_K: f32 = 0.002;
 const REMEMBERED: f32 = 300.0;
+/// Blocks outside these SOC say little about half charge: resistance is steep there and moves with age.
+const LOWEST_SOC: f32 = 0.3;
+const HIGHEST_SOC: f32 = 0.95;
 /// Share of the resistance's growth that is film.
 const FILM: f32 = 0.75;
 /// Random walk of the growth per square root of one equivalent cycle.
@@ -191,7 +194,7 @@ impl ResistanceTracker {
     fn learn(&mut self, model: &CellModel<'_>, temperature_c: f32, soc: f32) -> bool {
         let [xx, xy, xi] = self.sums;
         let excited = xx > LEAST_V * LEAST_V * BLOCK_S;
-        if !excited || !(0.1..=0.95).contains(&soc) || model.outside_by_k(temperature_c) > 0.0 {
+        if !excited || !(LOWEST_SOC..=HIGHEST_SOC).contains(&soc) || model.outside_by_k(temperature_c) > 0.0 {
             return false;
         }
         let ratio = xy / xx;
