@@ -199,6 +199,11 @@ impl Slide {
     fn of([offset, rate]: [f32; 2], soc: f32) -> f32 {
         offset + rate * soc
     }
+
+    /// Where the negative electrode of the aged cell stands at `soc`, in the new cell's SOC.
+    pub(crate) fn negative_soc(&self, soc: f32) -> f32 {
+        Self::of(self.negative, soc)
+    }
 }
 
 impl Default for Slide {

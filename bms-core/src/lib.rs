@@ -11,6 +11,8 @@
 //! | [`ud`] | the covariance in factored form, which cannot lose positive definiteness |
 //! | [`tuning`] | the one frozen set of filter constants per chemistry |
 //! | [`soc`] | the state-of-charge estimator of one cell (extended Kalman filter) |
+//! | [`predict`] | voltages ahead under a held current or power |
+//! | [`sop`] | state of power: what the cell can give or take for 2, 10 and 30 s |
 //! | [`pack`] | N cells in series that share one current sensor |
 //!
 //! # Sign and units
@@ -43,7 +45,9 @@ pub mod clock;
 pub mod example;
 pub mod measurement;
 pub mod pack;
+pub mod predict;
 pub mod soc;
+pub mod sop;
 pub mod tuning;
 pub mod ud;
 

@@ -13,4 +13,5 @@ pub mod replay;
 pub mod report;
 pub mod results;
 pub mod sensors;
+pub mod sop;
 pub mod verify;

@@ -205,10 +205,7 @@ impl Plant {
         wear: Wear,
         cycles: &Arc<Vec<Cycle>>,
     ) -> Result<Dataset, ParameterError> {
-        let cell = SpmeCell::with(parameters.clone(), wear, Resolution::default(), 1.0, 25.0)?
-            .without_ageing()
-            // As a charge leaves it: lithium went into the negative electrode and out of the positive one.
-            .with_hysteresis(-1.0, 1.0)?;
+        let cell = full_cell(parameters, wear)?;
         let name = self.set_name(soh);
         let tests = if soh == 1.0 { [characterisation(), drives()].concat() } else { drives() };
         let capacity_ah = cell.capacity_ah();
@@ -236,6 +233,21 @@ impl Plant {
         })
     }
 
+    /// The cell itself, full and rested at 25 degC, worn to a share `soh` of its capacity, with its nominal capacity in Ah.
+    ///
+    /// For scores that need more than a recording: copies of it are driven and loaded.
+    ///
+    /// # Errors
+    /// When its parameters are refused or it cannot be worn so far.
+    pub fn cell(&self, soh: f64) -> Result<(SpmeCell, f64), PlantSetError> {
+        let refused = |source| PlantSetError::Parameters { plant: self.name, source };
+        let none = || refused(ParameterError::Empty("the list of parameter sets of this name"));
+        let parameters = self.parameters().ok_or_else(none)?;
+        let wear = Wear::to_soh(&parameters, WearKind::Both, soh).map_err(refused)?;
+        let cell = full_cell(&parameters, wear).map_err(refused)?;
+        Ok((cell, parameters.nominal_capacity_ah))
+    }
+
     fn note(&self, parameters: &PhysicsParameters, wear: &Wear) -> String {
         let at: Vec<String> = PULSES_C.iter().map(|(t, _)| t.to_string()).collect();
         format!(
@@ -257,6 +269,41 @@ impl Plant {
             n => format!("{}, {n} in parallel", parameters.title),
         }
     }
+}
+
+/// A cell as a full charge leaves it, which ages no further.
+fn full_cell(parameters: &PhysicsParameters, wear: Wear) -> Result<SpmeCell, ParameterError> {
+    // Lithium went into the negative electrode and out of the positive one.
+    SpmeCell::with(parameters.clone(), wear, Resolution::default(), 1.0, 25.0)?
+        .without_ageing()
+        .with_hysteresis(-1.0, 1.0)
+}
+
+/// One drive of a cell from [`Plant::cell`]; see the drives of the data sets.
+///
+/// `cycles` is the folder of the repository's data, `seen` looks at the cell and the run so far after every second.
+///
+/// # Errors
+/// If the drive cycle cannot be read or the cell refuses a step.
+pub fn drive(
+    data: &Path,
+    cell: SpmeCell,
+    nominal_ah: f64,
+    (profile, ambient_c): (&'static str, f64),
+    seen: impl FnMut(&SpmeCell, &Run),
+) -> Result<Run, PlantSetError> {
+    let folder = data.join(CYCLES);
+    // Colder than all recorded drives: the coldest of them.
+    let (_, cycle_c) = DRIVES_C.into_iter().rev().find(|(t, _)| *t <= ambient_c).unwrap_or(DRIVES_C[0]);
+    let cycles = cycles(&folder)?;
+    let fits = |c: &&Cycle| c.profile == profile && c.ambient_c == cycle_c;
+    let missing = || PlantSetError::NoCycle { folder: CYCLES.into(), profile, ambient_c: cycle_c };
+    let cycle = cycles.iter().find(fits).ok_or_else(missing)?;
+    let failed = |e: TestError| DataError::Simulation {
+        run: format!("{profile} at {ambient_c} degC"),
+        reason: e.to_string(),
+    };
+    Ok(road::drive_seen(cell, nominal_ah, ambient_c, &cycle.rates_c, seen).map_err(failed)?)
 }
 
 /// A cell of so many equal ones side by side.

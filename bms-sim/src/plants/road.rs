@@ -22,15 +22,27 @@ const ENOUGH: f64 = 0.35;
 /// Longest drive in s.
 const LONGEST_S: usize = 6 * 3600;
 
+/// A drive without anybody looking on.
+pub(super) fn drive(
+    cell: SpmeCell,
+    nominal_ah: f64,
+    ambient_c: f64,
+    rates_c: &[f64],
+) -> Result<Run, TestError> {
+    drive_seen(cell, nominal_ah, ambient_c, rates_c, |_, _| ())
+}
+
 /// A drive from a full and rested cell that is first brought to 95 % at 25 degC and soaked; `rates_c` are the currents of
 /// one cycle in multiples of the nominal capacity per hour, one a second.
 ///
-/// Current is linear between the 1 s samples. The run tells the plant's own SOC as the truth.
-pub(super) fn drive(
+/// Current is linear between the 1 s samples. The run tells the plant's own SOC as the truth. `seen` looks at the cell and
+/// the run so far after every second of driving.
+pub(super) fn drive_seen(
     mut cell: SpmeCell,
     nominal_ah: f64,
     ambient_c: f64,
     rates_c: &[f64],
+    mut seen: impl FnMut(&SpmeCell, &Run),
 ) -> Result<Run, TestError> {
     let [from, to] = FROM_TO;
     let set_s = (cell.soc() - from) * cell.capacity_ah() / (SET_C * nominal_ah) * 3600.0;
@@ -48,6 +60,7 @@ pub(super) fn drive(
         let mut given = 0.0;
         for rate_c in rates_c {
             given += trip.second(rate_c * nominal_ah)?.max(0.0);
+            seen(&trip.cell, &trip.run);
             if trip.cell.soc() <= to {
                 break 'drive;
             }

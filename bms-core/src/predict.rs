@@ -1,0 +1,185 @@
+//! Voltages ahead: the cell model run forward from an [`OperatingPoint`] under a held current or power.
+//!
+//! What [`crate::sop`] searches with and [`crate::energy`] integrates. Per stretch of time, with the tables looked up
+//! anew in the state reached:
+//!
+//! ```text
+//! v  = OCV(z, T) + M h + e - k (R0 i + Rct i_ct asinh(i / i_ct) + v1 + v2)
+//! vk <- vk a + Rk i (1 - a),   a = exp(-Δt/τk)        h <- h b - sign(i) (1 - b),   b = exp(-γ |Δz|)
+//! Δz = -i Δt / (3600 Q)        ΔT = i (OCV + M h - v) Δt / C
+//! ```
+//!
+//! The model and its sources are those of [`crate::cell`]. Within a stretch the current is the mean of those at its ends,
+//! which constant power lets rise.
+
+use crate::cell::{CellModel, CircuitPoint, Slide};
+use crate::math::{abs, bound, decay};
+use crate::soc::OperatingPoint;
+
+/// What is held; positive while the cell discharges.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Hold {
+    /// Current in A.
+    Current(f32),
+    /// Power at the terminals in W.
+    Power(f32),
+}
+
+/// How the cell's own heat warms it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heat {
+    /// Heat capacity of the cell in J/K, above 0.
+    pub capacity_j_per_k: f32,
+    /// Conductance to the surroundings in W/K; 0 keeps all heat in.
+    pub to_ambient_w_per_k: f32,
+    /// Temperature of the surroundings in degC.
+    pub ambient_c: f32,
+}
+
+/// The state of a cell that is run forward.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ahead<'a> {
+    model: &'a CellModel<'a>,
+    slide: Slide,
+    capacity_as: f32,
+    heat: Option<Heat>,
+    pub(crate) soc: f32,
+    pub(crate) v1: f32,
+    pub(crate) v2: f32,
+    hysteresis: f32,
+    error_v: f32,
+    scale: f32,
+    pub(crate) temperature_c: f32,
+    circuit: CircuitPoint,
+    rest_v: f32,
+}
+
+/// The smallest factor on the resistances that is believed.
+const SMALLEST_SCALE: f32 = 0.2;
+/// Newton steps for the current that has a power.
+const NEWTON_STEPS: usize = 5;
+
+impl<'a> Ahead<'a> {
+    /// `None` when the operating point is no state of a cell (NaN, no capacity).
+    pub(crate) fn new(model: &'a CellModel<'a>, at: &OperatingPoint, heat: Option<Heat>) -> Option<Self> {
+        let sum = at.soc.value
+            + at.v1
+            + at.v2
+            + at.hysteresis
+            + at.error_v.value
+            + at.resistance_scale.value
+            + at.temperature_c;
+        if !(sum.is_finite() && at.capacity_ah > 1e-3 && at.capacity_ah < 1e6) {
+            return None;
+        }
+        let heat = heat
+            .filter(|h| h.capacity_j_per_k > 1e-3 && h.to_ambient_w_per_k >= 0.0 && abs(h.ambient_c) < 1e3);
+        let mut ahead = Self {
+            model,
+            slide: at.slide,
+            capacity_as: 3600.0 * at.capacity_ah,
+            heat,
+            soc: at.soc.value,
+            v1: at.v1,
+            v2: at.v2,
+            hysteresis: bound(at.hysteresis, -1.0, 1.0),
+            error_v: at.error_v.value,
+            scale: bound(at.resistance_scale.value, SMALLEST_SCALE, 10.0),
+            temperature_c: bound(at.temperature_c, -60.0, 150.0),
+            circuit: CircuitPoint::default(),
+            rest_v: 0.0,
+        };
+        ahead.look_up();
+        Some(ahead)
+    }
+
+    fn look_up(&mut self) {
+        self.circuit = self.model.circuit(self.temperature_c, self.soc);
+        let open = self.model.ocv(self.temperature_c, self.soc, &self.slide);
+        self.rest_v = open.ocv_v + open.hysteresis_v * self.hysteresis;
+    }
+
+    /// Voltage in V without the drop that follows the current at once.
+    fn source_v(&self) -> f32 {
+        self.rest_v + self.error_v - self.scale * (self.v1 + self.v2)
+    }
+
+    /// Terminal voltage in V under a current in A.
+    pub(crate) fn voltage_v(&self, current_a: f32) -> f32 {
+        self.source_v() - self.scale * self.circuit.instant_drop(current_a).0
+    }
+
+    /// Voltage drop in V of all the circuit, without the resistance scale.
+    pub(crate) fn drop_v(&self, current_a: f32) -> f32 {
+        self.circuit.instant_drop(current_a).0 + self.v1 + self.v2
+    }
+
+    /// The same at a temperature that differs by `change_k`.
+    pub(crate) fn drop_at_v(&self, current_a: f32, change_k: f32) -> f32 {
+        let circuit = self.model.circuit(self.temperature_c + change_k, self.soc);
+        circuit.instant_drop(current_a).0 + self.v1 + self.v2
+    }
+
+    /// Slope of the open-circuit voltage in V per unit of SOC.
+    pub(crate) fn slope_v(&self) -> f32 {
+        self.model.ocv_slope(self.temperature_c, self.soc, 0.01, &self.slide)
+    }
+
+    /// The current in A that has a power (W) in this moment; `None` when none has.
+    pub(crate) fn current_a(&self, hold: Hold) -> Option<f32> {
+        let power_w = match hold {
+            Hold::Current(current_a) => return current_a.is_finite().then_some(current_a),
+            Hold::Power(power_w) => power_w,
+        };
+        let source_v = self.source_v();
+        if source_v < 0.05 || !power_w.is_finite() {
+            return None;
+        }
+        // Newton from below: i v(i) is concave, each step stays short of the root.
+        let mut current = power_w / source_v;
+        for _ in 0..NEWTON_STEPS {
+            let (drop, slope) = self.circuit.instant_drop(current);
+            let v = source_v - self.scale * drop;
+            let rate = v - current * self.scale * slope;
+            if rate < 0.01 * source_v {
+                return None;
+            }
+            current += (power_w - current * v) / rate;
+        }
+        let missing = power_w - current * self.voltage_v(current);
+        (abs(missing) < 0.01 * abs(power_w) + 1e-3).then_some(current)
+    }
+
+    /// Lets `dt_s` pass under a current in A that flows on average.
+    fn pass(&mut self, mean_a: f32, dt_s: f32) {
+        let heat_w = mean_a * (self.rest_v - self.voltage_v(mean_a));
+        let c = self.circuit;
+        let (a1, a2) = (decay(dt_s / c.tau1_s), decay(dt_s / c.tau2_s));
+        self.v1 = a1 * self.v1 + (1.0 - a1) * c.r1_ohm * mean_a;
+        self.v2 = a2 * self.v2 + (1.0 - a2) * c.r2_ohm * mean_a;
+        let moved = mean_a * dt_s / self.capacity_as;
+        self.soc -= moved;
+        let b = decay(abs(moved) * self.model.tables().hysteresis_gamma);
+        self.hysteresis = b * self.hysteresis + (1.0 - b) * if mean_a > 0.0 { -1.0 } else { 1.0 };
+        if let Some(heat) = self.heat {
+            let loss = decay(dt_s * heat.to_ambient_w_per_k / heat.capacity_j_per_k);
+            let gained_k = heat_w * dt_s / heat.capacity_j_per_k;
+            let t = heat.ambient_c + (self.temperature_c - heat.ambient_c) * loss + gained_k;
+            self.temperature_c = bound(t, -60.0, 150.0);
+        }
+        self.look_up();
+    }
+
+    /// Lets `dt_s` pass from a moment at which `current_a` flows; returns the current at its end, `None` when the cell
+    /// cannot give the power.
+    pub(crate) fn advance(&mut self, hold: Hold, current_a: f32, dt_s: f32) -> Option<f32> {
+        let mut mean_a = current_a;
+        if matches!(hold, Hold::Power(_)) {
+            let mut trial = *self;
+            trial.pass(current_a, dt_s);
+            mean_a = 0.5 * (current_a + trial.current_a(hold)?);
+        }
+        self.pass(mean_a, dt_s);
+        self.current_a(hold)
+    }
+}
