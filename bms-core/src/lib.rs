@@ -12,7 +12,9 @@
 //! | [`tuning`] | the one frozen set of filter constants per chemistry |
 //! | [`soc`] | the state-of-charge estimator of one cell (extended Kalman filter) |
 //! | [`predict`] | voltages ahead under a held current or power |
+//! | [`pulse`] | resistances as the driving shows them, apart from the SOC filter |
 //! | [`sop`] | state of power: what the cell can give or take for 2, 10 and 30 s |
+//! | [`energy`] | state of energy, time to empty, time to full |
 //! | [`pack`] | N cells in series that share one current sensor |
 //!
 //! # Sign and units
@@ -42,10 +44,12 @@ extern crate std;
 pub mod cell;
 pub mod charge;
 pub mod clock;
+pub mod energy;
 pub mod example;
 pub mod measurement;
 pub mod pack;
 pub mod predict;
+pub mod pulse;
 pub mod soc;
 pub mod sop;
 pub mod tuning;

@@ -14,7 +14,7 @@
 
 use crate::cell::{CellModel, CircuitPoint, Slide};
 use crate::math::{abs, bound, decay};
-use crate::soc::OperatingPoint;
+use crate::soc::{Estimated, OperatingPoint};
 
 /// What is held; positive while the cell discharges.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,6 +36,22 @@ pub struct Heat {
     pub ambient_c: f32,
 }
 
+/// Where a prediction starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Start {
+    /// The cell's state.
+    pub at: OperatingPoint,
+    /// Factors on the tables' resistances: on what follows the current at once, on the fast and on the slow pair. They
+    /// stand in for [`OperatingPoint::resistance_scale`].
+    pub scales: [Estimated; 3],
+}
+
+impl From<OperatingPoint> for Start {
+    fn from(at: OperatingPoint) -> Self {
+        Self { at, scales: [at.resistance_scale; 3] }
+    }
+}
+
 /// The state of a cell that is run forward.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ahead<'a> {
@@ -48,7 +64,7 @@ pub(crate) struct Ahead<'a> {
     pub(crate) v2: f32,
     hysteresis: f32,
     error_v: f32,
-    scale: f32,
+    scales: [f32; 3],
     pub(crate) temperature_c: f32,
     circuit: CircuitPoint,
     rest_v: f32,
@@ -61,13 +77,14 @@ const NEWTON_STEPS: usize = 5;
 
 impl<'a> Ahead<'a> {
     /// `None` when the operating point is no state of a cell (NaN, no capacity).
-    pub(crate) fn new(model: &'a CellModel<'a>, at: &OperatingPoint, heat: Option<Heat>) -> Option<Self> {
+    pub(crate) fn new(model: &'a CellModel<'a>, start: &Start, heat: Option<Heat>) -> Option<Self> {
+        let at = &start.at;
         let sum = at.soc.value
             + at.v1
             + at.v2
             + at.hysteresis
             + at.error_v.value
-            + at.resistance_scale.value
+            + start.scales.iter().map(|k| k.value).sum::<f32>()
             + at.temperature_c;
         if !(sum.is_finite() && at.capacity_ah > 1e-3 && at.capacity_ah < 1e6) {
             return None;
@@ -84,7 +101,7 @@ impl<'a> Ahead<'a> {
             v2: at.v2,
             hysteresis: bound(at.hysteresis, -1.0, 1.0),
             error_v: at.error_v.value,
-            scale: bound(at.resistance_scale.value, SMALLEST_SCALE, 10.0),
+            scales: start.scales.map(|k| bound(k.value, SMALLEST_SCALE, 10.0)),
             temperature_c: bound(at.temperature_c, -60.0, 150.0),
             circuit: CircuitPoint::default(),
             rest_v: 0.0,
@@ -101,23 +118,18 @@ impl<'a> Ahead<'a> {
 
     /// Voltage in V without the drop that follows the current at once.
     fn source_v(&self) -> f32 {
-        self.rest_v + self.error_v - self.scale * (self.v1 + self.v2)
+        self.rest_v + self.error_v - self.scales[1] * self.v1 - self.scales[2] * self.v2
     }
 
     /// Terminal voltage in V under a current in A.
     pub(crate) fn voltage_v(&self, current_a: f32) -> f32 {
-        self.source_v() - self.scale * self.circuit.instant_drop(current_a).0
+        self.source_v() - self.scales[0] * self.circuit.instant_drop(current_a).0
     }
 
-    /// Voltage drop in V of all the circuit, without the resistance scale.
-    pub(crate) fn drop_v(&self, current_a: f32) -> f32 {
-        self.circuit.instant_drop(current_a).0 + self.v1 + self.v2
-    }
-
-    /// The same at a temperature that differs by `change_k`.
-    pub(crate) fn drop_at_v(&self, current_a: f32, change_k: f32) -> f32 {
+    /// The parts of the voltage drop in V, without their factors, at a temperature that differs by `change_k`.
+    pub(crate) fn drops_v(&self, current_a: f32, change_k: f32) -> [f32; 3] {
         let circuit = self.model.circuit(self.temperature_c + change_k, self.soc);
-        circuit.instant_drop(current_a).0 + self.v1 + self.v2
+        [circuit.instant_drop(current_a).0, self.v1, self.v2]
     }
 
     /// Slope of the open-circuit voltage in V per unit of SOC.
@@ -139,8 +151,8 @@ impl<'a> Ahead<'a> {
         let mut current = power_w / source_v;
         for _ in 0..NEWTON_STEPS {
             let (drop, slope) = self.circuit.instant_drop(current);
-            let v = source_v - self.scale * drop;
-            let rate = v - current * self.scale * slope;
+            let v = source_v - self.scales[0] * drop;
+            let rate = v - current * self.scales[0] * slope;
             if rate < 0.01 * source_v {
                 return None;
             }

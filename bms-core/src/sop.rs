@@ -14,7 +14,7 @@
 
 use crate::cell::CellModel;
 use crate::math::{abs, bound, decay, sqrt};
-use crate::predict::{Ahead, Heat, Hold};
+use crate::predict::{Ahead, Heat, Hold, Start};
 use crate::soc::OperatingPoint;
 
 /// The horizons in s.
@@ -271,7 +271,8 @@ impl<'a> NegativeElectrode<'a> {
     }
 
     /// The electrode in the cell's present state.
-    fn ahead(&self, at: &OperatingPoint, heat: Option<Heat>) -> Option<Ahead<'a>> {
+    fn ahead(&self, start: &Start, heat: Option<Heat>) -> Option<Ahead<'a>> {
+        let at = &start.at;
         let rate = at.slide.negative_soc(1.0) - at.slide.negative_soc(0.0);
         let mut own = *at;
         own.soc.value = at.slide.negative_soc(at.soc.value);
@@ -281,7 +282,7 @@ impl<'a> NegativeElectrode<'a> {
         own.v1 = self.state.v1;
         own.v2 = self.state.v2;
         own.hysteresis = self.state.hysteresis;
-        Ahead::new(self.model, &own, heat)
+        Ahead::new(self.model, &Start { at: own, scales: start.scales }, heat)
     }
 }
 
@@ -298,7 +299,7 @@ impl<'a> NegativeElectrode<'a> {
 /// let mut estimator = SocEstimator::new(&model, &Tuning::NMC, 5.0, 0.60)?;
 /// estimator.step(&Measurement::new(3.75, 2.5, 25.0), 1.0);
 /// let limits = Limits::of_cell(&model, 15.0, 7.5);
-/// let sop = power(&model, &limits, &estimator.operating_point(), None);
+/// let sop = power(&model, &limits, &estimator.operating_point().into(), None);
 /// let [two_s, _, thirty_s] = sop.best.discharge;
 /// assert!(two_s.power_w >= thirty_s.power_w && sop.safe.discharge[0].power_w < two_s.power_w);
 /// # Ok::<(), bms_core::cell::ParameterError>(())
@@ -307,13 +308,13 @@ impl<'a> NegativeElectrode<'a> {
 pub fn power(
     model: &CellModel<'_>,
     limits: &Limits,
-    at: &OperatingPoint,
+    start: &Start,
     negative: Option<&NegativeElectrode<'_>>,
 ) -> PowerState {
     let mut out = PowerState::default();
-    let Some(cell) = Ahead::new(model, at, limits.heat) else { return out };
+    let Some(cell) = Ahead::new(model, start, limits.heat) else { return out };
     let electrode = match negative {
-        Some(negative) => match negative.ahead(at, limits.heat) {
+        Some(negative) => match negative.ahead(start, limits.heat) {
             Some(ahead) => Some((ahead, negative.model.tables().v_max)),
             None => return out,
         },
@@ -331,7 +332,8 @@ pub fn power(
             let search =
                 Search { cell, electrode, limits, sign, horizon_s, stretches, inwards: Inwards::NONE };
             *best = search.limit();
-            *safe = Search { inwards: search.doubt(at, best.current_a), ..search }.limit();
+            let safer = Search { inwards: search.doubt(start, best.current_a), ..search };
+            *safe = safer.limit().tighter(*best);
         }
     }
     out
@@ -372,10 +374,10 @@ impl Search<'_> {
             return Limit::default();
         }
         let (current_a, current_by) = self.largest(most_a, |i| Hold::Current(self.sign * i), most_a);
-        // No more than the largest current at the voltage that it meets first.
-        let at_once_v = self.cell.voltage_v(self.sign * most_a);
+        // No more than the largest current at the highest voltage that there can be.
         let open_v = self.cell.voltage_v(0.0);
-        let most_w = most_a * if self.sign > 0.0 { open_v } else { at_once_v.max(open_v) }.max(0.0);
+        let most_v = if self.sign > 0.0 { open_v } else { open_v.max(self.limits.voltage_v[1]) };
+        let most_w = most_a * bound(most_v, 0.0, 10.0);
         let (power_w, power_by) = self.largest(most_w, |p| Hold::Power(self.sign * p), most_a);
         Limit { power_w, power_by, current_a, current_by }
     }
@@ -463,7 +465,7 @@ impl Search<'_> {
     }
 
     /// How far the prediction may be wrong at the end of the best estimate's load.
-    fn doubt(&self, at: &OperatingPoint, current_a: f32) -> Inwards {
+    fn doubt(&self, start: &Start, current_a: f32) -> Inwards {
         let m = &self.limits.margin;
         let mut cell = self.cell;
         let mut electrode = self.electrode;
@@ -476,22 +478,280 @@ impl Search<'_> {
         }
         let square = |x: f32| x * x;
         let of = |ahead: &Ahead<'_>, error_std: f32| {
-            let drop_v = abs(ahead.drop_v(load_a));
+            let now = ahead.drops_v(load_a, 0.0);
+            let [colder, ..] = ahead.drops_v(load_a, -m.temperature_k);
+            let drops = now.iter().zip(&start.scales).map(|(v, k)| square(v * k.std)).sum::<f32>();
             m.sigmas
                 * sqrt(
-                    square(ahead.slope_v() * at.soc.std)
+                    square(ahead.slope_v() * start.at.soc.std)
                         + square(error_std)
-                        + square(drop_v) * (square(at.resistance_scale.std) + square(m.drop_share))
-                        + square(ahead.drop_at_v(load_a, -m.temperature_k) - ahead.drop_v(load_a))
+                        + drops
+                        + square(m.drop_share * now.iter().sum::<f32>())
+                        + square(colder - now[0])
                         + square(m.voltage_v),
                 )
         };
         Inwards {
-            voltage_v: of(&cell, at.error_v.std),
+            voltage_v: of(&cell, start.at.error_v.std),
             plating_v: electrode.as_ref().map_or(0.0, |(e, _)| of(e, 0.0)),
             current_share: bound(m.current_share, 0.0, 1.0),
-            soc: m.sigmas * at.soc.std,
+            soc: m.sigmas * start.at.soc.std,
             temperature_k: m.sigmas * m.temperature_k,
+        }
+    }
+}
+
+/// Makes a power limit fit to publish: it falls at once, rises slowly, and does not follow an estimate to and fro.
+///
+/// The published value is never above the latest estimate. It begins to rise only when the estimate has stayed above it by
+/// more than the dead band for the whole hold time, and then by no more than the rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Publisher {
+    rise_per_s: f32,
+    hold_s: f32,
+    dead_band: f32,
+    published: f32,
+    above_s: f32,
+    started: bool,
+}
+
+impl Publisher {
+    /// A limit that rises by at most `rise_per_s` (W/s or A/s) after the estimate was above it by a share `dead_band` for
+    /// `hold_s` seconds. Settings that are no positive numbers count as 0.
+    #[must_use]
+    pub fn new(rise_per_s: f32, hold_s: f32, dead_band: f32) -> Self {
+        let usable = |x: f32| bound(x, 0.0, 1e9);
+        Self {
+            rise_per_s: usable(rise_per_s),
+            hold_s: usable(hold_s),
+            dead_band: usable(dead_band),
+            published: 0.0,
+            above_s: 0.0,
+            started: false,
+        }
+    }
+
+    /// Takes in an estimate (a magnitude; what is no number counts as 0) and the time since the last one in s.
+    pub fn step(&mut self, estimate: f32, dt_s: f32) -> f32 {
+        let estimate = bound(estimate, 0.0, 1e9);
+        let dt_s = bound(dt_s, 0.0, 60.0);
+        if !self.started || estimate <= self.published {
+            self.started = true;
+            self.published = estimate;
+            self.above_s = 0.0;
+        } else if self.above_s >= self.hold_s {
+            self.published = (self.published + self.rise_per_s * dt_s).min(estimate);
+        } else if estimate > self.published * (1.0 + self.dead_band) {
+            self.above_s += dt_s;
+        } else {
+            self.above_s = 0.0;
+        }
+        self.published
+    }
+
+    /// What was published last.
+    #[must_use]
+    pub const fn published(&self) -> f32 {
+        self.published
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::CellTables;
+    use crate::example;
+    use crate::measurement::Measurement;
+    use crate::soc::{Estimated, SocEstimator};
+    use crate::tuning::Tuning;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn model() -> CellModel<'static> {
+        CellModel::new(example::NMC_5AH).unwrap()
+    }
+
+    fn at(model: &CellModel<'_>, soc: f32) -> Start {
+        let mut cell = SocEstimator::new(model, &Tuning::NMC, 5.0, soc).unwrap().operating_point();
+        cell.soc.std = 0.01;
+        cell.resistance_scale.std = 0.02;
+        cell.into()
+    }
+
+    /// A cell whose answer is known: a flat 3.7 V behind one resistor.
+    fn resistor(ohm: f32) -> CellTables<'static> {
+        static OCV: [f32; 2] = [3.7, 3.7];
+        static R: [f32; 2] = [0.02, 0.02];
+        static NONE: [f32; 2] = [0.0, 0.0];
+        static TAU: [f32; 2] = [10.0, 10.0];
+        assert_eq!(ohm, R[0]);
+        CellTables {
+            temperature_c: &[25.0],
+            ocv_v: &OCV,
+            hysteresis_v: &NONE,
+            r0_ohm: &R,
+            rct_ohm: &NONE,
+            r1_ohm: &NONE,
+            tau1_s: &TAU,
+            r2_ohm: &NONE,
+            tau2_s: &TAU,
+            i_ct_a: &[1.0],
+            model_error_v: &[0.01, 0.01],
+            ..example::NMC_5AH
+        }
+    }
+
+    #[test]
+    fn a_resistor_gives_the_power_of_ohms_law() {
+        let model = CellModel::new(resistor(0.02)).unwrap();
+        let t = model.tables();
+        let limits = Limits::of_cell(&model, 1e3, 1e3);
+        let sop = power(&model, &limits, &at(&model, 0.5), None).best;
+        for (limit, v) in [(sop.discharge[0], t.v_min), (sop.charge[0], t.v_max)] {
+            let current = (3.7 - v).abs() / 0.02;
+            assert!((limit.current_a / current - 1.0).abs() < 1e-3, "{limit:?}");
+            assert!((limit.power_w / (current * v) - 1.0).abs() < 1e-3, "{limit:?}");
+            assert_eq!((limit.power_by, limit.current_by), (Binding::Voltage, Binding::Voltage));
+        }
+    }
+
+    #[test]
+    fn every_limit_binds_and_says_so() {
+        let model = model();
+        let free = Limits::of_cell(&model, 15.0, 7.5);
+        let by = |limits: &Limits, soc: f32| power(&model, limits, &at(&model, soc), None).best;
+        assert_eq!(by(&free, 0.6).discharge[2].power_by, Binding::Current);
+        let window = Limits { soc: [0.595, 0.605], ..free };
+        assert_eq!(by(&window, 0.6).discharge[2].current_by, Binding::Soc);
+        // 0.5 % of 5 Ah in 30 s.
+        let current = 0.005 * 5.0 * 3600.0 / 30.0;
+        assert!((by(&window, 0.6).discharge[2].current_a - current).abs() < 0.02);
+        let heat = Heat { capacity_j_per_k: 5.0, to_ambient_w_per_k: 0.0, ambient_c: 25.0 };
+        let warm = Limits { temperature_rise_k: 1.0, heat: Some(heat), ..free };
+        assert_eq!(by(&warm, 0.6).discharge[2].power_by, Binding::Temperature);
+        assert!(by(&warm, 0.6).discharge[0].current_a > by(&warm, 0.6).discharge[2].current_a);
+        let volts = Limits { voltage_v: [3.6, 3.8], ..free };
+        assert_eq!(by(&volts, 0.6).discharge[1].power_by, Binding::Voltage);
+        let pulse = CurrentLimit { pulse_a: 15.0, pulse_s: 10.0, continuous_a: 5.0 };
+        let [two, ten, thirty] = by(&Limits { discharge: pulse, ..free }, 0.6).discharge;
+        assert!(two.current_a == 15.0 && ten.current_a == 15.0 && thirty.current_a == 5.0);
+    }
+
+    /// The negative electrode as a resistor of 20 mohm at 0.1 V: lithium plates at 5 A.
+    #[test]
+    fn plating_limits_charge_alone() {
+        static OCV: [f32; 2] = [1.9, 1.9];
+        let negative =
+            CellModel::new(CellTables { ocv_v: &OCV, v_min: 0.0, v_max: 2.0, ..resistor(0.02) }).unwrap();
+        let model = model();
+        let limits = Limits::of_cell(&model, 15.0, 15.0);
+        let from = at(&model, 0.4);
+        let free = power(&model, &limits, &from, None).best;
+        let sop = power(&model, &limits, &from, Some(&NegativeElectrode::new(&negative))).best;
+        assert_eq!(free.discharge, sop.discharge);
+        assert!(free.charge[0].current_a > 6.0);
+        for limit in sop.charge {
+            assert_eq!((limit.power_by, limit.current_by), (Binding::Plating, Binding::Plating));
+            assert!((limit.current_a - 5.0).abs() < 0.01, "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_gives_no_power() {
+        let model = model();
+        let limits = Limits::of_cell(&model, 15.0, 7.5);
+        let mut lost = at(&model, 0.5);
+        lost.at.v2 = f32::NAN;
+        assert_eq!(power(&model, &limits, &lost, None), PowerState::default());
+        let nan = Limits { discharge: CurrentLimit::constant(f32::NAN), ..limits };
+        assert_eq!(power(&model, &nan, &at(&model, 0.5), None).best.discharge[0], Limit::default());
+        assert_eq!(Binding::Plating.code(), 5);
+    }
+
+    #[test]
+    fn after_a_discharge_there_is_less_power() {
+        let model = model();
+        let limits = Limits { voltage_v: [3.55, 4.2], ..Limits::of_cell(&model, 50.0, 50.0) };
+        let mut cell = SocEstimator::new(&model, &Tuning::NMC, 5.0, 0.6).unwrap();
+        let rested = power(&model, &limits, &cell.operating_point().into(), None).best;
+        for _ in 0..60 {
+            cell.step(
+                &Measurement {
+                    voltage_v: crate::measurement::Reading::MISSING,
+                    ..Measurement::new(0.0, 10.0, 25.0)
+                },
+                1.0,
+            );
+        }
+        let polarised = power(&model, &limits, &cell.operating_point().into(), None).best;
+        assert!(polarised.discharge[2].power_w < 0.95 * rested.discharge[2].power_w);
+        assert!(polarised.charge[2].power_w >= rested.charge[2].power_w);
+    }
+
+    proptest! {
+        #[test]
+        fn ordered_as_it_must_be(soc in 0.02f32..0.98, t in -20.0f32..50.0, v1 in -0.05f32..0.05, v2 in -0.1f32..0.1, k in 0.7f32..2.0) {
+            let model = model();
+            let limits = Limits::of_cell(&model, 40.0, 20.0);
+            let mut from = at(&model, soc);
+            (from.at.temperature_c, from.at.v1, from.at.v2, from.scales[0].value) = (t, v1, v2, k);
+            let sop = power(&model, &limits, &from, None);
+            for (best, safe) in [(sop.best.discharge, sop.safe.discharge), (sop.best.charge, sop.safe.charge)] {
+                for (best, safe) in best.iter().zip(&safe) {
+                    prop_assert!(safe.power_w <= best.power_w && safe.current_a <= best.current_a);
+                    prop_assert!(best.power_w >= 0.0 && best.current_a <= 40.0);
+                }
+            }
+            // The weaker of two cells is weaker than both.
+            from.at.soc = Estimated { value: 0.5 * soc, std: 0.01 };
+            let other = power(&model, &limits, &from, None);
+            let both = sop.tighter(&other);
+            for (b, (x, y)) in both.best.discharge.iter().zip(sop.best.discharge.iter().zip(&other.best.discharge)) {
+                prop_assert_eq!(b.power_w, x.power_w.min(y.power_w));
+            }
+        }
+
+        #[test]
+        fn any_state_gives_numbers(bits in any::<[u32; 10]>()) {
+            let model = model();
+            let [soc, v1, v2, h, e, k, t, q, i, v] = bits.map(f32::from_bits);
+            let mut from = at(&model, 0.5);
+            let (p, scale) = (&mut from.at, &mut from.scales[1].value);
+            (p.soc.value, p.v1, p.v2, p.hysteresis, p.error_v.value) = (soc, v1, v2, h, e);
+            (*scale, p.temperature_c, p.capacity_ah) = (k, t, q);
+            let limits = Limits { voltage_v: [v, 4.2], ..Limits::of_cell(&model, i, 7.5) };
+            let sop = power(&model, &limits, &from, None);
+            for l in sop.best.discharge.iter().chain(&sop.best.charge).chain(&sop.safe.discharge) {
+                prop_assert!(l.power_w.is_finite() && l.power_w >= 0.0 && l.current_a.is_finite() && l.current_a >= 0.0);
+            }
+        }
+
+        #[test]
+        fn the_published_value_keeps_below_and_to_its_rate(estimates in prop::collection::vec(0.0f32..100.0, 1..200)) {
+            let mut publisher = Publisher::new(2.0, 3.0, 0.02);
+            let mut before = None;
+            for estimate in estimates {
+                let now = publisher.step(estimate, 1.0);
+                prop_assert!(now <= estimate);
+                prop_assert!(before.is_none_or(|b| now <= b + 2.0001));
+                before = Some(now);
+            }
+        }
+
+        /// An estimate that dips at least once in every hold time moves nothing: no hunting.
+        #[test]
+        fn an_estimate_that_comes_and_goes_is_published_as_its_lowest(ups in prop::collection::vec(0.0f32..20.0, 100)) {
+            let mut publisher = Publisher::new(2.0, 5.0, 0.02);
+            let published: Vec<f32> = ups.iter().enumerate().map(|(k, up)| publisher.step(if k % 4 == 0 { 50.0 } else { 50.0 + up }, 1.0)).collect();
+            prop_assert!(published.iter().all(|p| *p == 50.0));
+        }
+
+        #[test]
+        fn a_lasting_estimate_is_reached(from in 1.0f32..50.0, to in 60.0f32..100.0) {
+            let mut publisher = Publisher::new(2.0, 5.0, 0.02);
+            publisher.step(from, 1.0);
+            let published: Vec<f32> = (0..80).map(|_| publisher.step(to, 1.0)).collect();
+            prop_assert!(published.windows(2).all(|w| w[1] >= w[0]) && published[79] == to);
         }
     }
 }

@@ -21,7 +21,7 @@ const COLD_C: f64 = 0.0;
 /// Distance of the SOC levels of the pulse tests, at 25 degC and elsewhere.
 const SOC_STEPS: [f64; 2] = [0.05, 0.1];
 /// Length of a discharge pulse above 1C in s.
-const SHORT_PULSE_S: f64 = 10.0;
+const SHORT_PULSE_S: f64 = 30.0;
 /// Time step of slow tests in s.
 const SLOW_STEP_S: f64 = 10.0;
 

@@ -114,8 +114,14 @@ const PROFILES: [&str; 2] = ["US06", "WLTC"];
 /// Ambient temperatures of the drives in degC, each with that of the recorded drive whose currents it takes.
 const DRIVES_C: [(f64, f64); 4] = [(-10.0, -10.0), (10.0, 0.0), (25.0, 25.0), (45.0, 25.0)];
 /// Temperatures of the pulse and discharge tests in degC, each with the rates of its pulses.
-const PULSES_C: [(f64, [f64; 2]); 5] =
-    [(-10.0, [0.5, 1.0]), (0.0, [0.7, 1.5]), (10.0, [1.0, 2.0]), (25.0, [1.0, 3.0]), (45.0, [1.0, 3.0])];
+const PULSES_C: [(f64, &[f64]); 6] = [
+    (-20.0, &[0.3, 0.7, 1.5, 3.0]),
+    (-10.0, &[0.5, 1.0, 2.0, 3.0]),
+    (0.0, &[0.7, 1.5, 3.0]),
+    (10.0, &[1.0, 2.0, 3.0]),
+    (25.0, &[1.0, 3.0]),
+    (45.0, &[1.0, 3.0]),
+];
 /// Rates of the discharge tests.
 const DISCHARGES_C: [(f64, &str); 2] = [(1.0 / 3.0, "C3"), (1.0, "1C")];
 
@@ -339,7 +345,7 @@ enum Test {
 fn characterisation() -> Vec<Test> {
     let mut tests = vec![Test::Slow];
     for (ambient_c, rates) in PULSES_C {
-        tests.extend(rates.map(|rate_c| Test::Pulses { ambient_c, rate_c }));
+        tests.extend(rates.iter().map(|&rate_c| Test::Pulses { ambient_c, rate_c }));
         tests.extend(DISCHARGES_C.map(|(rate_c, label)| Test::Discharge { ambient_c, rate_c, label }));
     }
     tests

@@ -29,6 +29,10 @@ pub fn three_electrode(cell: &SpmeCell, run: &Run) -> Result<Run, PlantError> {
         cell.advance(run.dt_s(k))?;
         out.voltage_v[k] = REFERENCE_V - cell.anode_potential_v().unwrap_or(REFERENCE_V);
     }
+    // Graphite is flat where the cell is full: the start is marked so that it is taken for full.
+    if let Some(first) = out.voltage_v.first_mut() {
+        *first = REFERENCE_V;
+    }
     Ok(out)
 }
 

@@ -15,6 +15,7 @@ use std::path::Path;
 use bms_core::cell::CellModel;
 use bms_core::measurement::Measurement;
 use bms_core::predict::Heat;
+use bms_core::pulse::PulseObserver;
 use bms_core::soc::{OperatingPoint, SocEstimator};
 use bms_core::sop::{Binding, HORIZONS_S, Limits, NegativeElectrode, PowerState};
 use cell_models::physics::SpmeCell;
@@ -287,7 +288,7 @@ fn follow(
     let mut limits =
         Limits::of_cell(&model, (CURRENT_C[0] * nominal_ah) as f32, (CURRENT_C[1] * nominal_ah) as f32);
     let estimator = SocEstimator::new(&model, &tuning, capacity_ah as f32, start as f32).map_err(refused)?;
-    let mut follower = (estimator, NegativeElectrode::new(&negative));
+    let mut follower = (estimator, PulseObserver::new(&model), NegativeElectrode::new(&negative));
     let measured = measure(run);
     let mut done = 0;
     let mut out = Vec::new();
@@ -306,13 +307,13 @@ fn follow(
             to_ambient_w_per_k: conductance as f32,
             ambient_c: at.temperature_c,
         });
-        out.push((at, bms_core::sop::power(&model, &limits, &at, Some(&here.1))));
+        out.push((at, bms_core::sop::power(&model, &limits, &here.1.start(&at), Some(&here.2))));
     }
     Ok(out)
 }
 
 fn step_over(
-    (estimator, negative): &mut (SocEstimator<'_>, NegativeElectrode<'_>),
+    (estimator, pulses, negative): &mut (SocEstimator<'_>, PulseObserver<'_>, NegativeElectrode<'_>),
     run: &Run,
     rows: std::ops::Range<usize>,
 ) {
@@ -328,7 +329,9 @@ fn step_over(
             run.dt_s(k)
         };
         let estimate = estimator.step(&sample, dt_s as f32);
-        negative.step(&estimator.operating_point(), estimate.mean_current_a, dt_s as f32);
+        let at = estimator.operating_point();
+        pulses.step(&at, sample.voltage_v.valid(), estimate.mean_current_a, dt_s as f32);
+        negative.step(&at, estimate.mean_current_a, dt_s as f32);
     }
 }
 
