@@ -200,6 +200,13 @@ impl Slide {
         offset + rate * soc
     }
 
+    /// The same with the particles' surfaces ahead of their mean: `shift` is what the positive and the negative one have
+    /// lost, in SOC.
+    pub(crate) fn at_surface(self, shift: [f32; 2]) -> Self {
+        let ([p, p_rate], [n, n_rate]) = (self.positive, self.negative);
+        Self { positive: [p - shift[0], p_rate], negative: [n - shift[1], n_rate] }
+    }
+
     /// Where the negative electrode of the aged cell stands at `soc`, in the new cell's SOC.
     pub(crate) fn negative_soc(&self, soc: f32) -> f32 {
         Self::of(self.negative, soc)

@@ -10,9 +10,8 @@
 //! so that a cold cell or a heavy load, which lose more in the cell and end sooner, show less energy at the same SOC.
 //! Charge is constant current and then constant voltage until the current has tapered off.
 
-use crate::cell::CellModel;
 use crate::math::{abs, bound};
-use crate::predict::{Ahead, Heat, Hold, Start};
+use crate::predict::{Ahead, Heat, Hold, PulseModel, Start};
 
 /// Most stretches of a discharge or a charge.
 const STRETCHES: usize = 256;
@@ -63,14 +62,14 @@ pub struct Energy {
 ///
 /// let model = CellModel::new(example::NMC_5AH)?;
 /// let cell = SocEstimator::new(&model, &Tuning::NMC, 5.0, 0.5)?.operating_point().into();
-/// let gentle = energy::remaining(&model, &cell, Hold::Power(5.0), model.tables().v_min, 0.0, None);
-/// let heavy = energy::remaining(&model, &cell, Hold::Power(20.0), model.tables().v_min, 0.0, None);
+/// let gentle = energy::remaining(&(&model).into(), &cell, Hold::Power(5.0), model.tables().v_min, 0.0, None);
+/// let heavy = energy::remaining(&(&model).into(), &cell, Hold::Power(20.0), model.tables().v_min, 0.0, None);
 /// assert!(heavy.energy_wh < gentle.energy_wh && gentle.energy_wh < 2.5 * 4.2);
 /// # Ok::<(), bms_core::cell::ParameterError>(())
 /// ```
 #[must_use]
 pub fn remaining(
-    model: &CellModel<'_>,
+    model: &PulseModel<'_>,
     start: &Start,
     load: Hold,
     v_min: f32,
@@ -135,7 +134,7 @@ pub fn remaining(
 /// until the current has fallen to `full_a`, or until the SOC `soc_max`.
 #[must_use]
 pub fn to_full(
-    model: &CellModel<'_>,
+    model: &PulseModel<'_>,
     start: &Start,
     charge_a: f32,
     full_a: f32,
@@ -203,6 +202,7 @@ impl Energy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::CellModel;
     use crate::example;
     use crate::soc::SocEstimator;
     use crate::tuning::Tuning;
@@ -254,7 +254,7 @@ mod tests {
         for temperature_c in [0.0, 25.0] {
             for load in [Hold::Power(6.0), Hold::Power(25.0), Hold::Current(5.0)] {
                 let from = at(0.8, temperature_c);
-                let found = remaining(&model, &from, load, v_min, 0.05, None);
+                let found = remaining(&(&model).into(), &from, load, v_min, 0.05, None);
                 let (energy_wh, time_s) = fine(&from, load, |v, soc| v <= f64::from(v_min) || soc <= 0.05);
                 assert!(
                     (f64::from(found.energy_wh) / energy_wh - 1.0).abs() < 0.003,
@@ -269,14 +269,14 @@ mod tests {
     fn charge_at_constant_current_then_voltage() {
         let model = CellModel::new(example::NMC_5AH).unwrap();
         let t = *model.tables();
-        let found = to_full(&model, &at(0.2, 25.0), 2.5, 0.25, t.v_max, 1.05, None);
+        let found = to_full(&(&model).into(), &at(0.2, 25.0), 2.5, 0.25, t.v_max, 1.05, None);
         assert_eq!(found.end, End::Tapered);
         // No shorter than constant current all the way; the taper is within the charge that is left.
         let cc_s = 3600.0 * found.charge_ah / 2.5;
         assert!(found.time_s > cc_s && found.time_s < 2.5 * cc_s, "{found:?}");
         assert!((found.charge_ah - 0.8 * 5.0).abs() < 0.3, "{found:?}");
         // The constant-current part alone, against the fine integration.
-        let to_60 = to_full(&model, &at(0.2, 25.0), 2.5, 0.25, t.v_max, 0.6, None);
+        let to_60 = to_full(&(&model).into(), &at(0.2, 25.0), 2.5, 0.25, t.v_max, 0.6, None);
         let (energy_wh, time_s) = fine(&at(0.2, 25.0), Hold::Current(-2.5), |_, soc| soc >= 0.6);
         assert_eq!(to_60.end, End::Soc);
         assert!((f64::from(to_60.energy_wh) / energy_wh.abs() - 1.0).abs() < 0.003);
@@ -287,21 +287,24 @@ mod tests {
     fn nonsense_is_refused() {
         let model = CellModel::new(example::NMC_5AH).unwrap();
         for load in [Hold::Power(f32::NAN), Hold::Power(-5.0), Hold::Current(0.0)] {
-            assert_eq!(remaining(&model, &at(0.5, 25.0), load, 2.5, 0.0, None).end, End::Unknown);
+            assert_eq!(remaining(&(&model).into(), &at(0.5, 25.0), load, 2.5, 0.0, None).end, End::Unknown);
         }
         let mut lost = at(0.5, 25.0);
         lost.at.v1 = f32::NAN;
-        assert_eq!(remaining(&model, &lost, Hold::Power(5.0), 2.5, 0.0, None), Energy::default());
-        assert_eq!(to_full(&model, &at(0.5, 25.0), -1.0, 0.1, 4.2, 1.0, None).end, End::Unknown);
+        assert_eq!(remaining(&(&model).into(), &lost, Hold::Power(5.0), 2.5, 0.0, None), Energy::default());
+        assert_eq!(to_full(&(&model).into(), &at(0.5, 25.0), -1.0, 0.1, 4.2, 1.0, None).end, End::Unknown);
         // At the limit already: nothing left.
-        assert_eq!(remaining(&model, &at(0.5, 25.0), Hold::Power(5.0), 2.5, 0.6, None).end, End::Soc);
+        assert_eq!(
+            remaining(&(&model).into(), &at(0.5, 25.0), Hold::Power(5.0), 2.5, 0.6, None).end,
+            End::Soc
+        );
     }
 
     proptest! {
         #[test]
         fn more_load_never_gives_more_energy(soc in 0.1f32..1.0, p in 1.0f32..30.0, more in 1.05f32..2.0, t in -10.0f32..45.0) {
             let model = CellModel::new(example::NMC_5AH).unwrap();
-            let energy = |p| remaining(&model, &at(soc, t), Hold::Power(p), 2.5, 0.0, None).energy_wh;
+            let energy = |p| remaining(&(&model).into(), &at(soc, t), Hold::Power(p), 2.5, 0.0, None).energy_wh;
             prop_assert!(energy(more * p) <= energy(p) * 1.002 + 1e-3);
         }
 
@@ -312,9 +315,9 @@ mod tests {
             let mut from = at(0.5, 25.0);
             (from.at.soc.value, from.at.v1, from.scales[0].value, from.at.temperature_c) = (soc, v1, k, t);
             (from.at.capacity_ah, from.at.v2) = (q, i);
-            let e = remaining(&model, &from, Hold::Power(load), v, z, None);
+            let e = remaining(&(&model).into(), &from, Hold::Power(load), v, z, None);
             prop_assert!(e.energy_wh.is_finite() && e.energy_wh >= 0.0 && e.time_s >= 0.0);
-            let e = to_full(&model, &from, load, i, v, z, None);
+            let e = to_full(&(&model).into(), &from, load, i, v, z, None);
             prop_assert!(e.energy_wh.is_finite() && e.energy_wh >= 0.0 && e.time_s >= 0.0);
         }
     }

@@ -4,12 +4,16 @@
 //! anew in the state reached:
 //!
 //! ```text
-//! v  = OCV(z, T) + M h + e - k (R0 i + Rct i_ct asinh(i / i_ct) + v1 + v2)
+//! v  = OCV(z, T; s) + M h + e - k (R0 i + Rct i_ct asinh(i / i_ct) + v1 + v2)
 //! vk <- vk a + Rk i (1 - a),   a = exp(-Δt/τk)        h <- h b - sign(i) (1 - b),   b = exp(-γ |Δz|)
 //! Δz = -i Δt / (3600 Q)        ΔT = i (OCV + M h - v) Δt / C
 //! ```
 //!
-//! The model and its sources are those of [`crate::cell`]. Within a stretch the current is the mean of those at its ends,
+//! `s` is how far the surfaces of the particles are ahead of their mean ([`Surface`]): under a load for half a minute they
+//! run empty long before the cell does, and its voltage collapses. Tables that were fitted with it hold what resistance is
+//! left beside it.
+//!
+//! The rest of the model and its sources are those of [`crate::cell`]. Within a stretch the current is the mean of those at its ends,
 //! which constant power lets rise.
 
 use crate::cell::{CellModel, CircuitPoint, Slide};
@@ -23,6 +27,83 @@ pub enum Hold {
     Current(f32),
     /// Power at the terminals in W.
     Power(f32),
+}
+
+/// Time constants in s by which the surface follows the current; together they rise with the root of time, as diffusion
+/// does, from seconds to some minutes.
+pub const SURFACE_S: [f32; 3] = [4.0, 30.0, 225.0];
+/// Their square roots.
+const SURFACE_ROOT: [f32; 3] = [2.0, 5.477_226, 15.0];
+
+/// How far the surfaces of the particles are ahead of their mean under load.
+///
+/// ```text
+/// s = g(T) (q1 + q2 + q3),   dqk/dt = (√τk i/Q - qk) / τk      τ = 4, 30, 225 s; i/Q in 1/h
+/// ```
+///
+/// A Warburg element (Warburg 1899; a sum of first-order lags for it: Kuhn et al. 2006, "Modelling Ni-MH battery using
+/// Cauer and Foster structures", J. Power Sources 158) that acts along the SOC axis of each electrode's open-circuit curve
+/// instead of as a voltage. [`Surface::NONE`] leaves it out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Surface<'a> {
+    /// Temperatures of the rows in degC, ascending.
+    pub temperature_c: &'a [f32],
+    /// `g` of the positive and of the negative electrode in SOC per (1/h √s), one row per temperature. The negative one needs
+    /// the negative electrode's potential ([`crate::cell::OcvAgeing::negative_v`]); without it all acts on the cell's curve.
+    pub gain: &'a [[f32; 2]],
+}
+
+impl Surface<'_> {
+    /// No difference between surface and mean.
+    pub const NONE: Self = Self { temperature_c: &[], gain: &[] };
+
+    /// Gains at a temperature, straight between the rows, the nearest outside them.
+    fn at(&self, temperature_c: f32) -> [f32; 2] {
+        let rows = self.temperature_c.iter().zip(self.gain);
+        let mut below: Option<(f32, [f32; 2])> = None;
+        for (&t, &gain) in rows {
+            if t >= temperature_c {
+                return match below {
+                    Some((t0, g0)) if t > t0 => {
+                        let w = bound((temperature_c - t0) / (t - t0), 0.0, 1.0);
+                        [g0[0] + (gain[0] - g0[0]) * w, g0[1] + (gain[1] - g0[1]) * w]
+                    }
+                    _ => gain,
+                };
+            }
+            below = Some((t, gain));
+        }
+        below.map_or([0.0; 2], |(_, gain)| gain)
+    }
+
+    /// What the surfaces have lost, in SOC, in a state of [`follow_surface`].
+    pub(crate) fn shift(&self, temperature_c: f32, state: &[f32; 3]) -> [f32; 2] {
+        let sum: f32 = state.iter().sum();
+        self.at(temperature_c).map(|g| bound(g * sum, -0.5, 0.5))
+    }
+}
+
+/// The surface's state after `dt_s` seconds at a rate in 1/h.
+pub(crate) fn follow_surface(state: &mut [f32; 3], rate_per_h: f32, dt_s: f32) {
+    for ((q, tau_s), root) in state.iter_mut().zip(SURFACE_S).zip(SURFACE_ROOT) {
+        let a = decay(dt_s / tau_s);
+        *q = bound(a * *q + (1.0 - a) * root * rate_per_h, -1e4, 1e4);
+    }
+}
+
+/// Tables of a cell for predictions of voltage under load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PulseModel<'a> {
+    /// Its circuit and open-circuit voltage.
+    pub cell: &'a CellModel<'a>,
+    /// Its surfaces.
+    pub surface: Surface<'a>,
+}
+
+impl<'a> From<&'a CellModel<'a>> for PulseModel<'a> {
+    fn from(cell: &'a CellModel<'a>) -> Self {
+        Self { cell, surface: Surface::NONE }
+    }
 }
 
 /// How the cell's own heat warms it.
@@ -44,24 +125,27 @@ pub struct Start {
     /// Factors on the tables' resistances: on what follows the current at once, on the fast and on the slow pair. They
     /// stand in for [`OperatingPoint::resistance_scale`].
     pub scales: [Estimated; 3],
+    /// State of the particles' surfaces; zeros for a rested cell.
+    pub surface: [f32; 3],
 }
 
 impl From<OperatingPoint> for Start {
     fn from(at: OperatingPoint) -> Self {
-        Self { at, scales: [at.resistance_scale; 3] }
+        Self { at, scales: [at.resistance_scale; 3], surface: [0.0; 3] }
     }
 }
 
 /// The state of a cell that is run forward.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ahead<'a> {
-    model: &'a CellModel<'a>,
+    model: PulseModel<'a>,
     slide: Slide,
     capacity_as: f32,
     heat: Option<Heat>,
     pub(crate) soc: f32,
     pub(crate) v1: f32,
     pub(crate) v2: f32,
+    surface: [f32; 3],
     hysteresis: f32,
     error_v: f32,
     scales: [f32; 3],
@@ -77,7 +161,7 @@ const NEWTON_STEPS: usize = 5;
 
 impl<'a> Ahead<'a> {
     /// `None` when the operating point is no state of a cell (NaN, no capacity).
-    pub(crate) fn new(model: &'a CellModel<'a>, start: &Start, heat: Option<Heat>) -> Option<Self> {
+    pub(crate) fn new(model: &PulseModel<'a>, start: &Start, heat: Option<Heat>) -> Option<Self> {
         let at = &start.at;
         let sum = at.soc.value
             + at.v1
@@ -85,6 +169,7 @@ impl<'a> Ahead<'a> {
             + at.hysteresis
             + at.error_v.value
             + start.scales.iter().map(|k| k.value).sum::<f32>()
+            + start.surface.iter().sum::<f32>()
             + at.temperature_c;
         if !(sum.is_finite() && at.capacity_ah > 1e-3 && at.capacity_ah < 1e6) {
             return None;
@@ -92,13 +177,14 @@ impl<'a> Ahead<'a> {
         let heat = heat
             .filter(|h| h.capacity_j_per_k > 1e-3 && h.to_ambient_w_per_k >= 0.0 && abs(h.ambient_c) < 1e3);
         let mut ahead = Self {
-            model,
+            model: *model,
             slide: at.slide,
             capacity_as: 3600.0 * at.capacity_ah,
             heat,
             soc: at.soc.value,
             v1: at.v1,
             v2: at.v2,
+            surface: start.surface,
             hysteresis: bound(at.hysteresis, -1.0, 1.0),
             error_v: at.error_v.value,
             scales: start.scales.map(|k| bound(k.value, SMALLEST_SCALE, 10.0)),
@@ -111,8 +197,9 @@ impl<'a> Ahead<'a> {
     }
 
     fn look_up(&mut self) {
-        self.circuit = self.model.circuit(self.temperature_c, self.soc);
-        let open = self.model.ocv(self.temperature_c, self.soc, &self.slide);
+        self.circuit = self.model.cell.circuit(self.temperature_c, self.soc);
+        let shift = self.model.surface.shift(self.temperature_c, &self.surface);
+        let open = self.model.cell.ocv(self.temperature_c, self.soc, &self.slide.at_surface(shift));
         self.rest_v = open.ocv_v + open.hysteresis_v * self.hysteresis;
     }
 
@@ -128,13 +215,14 @@ impl<'a> Ahead<'a> {
 
     /// The parts of the voltage drop in V, without their factors, at a temperature that differs by `change_k`.
     pub(crate) fn drops_v(&self, current_a: f32, change_k: f32) -> [f32; 3] {
-        let circuit = self.model.circuit(self.temperature_c + change_k, self.soc);
+        let circuit = self.model.cell.circuit(self.temperature_c + change_k, self.soc);
         [circuit.instant_drop(current_a).0, self.v1, self.v2]
     }
 
     /// Slope of the open-circuit voltage in V per unit of SOC.
     pub(crate) fn slope_v(&self) -> f32 {
-        self.model.ocv_slope(self.temperature_c, self.soc, 0.01, &self.slide)
+        let shift = self.model.surface.shift(self.temperature_c, &self.surface);
+        self.model.cell.ocv_slope(self.temperature_c, self.soc, 0.01, &self.slide.at_surface(shift))
     }
 
     /// The current in A that has a power (W) in this moment; `None` when none has.
@@ -170,8 +258,9 @@ impl<'a> Ahead<'a> {
         self.v1 = a1 * self.v1 + (1.0 - a1) * c.r1_ohm * mean_a;
         self.v2 = a2 * self.v2 + (1.0 - a2) * c.r2_ohm * mean_a;
         let moved = mean_a * dt_s / self.capacity_as;
+        follow_surface(&mut self.surface, 3600.0 * mean_a / self.capacity_as, dt_s);
         self.soc -= moved;
-        let b = decay(abs(moved) * self.model.tables().hysteresis_gamma);
+        let b = decay(abs(moved) * self.model.cell.tables().hysteresis_gamma);
         self.hysteresis = b * self.hysteresis + (1.0 - b) * if mean_a > 0.0 { -1.0 } else { 1.0 };
         if let Some(heat) = self.heat {
             let loss = decay(dt_s * heat.to_ambient_w_per_k / heat.capacity_j_per_k);

@@ -15,9 +15,8 @@
 //! Part 2", J. Power Sources 161 (parameters apart from the state); least squares with forgetting: Ljung (1999), "System
 //! Identification", ch. 11.
 
-use crate::cell::CellModel;
 use crate::math::{abs, bound, decay, sqrt};
-use crate::predict::Start;
+use crate::predict::{PulseModel, Start, follow_surface};
 use crate::soc::{Estimated, OperatingPoint};
 
 /// Parts of the drop.
@@ -38,7 +37,7 @@ const SHARED_S: f32 = 5.0;
 /// Observer of the resistances of one cell, beside its SOC estimator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PulseObserver<'a> {
-    model: &'a CellModel<'a>,
+    model: PulseModel<'a>,
     state: PulseState,
 }
 
@@ -47,6 +46,7 @@ pub struct PulseObserver<'a> {
 pub struct PulseState {
     v1: f32,
     v2: f32,
+    surface: [f32; 3],
     scale: [f32; PARTS],
     covariance: [[f32; PARTS]; PARTS],
     slow: [f32; PARTS],
@@ -59,7 +59,7 @@ pub struct PulseState {
 impl<'a> PulseObserver<'a> {
     /// An observer of a rested cell.
     #[must_use]
-    pub fn new(model: &'a CellModel<'a>) -> Self {
+    pub fn new(model: PulseModel<'a>) -> Self {
         let mut covariance = [[0.0; PARTS]; PARTS];
         for (k, (row, std)) in covariance.iter_mut().zip(FIRST_STD).enumerate() {
             if let Some(p) = row.get_mut(k) {
@@ -69,6 +69,7 @@ impl<'a> PulseObserver<'a> {
         let state = PulseState {
             v1: 0.0,
             v2: 0.0,
+            surface: [0.0; 3],
             scale: [1.0; PARTS],
             covariance,
             slow: [0.0; PARTS],
@@ -88,23 +89,30 @@ impl<'a> PulseObserver<'a> {
 
     /// An observer that goes on where another one was, with the same tables.
     #[must_use]
-    pub const fn restore(model: &'a CellModel<'a>, state: PulseState) -> Self {
+    pub const fn restore(model: PulseModel<'a>, state: PulseState) -> Self {
         Self { model, state }
     }
 
     /// Takes in a sample: `at` is the cell's state after it, `voltage_v` and `at.current_a` belong to the same instant,
     /// `mean_a` flowed over the `dt_s` seconds before it. Without a voltage it only follows the polarisation.
     pub fn step(&mut self, at: &OperatingPoint, voltage_v: Option<f32>, mean_a: f32, dt_s: f32) {
-        if !(dt_s >= 0.0 && dt_s < 1e6 && mean_a.is_finite() && at.current_a.is_finite()) {
+        if !(dt_s >= 0.0
+            && dt_s < 1e6
+            && mean_a.is_finite()
+            && at.current_a.is_finite()
+            && at.capacity_ah > 1e-3)
+        {
             return;
         }
-        let c = self.model.circuit(at.temperature_c, at.soc.value);
+        let c = self.model.cell.circuit(at.temperature_c, at.soc.value);
         let s = &mut self.state;
         let (a1, a2) = (decay(dt_s / c.tau1_s), decay(dt_s / c.tau2_s));
         s.v1 = bound(a1 * s.v1 + (1.0 - a1) * c.r1_ohm * mean_a, -5.0, 5.0);
         s.v2 = bound(a2 * s.v2 + (1.0 - a2) * c.r2_ohm * mean_a, -5.0, 5.0);
+        follow_surface(&mut s.surface, mean_a / at.capacity_ah, dt_s);
         let Some(voltage_v) = voltage_v.filter(|v| v.is_finite()) else { return };
-        let open = self.model.ocv(at.temperature_c, at.soc.value, &at.slide);
+        let shift = self.model.surface.shift(at.temperature_c, &s.surface);
+        let open = self.model.cell.ocv(at.temperature_c, at.soc.value, &at.slide.at_surface(shift));
         let y = open.ocv_v + open.hysteresis_v * at.hysteresis - voltage_v;
         let x = [c.instant_drop(at.current_a).0, s.v1, s.v2];
         if !s.started {
@@ -144,7 +152,7 @@ impl<'a> PulseObserver<'a> {
             error_v: Estimated { value: s.error_v, std: error_std },
             ..*at
         };
-        Start { at, scales }
+        Start { at, scales, surface: s.surface }
     }
 }
 

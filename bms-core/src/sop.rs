@@ -14,7 +14,7 @@
 
 use crate::cell::CellModel;
 use crate::math::{abs, bound, decay, sqrt};
-use crate::predict::{Ahead, Heat, Hold, Start};
+use crate::predict::{Ahead, Heat, Hold, PulseModel, Start};
 use crate::soc::OperatingPoint;
 
 /// The horizons in s.
@@ -224,7 +224,7 @@ impl PowerState {
 /// (2 V for φ = 0, less for a margin).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NegativeElectrode<'a> {
-    model: &'a CellModel<'a>,
+    model: PulseModel<'a>,
     state: NegativeState,
 }
 
@@ -239,7 +239,7 @@ pub struct NegativeState {
 impl<'a> NegativeElectrode<'a> {
     /// A rested electrode.
     #[must_use]
-    pub fn new(model: &'a CellModel<'a>) -> Self {
+    pub fn new(model: PulseModel<'a>) -> Self {
         Self::restore(model, NegativeState::default())
     }
 
@@ -251,7 +251,7 @@ impl<'a> NegativeElectrode<'a> {
 
     /// An electrode that goes on where another one was, with the same tables.
     #[must_use]
-    pub const fn restore(model: &'a CellModel<'a>, state: NegativeState) -> Self {
+    pub const fn restore(model: PulseModel<'a>, state: NegativeState) -> Self {
         Self { model, state }
     }
 
@@ -260,13 +260,13 @@ impl<'a> NegativeElectrode<'a> {
         if !(dt_s > 0.0 && dt_s < 1e6 && mean_a.is_finite()) {
             return;
         }
-        let c = self.model.circuit(at.temperature_c, at.slide.negative_soc(at.soc.value));
+        let c = self.model.cell.circuit(at.temperature_c, at.slide.negative_soc(at.soc.value));
         let (a1, a2) = (decay(dt_s / c.tau1_s), decay(dt_s / c.tau2_s));
         let s = &mut self.state;
         s.v1 = bound(a1 * s.v1 + (1.0 - a1) * c.r1_ohm * mean_a, -5.0, 5.0);
         s.v2 = bound(a2 * s.v2 + (1.0 - a2) * c.r2_ohm * mean_a, -5.0, 5.0);
         let moved = abs(mean_a) * dt_s / (3600.0 * at.capacity_ah);
-        let b = decay(moved * self.model.tables().hysteresis_gamma);
+        let b = decay(moved * self.model.cell.tables().hysteresis_gamma);
         s.hysteresis = bound(b * s.hysteresis + (1.0 - b) * if mean_a > 0.0 { -1.0 } else { 1.0 }, -1.0, 1.0);
     }
 
@@ -282,7 +282,7 @@ impl<'a> NegativeElectrode<'a> {
         own.v1 = self.state.v1;
         own.v2 = self.state.v2;
         own.hysteresis = self.state.hysteresis;
-        Ahead::new(self.model, &Start { at: own, scales: start.scales }, heat)
+        Ahead::new(&self.model, &Start { at: own, ..*start }, heat)
     }
 }
 
@@ -299,14 +299,14 @@ impl<'a> NegativeElectrode<'a> {
 /// let mut estimator = SocEstimator::new(&model, &Tuning::NMC, 5.0, 0.60)?;
 /// estimator.step(&Measurement::new(3.75, 2.5, 25.0), 1.0);
 /// let limits = Limits::of_cell(&model, 15.0, 7.5);
-/// let sop = power(&model, &limits, &estimator.operating_point().into(), None);
+/// let sop = power(&(&model).into(), &limits, &estimator.operating_point().into(), None);
 /// let [two_s, _, thirty_s] = sop.best.discharge;
 /// assert!(two_s.power_w >= thirty_s.power_w && sop.safe.discharge[0].power_w < two_s.power_w);
 /// # Ok::<(), bms_core::cell::ParameterError>(())
 /// ```
 #[must_use]
 pub fn power(
-    model: &CellModel<'_>,
+    model: &PulseModel<'_>,
     limits: &Limits,
     start: &Start,
     negative: Option<&NegativeElectrode<'_>>,
@@ -315,7 +315,7 @@ pub fn power(
     let Some(cell) = Ahead::new(model, start, limits.heat) else { return out };
     let electrode = match negative {
         Some(negative) => match negative.ahead(start, limits.heat) {
-            Some(ahead) => Some((ahead, negative.model.tables().v_max)),
+            Some(ahead) => Some((ahead, negative.model.cell.tables().v_max)),
             None => return out,
         },
         None => None,
@@ -606,7 +606,7 @@ mod tests {
         let model = CellModel::new(resistor(0.02)).unwrap();
         let t = model.tables();
         let limits = Limits::of_cell(&model, 1e3, 1e3);
-        let sop = power(&model, &limits, &at(&model, 0.5), None).best;
+        let sop = power(&(&model).into(), &limits, &at(&model, 0.5), None).best;
         for (limit, v) in [(sop.discharge[0], t.v_min), (sop.charge[0], t.v_max)] {
             let current = (3.7 - v).abs() / 0.02;
             assert!((limit.current_a / current - 1.0).abs() < 1e-3, "{limit:?}");
@@ -619,7 +619,7 @@ mod tests {
     fn every_limit_binds_and_says_so() {
         let model = model();
         let free = Limits::of_cell(&model, 15.0, 7.5);
-        let by = |limits: &Limits, soc: f32| power(&model, limits, &at(&model, soc), None).best;
+        let by = |limits: &Limits, soc: f32| power(&(&model).into(), limits, &at(&model, soc), None).best;
         assert_eq!(by(&free, 0.6).discharge[2].power_by, Binding::Current);
         let window = Limits { soc: [0.595, 0.605], ..free };
         assert_eq!(by(&window, 0.6).discharge[2].current_by, Binding::Soc);
@@ -646,8 +646,9 @@ mod tests {
         let model = model();
         let limits = Limits::of_cell(&model, 15.0, 15.0);
         let from = at(&model, 0.4);
-        let free = power(&model, &limits, &from, None).best;
-        let sop = power(&model, &limits, &from, Some(&NegativeElectrode::new(&negative))).best;
+        let free = power(&(&model).into(), &limits, &from, None).best;
+        let sop =
+            power(&(&model).into(), &limits, &from, Some(&NegativeElectrode::new((&negative).into()))).best;
         assert_eq!(free.discharge, sop.discharge);
         assert!(free.charge[0].current_a > 6.0);
         for limit in sop.charge {
@@ -662,9 +663,9 @@ mod tests {
         let limits = Limits::of_cell(&model, 15.0, 7.5);
         let mut lost = at(&model, 0.5);
         lost.at.v2 = f32::NAN;
-        assert_eq!(power(&model, &limits, &lost, None), PowerState::default());
+        assert_eq!(power(&(&model).into(), &limits, &lost, None), PowerState::default());
         let nan = Limits { discharge: CurrentLimit::constant(f32::NAN), ..limits };
-        assert_eq!(power(&model, &nan, &at(&model, 0.5), None).best.discharge[0], Limit::default());
+        assert_eq!(power(&(&model).into(), &nan, &at(&model, 0.5), None).best.discharge[0], Limit::default());
         assert_eq!(Binding::Plating.code(), 5);
     }
 
@@ -673,7 +674,7 @@ mod tests {
         let model = model();
         let limits = Limits { voltage_v: [3.55, 4.2], ..Limits::of_cell(&model, 50.0, 50.0) };
         let mut cell = SocEstimator::new(&model, &Tuning::NMC, 5.0, 0.6).unwrap();
-        let rested = power(&model, &limits, &cell.operating_point().into(), None).best;
+        let rested = power(&(&model).into(), &limits, &cell.operating_point().into(), None).best;
         for _ in 0..60 {
             cell.step(
                 &Measurement {
@@ -683,7 +684,7 @@ mod tests {
                 1.0,
             );
         }
-        let polarised = power(&model, &limits, &cell.operating_point().into(), None).best;
+        let polarised = power(&(&model).into(), &limits, &cell.operating_point().into(), None).best;
         assert!(polarised.discharge[2].power_w < 0.95 * rested.discharge[2].power_w);
         assert!(polarised.charge[2].power_w >= rested.charge[2].power_w);
     }
@@ -695,7 +696,7 @@ mod tests {
             let limits = Limits::of_cell(&model, 40.0, 20.0);
             let mut from = at(&model, soc);
             (from.at.temperature_c, from.at.v1, from.at.v2, from.scales[0].value) = (t, v1, v2, k);
-            let sop = power(&model, &limits, &from, None);
+            let sop = power(&(&model).into(), &limits, &from, None);
             for (best, safe) in [(sop.best.discharge, sop.safe.discharge), (sop.best.charge, sop.safe.charge)] {
                 for (best, safe) in best.iter().zip(&safe) {
                     prop_assert!(safe.power_w <= best.power_w && safe.current_a <= best.current_a);
@@ -704,7 +705,7 @@ mod tests {
             }
             // The weaker of two cells is weaker than both.
             from.at.soc = Estimated { value: 0.5 * soc, std: 0.01 };
-            let other = power(&model, &limits, &from, None);
+            let other = power(&(&model).into(), &limits, &from, None);
             let both = sop.tighter(&other);
             for (b, (x, y)) in both.best.discharge.iter().zip(sop.best.discharge.iter().zip(&other.best.discharge)) {
                 prop_assert_eq!(b.power_w, x.power_w.min(y.power_w));
@@ -720,7 +721,7 @@ mod tests {
             (p.soc.value, p.v1, p.v2, p.hysteresis, p.error_v.value) = (soc, v1, v2, h, e);
             (*scale, p.temperature_c, p.capacity_ah) = (k, t, q);
             let limits = Limits { voltage_v: [v, 4.2], ..Limits::of_cell(&model, i, 7.5) };
-            let sop = power(&model, &limits, &from, None);
+            let sop = power(&(&model).into(), &limits, &from, None);
             for l in sop.best.discharge.iter().chain(&sop.best.charge).chain(&sop.safe.discharge) {
                 prop_assert!(l.power_w.is_finite() && l.power_w >= 0.0 && l.current_a.is_finite() && l.current_a >= 0.0);
             }

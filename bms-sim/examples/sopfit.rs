@@ -11,8 +11,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = Plan::of_set(&set, &Selection::default())?;
     let (cell, _) = plant.cell(1.0)?;
     let neg = bms_sim::sop::lab::negative_plan(&plan, &cell)?;
-    for p in [plan, neg] {
-        let f = identify(&p)?;
+    let [a, b] = bms_sim::sop::lab::pulse_files(&plan, &neg)?;
+    println!("{:?}\n{:?}\n{:?}", a.temperature_c, a.gain, b.gain);
+    for f in [identify(&plan)?, a.file, identify(&neg)?, b.file] {
         println!("{}", f.cell.name);
         for w in &f.provenance.warnings {
             println!("  {w}");

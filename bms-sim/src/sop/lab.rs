@@ -1,12 +1,16 @@
 //! What a laboratory finds out about a cell beside its electrical circuit: heat, and the negative electrode.
 
+use bms_core::predict::SURFACE_S;
 use cell_models::physics::SpmeCell;
 use cell_models::{Plant as _, PlantError};
 
-use crate::cell_file::CellFile;
+use rayon::prelude::*;
+
+use crate::cell_file::{AgeingTables, CellFile};
 use crate::data::Run;
 use crate::identify::ocv;
 use crate::identify::plan::{Plan, PulseTest};
+use crate::identify::{IdentifyError, identify};
 
 /// The three-electrode cell is written down as this much less the negative electrode's potential, in V.
 pub const REFERENCE_V: f64 = 2.0;
@@ -85,4 +89,189 @@ pub fn heat(plan: &Plan, cell: &CellFile) -> Option<[f64; 2]> {
     let determinant = xx * yy - xy * xy;
     let found = [(xq * yy - yq * xy) / determinant, (yq * xx - xq * xy) / determinant];
     (found[0] > 0.0 && found[1].is_finite()).then_some([found[0], found[1].max(0.0)])
+}
+
+/// Columns of the negative electrode's potential over its coordinate -0.1..=1.1.
+const NEGATIVE_COLUMNS: usize = 121;
+/// Gains of a surface that are tried at 25 degC, in SOC per (1/h √s): from none to what a coarse graphite has.
+const GAINS: [f64; 6] = [0.0, 0.001, 0.002, 0.004, 0.007, 0.011];
+/// Elsewhere they are tried as multiples of the gain at the next temperature: diffusion slows down in the cold.
+const COLDER: [f64; 5] = [1.0, 1.3, 1.7, 2.2, 2.8];
+
+/// A cell file together with its surfaces: what predictions of power work with.
+#[derive(Debug, Clone)]
+pub struct PulseFile {
+    /// What is left beside the surfaces.
+    pub file: CellFile,
+    /// Temperatures in degC.
+    pub temperature_c: Vec<f32>,
+    /// Gains of the positive and the negative electrode (`bms_core::predict::Surface`).
+    pub gain: Vec<[f32; 2]>,
+}
+
+/// The pulse tables of a cell and of its negative electrode, from the same tests and the same with a reference electrode.
+///
+/// The gains are searched, at each temperature apart, for what leaves the pulses explained best.
+///
+/// # Errors
+/// If one of the two cannot be identified.
+pub fn pulse_files(plan: &Plan, negative: &Plan) -> Result<[PulseFile; 2], IdentifyError> {
+    let (cell, electrode) = (identify(plan)?, identify(negative)?);
+    let own = Curves { open: at_25(&electrode).to_vec(), negative: vec![0.0; 2] };
+    let mut temperatures: Vec<f64> = plan.pulses.iter().map(|p| p.temperature_c).collect();
+    temperatures.sort_by(f64::total_cmp);
+    temperatures.dedup();
+    let capacity_ah = cell.cell.capacity_ah;
+    let of_electrode = gains(negative, &own, &temperatures, capacity_ah, |_, g| [g, 0.0]);
+    let both = Curves { open: at_25(&cell).to_vec(), negative: negative_v(&electrode) };
+    let of_cell = gains(plan, &both, &temperatures, capacity_ah, |t, g| [g, of_electrode.at(t)[0]]);
+    let file = |plan: &Plan, curves: &Curves, gains: &Gains| -> Result<PulseFile, IdentifyError> {
+        let mut file = identify(&curves.taken_off(plan, capacity_ah, gains))?;
+        if curves.negative.len() == NEGATIVE_COLUMNS {
+            file.tables.ageing = Some(AgeingTables {
+                negative_v: curves.negative.clone(),
+                fade: vec![0.0],
+                slide: vec![[0.0, 1.0, 0.0, 1.0]],
+            });
+        }
+        let (temperature_c, gain) = gains.0.iter().map(|(t, g)| (*t as f32, g.map(|x| x as f32))).unzip();
+        Ok(PulseFile { file, temperature_c, gain })
+    };
+    Ok([file(plan, &both, &of_cell)?, file(negative, &own, &of_electrode)?])
+}
+
+/// Gains over temperature (degC, ascending).
+#[derive(Debug, Clone, Default)]
+struct Gains(Vec<(f64, [f64; 2])>);
+
+impl Gains {
+    fn at(&self, t: f64) -> [f64; 2] {
+        let above = self.0.partition_point(|(x, _)| *x < t);
+        match (above.checked_sub(1).and_then(|k| self.0.get(k)), self.0.get(above)) {
+            (Some((t0, a)), Some((t1, b))) => {
+                let w = (t - t0) / (t1 - t0);
+                [a[0] + (b[0] - a[0]) * w, a[1] + (b[1] - a[1]) * w]
+            }
+            (Some((_, g)), None) | (None, Some((_, g))) => *g,
+            (None, None) => [0.0; 2],
+        }
+    }
+
+    fn set(&mut self, t: f64, gain: [f64; 2]) {
+        self.0.retain(|(x, _)| *x != t);
+        self.0.push((t, gain));
+        self.0.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+}
+
+/// The gains that leave the pulses explained best: first at 25 degC, then from there to the cold and to the heat.
+fn gains(
+    plan: &Plan,
+    curves: &Curves,
+    temperatures: &[f64],
+    capacity_ah: f64,
+    with: impl Fn(f64, f64) -> [f64; 2] + Sync,
+) -> Gains {
+    let mut found = Gains::default();
+    let mut search = |t: f64, tried: &[f64]| -> f64 {
+        let here = at_temperature(plan, t);
+        let left: Vec<f64> = tried
+            .par_iter()
+            .map(|g| {
+                let mut gains = found.clone();
+                gains.set(t, with(t, *g));
+                // Gains under which nothing sensible is left are none.
+                identify(&curves.taken_off(&here, capacity_ah, &gains)).map_or(f64::INFINITY, |file| {
+                    let pulses = file.fit.iter().flat_map(|f| &f.pulses);
+                    pulses.map(|p| p.rmse_v * p.rmse_v).sum()
+                })
+            })
+            .collect();
+        let best = lowest(tried, &left);
+        found.set(t, with(t, best));
+        best
+    };
+    let middle = temperatures.iter().position(|t| *t >= 24.5).unwrap_or(0);
+    let at_middle = search(temperatures[middle], &GAINS);
+    let mut gain = at_middle;
+    for &t in temperatures[..middle].iter().rev() {
+        gain = search(t, &COLDER.map(|r| r * gain));
+    }
+    gain = at_middle;
+    for &t in &temperatures[middle + 1..] {
+        gain = search(t, &COLDER.map(|r| gain / r));
+    }
+    found
+}
+
+/// Where values over ascending (or descending) places are lowest: the vertex of the parabola around the lowest one.
+fn lowest(x: &[f64], y: &[f64]) -> f64 {
+    let Some(k) = (0..y.len()).min_by(|a, b| y[*a].total_cmp(&y[*b])) else { return 0.0 };
+    if k == 0 || k + 1 >= y.len() || !(y[k - 1].is_finite() && y[k + 1].is_finite()) {
+        return x[k];
+    }
+    let (a, b) = (x[k] - x[k - 1], x[k] - x[k + 1]);
+    let (fa, fb) = (y[k] - y[k - 1], y[k] - y[k + 1]);
+    let below = a * fb - b * fa;
+    if below == 0.0 { x[k] } else { x[k] - 0.5 * (a * a * fb - b * b * fa) / below }
+}
+
+/// Open-circuit voltage of a cell file at 25 degC.
+fn at_25(file: &CellFile) -> &[f64] {
+    let t = &file.tables;
+    let nearest = (0..t.temperature_c.len())
+        .min_by(|a, b| (t.temperature_c[*a] - 25.0).abs().total_cmp(&(t.temperature_c[*b] - 25.0).abs()));
+    nearest.and_then(|k| t.ocv_v.get(k)).map_or(&[], Vec::as_slice)
+}
+
+/// The negative electrode's potential over -0.1..=1.1 of the cell's SOC.
+fn negative_v(electrode: &CellFile) -> Vec<f64> {
+    let open = at_25(electrode);
+    let at = |k: usize| -0.1 + 1.2 * k as f64 / (NEGATIVE_COLUMNS - 1) as f64;
+    (0..NEGATIVE_COLUMNS).map(|k| REFERENCE_V - ocv::at(open, at(k))).collect()
+}
+
+/// The pulses of a plan at one temperature, without its discharges.
+fn at_temperature(plan: &Plan, t: f64) -> Plan {
+    let pulses = plan.pulses.iter().filter(|p| (p.temperature_c - t).abs() < 0.5).cloned().collect();
+    Plan { pulses, discharges: Vec::new(), ..plan.clone() }
+}
+
+/// What the surfaces act on.
+struct Curves {
+    open: Vec<f64>,
+    /// Potential of the negative electrode over -0.1..=1.1.
+    negative: Vec<f64>,
+}
+
+impl Curves {
+    /// What the open-circuit voltage loses when the surfaces have lost `[p, n]` of SOC.
+    fn change_v(&self, soc: f64, [p, n]: [f64; 2]) -> f64 {
+        let open = |z: f64| ocv::at(&self.open, z.clamp(-0.05, 1.05));
+        let negative = |z: f64| ocv::at(&self.negative, (z + 0.1) / 1.2);
+        open(soc - p) - open(soc) + negative(soc - p) - negative(soc - n)
+    }
+
+    /// The same plan with what the surfaces do taken off its pulses and discharges: what the circuit has to explain.
+    fn taken_off(&self, plan: &Plan, capacity_ah: f64, gains: &Gains) -> Plan {
+        let mut out = plan.clone();
+        for test in out.pulses.iter_mut().chain(&mut out.discharges) {
+            let run = &mut test.run;
+            let removed = run.discharged_ah();
+            let mut q = [0.0; 3];
+            for k in 1..run.len() {
+                let dt = run.dt_s(k);
+                let mean_a = run.mean_current_a.as_ref().map_or(run.current_a[k], |m| m[k]);
+                for (q, tau_s) in q.iter_mut().zip(SURFACE_S.map(f64::from)) {
+                    let a = (-dt / tau_s).exp();
+                    *q = a * *q + (1.0 - a) * tau_s.sqrt() * mean_a / capacity_ah;
+                }
+                let sum: f64 = q.iter().sum();
+                let cell_c = run.temperature_c.as_ref().map_or(test.temperature_c, |t| t[k]);
+                let shift = gains.at(cell_c).map(|g| (g * sum).clamp(-0.5, 0.5));
+                run.voltage_v[k] -= self.change_v(1.0 - removed[k] / capacity_ah, shift);
+            }
+        }
+        out
+    }
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use bms_core::cell::CellModel;
 use bms_core::measurement::Measurement;
-use bms_core::predict::Heat;
+use bms_core::predict::{Heat, PulseModel, Surface};
 use bms_core::pulse::PulseObserver;
 use bms_core::soc::{OperatingPoint, SocEstimator};
 use bms_core::sop::{Binding, HORIZONS_S, Limits, NegativeElectrode, PowerState};
@@ -29,6 +29,7 @@ use crate::identify::plan::{Plan, Selection};
 use crate::identify::{IdentifyError, identify};
 use crate::plants::{self, Plant, PlantSetError};
 use crate::sensors::{self, SensorCorner};
+use lab::PulseFile;
 pub use score::{SopCase, SopFigures, figures};
 use truth::TrueLimits;
 
@@ -104,7 +105,8 @@ const REST_S: [f64; 2] = [3600.0, 10.0];
 /// Everything that the core knows of a cell.
 struct Known {
     tables: OwnedTables,
-    negative: OwnedTables,
+    pulse: (OwnedTables, PulseFile),
+    negative: (OwnedTables, PulseFile),
     file: CellFile,
     heat: Option<[f64; 2]>,
 }
@@ -162,9 +164,15 @@ fn subject(plant: Plant, data: &Path) -> Result<Subject, SopError> {
     let plan = Plan::of_set(new, &Selection::default())?;
     let (cell, nominal_ah) = plant.cell(1.0)?;
     let file = identify(&plan)?;
-    let negative = identify(&lab::negative_plan(&plan, &cell)?)?;
+    let [pulse, negative] = lab::pulse_files(&plan, &lab::negative_plan(&plan, &cell)?)?;
     let heat = lab::heat(&plan, &file);
-    let known = Known { tables: file.core_tables()?, negative: negative.core_tables()?, file, heat };
+    let known = Known {
+        tables: file.core_tables()?,
+        pulse: (pulse.file.core_tables()?, pulse),
+        negative: (negative.file.core_tables()?, negative),
+        file,
+        heat,
+    };
     let mut middle = cell.clone();
     middle.set_current(nominal_ah / 3.0)?;
     middle.advance(0.5 * cell.capacity_ah() / nominal_ah * 3.0 * 3600.0)?;
@@ -278,7 +286,10 @@ fn follow(
     let known = &subject.known;
     let refused = |source| CellFileError::Parameters { cell: known.file.cell.name.clone(), source };
     let model = CellModel::new(known.tables.borrow()).map_err(refused)?;
-    let negative = CellModel::new(known.negative.borrow()).map_err(refused)?;
+    let pulse = CellModel::new(known.pulse.0.borrow()).map_err(refused)?;
+    let negative = CellModel::new(known.negative.0.borrow()).map_err(refused)?;
+    let pulse = pulse_model(&pulse, &known.pulse.1);
+    let negative = pulse_model(&negative, &known.negative.1);
     let tuning = known.file.cell.chemistry.tuning();
     let start = run.soc_true.as_ref().and_then(|s| s.first()).copied().unwrap_or(0.95);
     let seed = options.seed
@@ -288,7 +299,7 @@ fn follow(
     let mut limits =
         Limits::of_cell(&model, (CURRENT_C[0] * nominal_ah) as f32, (CURRENT_C[1] * nominal_ah) as f32);
     let estimator = SocEstimator::new(&model, &tuning, capacity_ah as f32, start as f32).map_err(refused)?;
-    let mut follower = (estimator, PulseObserver::new(&model), NegativeElectrode::new(&negative));
+    let mut follower = (estimator, PulseObserver::new(pulse), NegativeElectrode::new(negative));
     let measured = measure(run);
     let mut done = 0;
     let mut out = Vec::new();
@@ -307,9 +318,13 @@ fn follow(
             to_ambient_w_per_k: conductance as f32,
             ambient_c: at.temperature_c,
         });
-        out.push((at, bms_core::sop::power(&model, &limits, &here.1.start(&at), Some(&here.2))));
+        out.push((at, bms_core::sop::power(&pulse, &limits, &here.1.start(&at), Some(&here.2))));
     }
     Ok(out)
+}
+
+fn pulse_model<'a>(cell: &'a CellModel<'a>, file: &'a PulseFile) -> PulseModel<'a> {
+    PulseModel { cell, surface: Surface { temperature_c: &file.temperature_c, gain: &file.gain } }
 }
 
 fn step_over(
