@@ -282,7 +282,8 @@ impl<'a> NegativeElectrode<'a> {
         own.v1 = self.state.v1;
         own.v2 = self.state.v2;
         own.hysteresis = self.state.hysteresis;
-        Ahead::new(&self.model, &Start { at: own, ..*start }, heat)
+        let scales = [crate::soc::Estimated { value: 1.0, std: 0.0 }; 3];
+        Ahead::new(&self.model, &Start { at: own, scales, ..*start }, heat)
     }
 }
 

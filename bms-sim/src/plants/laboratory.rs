@@ -50,6 +50,7 @@ pub(super) fn pulses(
         discharge_pulse_c: rate_c,
         discharge_pulse_s: if rate_c > 1.0 { SHORT_PULSE_S } else { usual.discharge_pulse_s },
         charge_pulse_c: 0.75 * rate_c,
+        charge_pulse_s: SHORT_PULSE_S,
         soc_step: if ambient_c == SET_AT_C { SOC_STEPS[0] } else { SOC_STEPS[1] },
         rest_s: if cold { SOAK_S } else { usual.rest_s },
         ..usual

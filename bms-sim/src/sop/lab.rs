@@ -188,6 +188,7 @@ fn gains(
             })
             .collect();
         let best = lowest(tried, &left);
+        if std::env::var("SOP_DEBUG").is_ok() { eprintln!("{t} {tried:?} {left:?} -> {best}"); }
         found.set(t, with(t, best));
         best
     };
@@ -255,6 +256,7 @@ impl Curves {
     /// The same plan with what the surfaces do taken off its pulses and discharges: what the circuit has to explain.
     fn taken_off(&self, plan: &Plan, capacity_ah: f64, gains: &Gains) -> Plan {
         let mut out = plan.clone();
+        let beside_v = plan.voltage_limits_v.map_or(0.0, |[lo, _]| lo - BESIDE_V);
         for test in out.pulses.iter_mut().chain(&mut out.discharges) {
             let run = &mut test.run;
             let removed = run.discharged_ah();
@@ -271,7 +273,34 @@ impl Curves {
                 let shift = gains.at(cell_c).map(|g| (g * sum).clamp(-0.5, 0.5));
                 run.voltage_v[k] -= self.change_v(1.0 - removed[k] / capacity_ah, shift);
             }
+            for k in beside_pulses(run) {
+                run.voltage_v[k] = beside_v;
+            }
         }
         out
     }
+}
+
+/// A voltage so far below the lower limit does not count in the fit, the current does.
+const BESIDE_V: f64 = 0.06;
+/// A stage up to this long (s) belongs to the pulses.
+const PULSE_S: f64 = 61.0;
+
+/// Rows that are beside the pulses of a test: long rests but for their last rows, and the discharges between levels.
+fn beside_pulses(run: &Run) -> Vec<usize> {
+    let mut out = Vec::new();
+    let mut start = 0;
+    for k in 1..=run.len() {
+        if k < run.len() && run.current_a[k] == run.current_a[start] {
+            continue;
+        }
+        let rest = run.current_a[start] == 0.0;
+        if run.time_s[k - 1] - run.time_s[start] > PULSE_S {
+            // The end of a rest tells the open-circuit voltage.
+            let counted = if rest { 2 } else { 0 };
+            out.extend(start.max(1)..(k - 1).saturating_sub(counted).max(start.max(1)));
+        }
+        start = k;
+    }
+    out
 }
