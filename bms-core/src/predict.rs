@@ -122,16 +122,18 @@ pub struct Heat {
 pub struct Start {
     /// The cell's state.
     pub at: OperatingPoint,
-    /// Factors on the tables' resistances: on what follows the current at once, on the fast and on the slow pair. They
-    /// stand in for [`OperatingPoint::resistance_scale`].
-    pub scales: [Estimated; 3],
+    /// Factors on the tables' resistances, which stand in for [`OperatingPoint::resistance_scale`]: on what follows the
+    /// current at once, on the fast and on the slow pair; the last one is ohmic resistance that has come on top, as a share
+    /// of the tables' `R0 + Rct`.
+    pub scales: [Estimated; 4],
     /// State of the particles' surfaces; zeros for a rested cell.
     pub surface: [f32; 3],
 }
 
 impl From<OperatingPoint> for Start {
     fn from(at: OperatingPoint) -> Self {
-        Self { at, scales: [at.resistance_scale; 3], surface: [0.0; 3] }
+        let k = at.resistance_scale;
+        Self { at, scales: [k, k, k, Estimated::default()], surface: [0.0; 3] }
     }
 }
 
@@ -148,7 +150,7 @@ pub(crate) struct Ahead<'a> {
     surface: [f32; 3],
     hysteresis: f32,
     error_v: f32,
-    scales: [f32; 3],
+    scales: [f32; 4],
     pub(crate) temperature_c: f32,
     circuit: CircuitPoint,
     rest_v: f32,
@@ -187,7 +189,11 @@ impl<'a> Ahead<'a> {
             surface: start.surface,
             hysteresis: bound(at.hysteresis, -1.0, 1.0),
             error_v: at.error_v.value,
-            scales: start.scales.map(|k| bound(k.value, SMALLEST_SCALE, 10.0)),
+            scales: {
+                let [instant, fast, slow, added] = start.scales.map(|k| k.value);
+                let k = |x| bound(x, SMALLEST_SCALE, 10.0);
+                [k(instant), k(fast), k(slow), bound(added, -0.5, 10.0)]
+            },
             temperature_c: bound(at.temperature_c, -60.0, 150.0),
             circuit: CircuitPoint::default(),
             rest_v: 0.0,
@@ -210,13 +216,22 @@ impl<'a> Ahead<'a> {
 
     /// Terminal voltage in V under a current in A.
     pub(crate) fn voltage_v(&self, current_a: f32) -> f32 {
-        self.source_v() - self.scales[0] * self.circuit.instant_drop(current_a).0
+        self.source_v() - self.instant_drop(current_a).0
+    }
+
+    /// Voltage drop in V that follows the current at once, and its slope in ohm.
+    fn instant_drop(&self, current_a: f32) -> (f32, f32) {
+        let (drop, slope) = self.circuit.instant_drop(current_a);
+        let [k, _, _, added] = self.scales;
+        let ohm = added * (self.circuit.r0_ohm + self.circuit.rct_ohm);
+        (k * drop + ohm * current_a, k * slope + ohm)
     }
 
     /// The parts of the voltage drop in V, without their factors, at a temperature that differs by `change_k`.
-    pub(crate) fn drops_v(&self, current_a: f32, change_k: f32) -> [f32; 3] {
+    pub(crate) fn drops_v(&self, current_a: f32, change_k: f32) -> [f32; 4] {
         let circuit = self.model.cell.circuit(self.temperature_c + change_k, self.soc);
-        [circuit.instant_drop(current_a).0, self.v1, self.v2]
+        let ohm = circuit.r0_ohm + circuit.rct_ohm;
+        [circuit.instant_drop(current_a).0, self.v1, self.v2, ohm * current_a]
     }
 
     /// Slope of the open-circuit voltage in V per unit of SOC.
@@ -238,9 +253,9 @@ impl<'a> Ahead<'a> {
         // Newton from below: i v(i) is concave, each step stays short of the root.
         let mut current = power_w / source_v;
         for _ in 0..NEWTON_STEPS {
-            let (drop, slope) = self.circuit.instant_drop(current);
-            let v = source_v - self.scales[0] * drop;
-            let rate = v - current * self.scales[0] * slope;
+            let (drop, slope) = self.instant_drop(current);
+            let v = source_v - drop;
+            let rate = v - current * slope;
             if rate < 0.01 * source_v {
                 return None;
             }

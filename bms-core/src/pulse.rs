@@ -2,11 +2,11 @@
 //!
 //! The SOC filter shares what it does not understand of a voltage among its states so that the SOC stays right. Predicting
 //! a pulse needs something else: how much the voltage moves when the current does. This observer runs the RC pairs on the
-//! measured current alone and regresses the measured voltage on the three parts of the drop, both without their slow part,
+//! measured current alone and regresses the measured voltage on the parts of the drop, and on an ohmic one that ageing adds, both without their slow part,
 //! so that errors of the open-circuit voltage do not count:
 //!
 //! ```text
-//! y = OCV + M h - v,   x = (R0 i + Rct i_ct asinh(i / i_ct), v1, v2)
+//! y = OCV + M h - v,   x = (R0 i + Rct i_ct asinh(i / i_ct), v1, v2, (R0 + Rct) i)
 //! y - <y> = k (x - <x>)      <.> mean over the last minutes; k by recursive least squares with a random walk
 //! e = k x - y                averaged over some seconds: what is added to the predicted voltage
 //! ```
@@ -20,15 +20,17 @@ use crate::predict::{PulseModel, Start, follow_surface};
 use crate::soc::{Estimated, OperatingPoint};
 
 /// Parts of the drop.
-const PARTS: usize = 3;
+const PARTS: usize = 4;
 /// Time over which the slow part of a signal is averaged (s).
 const SLOW_S: f32 = 100.0;
 /// Time over which the error of the voltage is averaged (s).
 const ERROR_S: f32 = 20.0;
-/// Standard deviations of the factors on the parts at first: ageing and temperature can do that much.
-const FIRST_STD: [f32; PARTS] = [0.3, 0.3, 0.3];
+/// The factors at first …
+const FIRST: [f32; PARTS] = [1.0, 1.0, 1.0, 0.0];
+/// … and their standard deviations: ageing and temperature can do that much, films mostly add ohmic resistance.
+const FIRST_STD: [f32; PARTS] = [0.15, 0.3, 0.3, 0.4];
 /// Random walk of the factors per square root of an hour, over SOC and temperature.
-const WALK: [f32; PARTS] = [0.08, 0.08, 0.08];
+const WALK: [f32; PARTS] = [0.08, 0.08, 0.08, 0.08];
 /// Error of the regressed voltage in V, and as a share of the drop.
 const NOISE: (f32, f32) = (0.004, 0.1);
 /// Samples closer together than this share their error (s).
@@ -70,7 +72,7 @@ impl<'a> PulseObserver<'a> {
             v1: 0.0,
             v2: 0.0,
             surface: [0.0; 3],
-            scale: [1.0; PARTS],
+            scale: FIRST,
             covariance,
             slow: [0.0; PARTS],
             slow_y: 0.0,
@@ -114,11 +116,11 @@ impl<'a> PulseObserver<'a> {
         let shift = self.model.surface.shift(at.temperature_c, &s.surface);
         let open = self.model.cell.ocv(at.temperature_c, at.soc.value, &at.slide.at_surface(shift));
         let y = open.ocv_v + open.hysteresis_v * at.hysteresis - voltage_v;
-        let x = [c.instant_drop(at.current_a).0, s.v1, s.v2];
+        let x = [c.instant_drop(at.current_a).0, s.v1, s.v2, (c.r0_ohm + c.rct_ohm) * at.current_a];
         if !s.started {
             s.started = true;
             (s.slow, s.slow_y) = (x, y);
-            s.error_v = -(y - x.iter().sum::<f32>());
+            s.error_v = x.iter().zip(FIRST).map(|(x, k)| k * x).sum::<f32>() - y;
         }
         let forget = 1.0 - decay(dt_s / SLOW_S);
         for (slow, x) in s.slow.iter_mut().zip(x) {
@@ -160,12 +162,12 @@ impl PulseState {
     /// One step of recursive least squares.
     fn regress(&mut self, x: &[f32; PARTS], y: f32, dt_s: f32) {
         let hours = dt_s / 3600.0;
-        for (k, (row, walk)) in self.covariance.iter_mut().zip(WALK).enumerate() {
+        for (k, ((row, walk), most)) in self.covariance.iter_mut().zip(WALK).zip(FIRST_STD).enumerate() {
             if let Some(p) = row.get_mut(k) {
-                *p = bound(*p + walk * walk * hours, 1e-6, FIRST_STD[0] * FIRST_STD[0]);
+                *p = bound(*p + walk * walk * hours, 1e-6, most * most);
             }
         }
-        let drop: f32 = x.iter().map(|x| abs(*x)).sum();
+        let drop: f32 = x.iter().take(3).map(|x| abs(*x)).sum();
         let share = bound(SHARED_S / dt_s.max(1e-3), 1.0, 100.0);
         let noise = (NOISE.0 * NOISE.0 + NOISE.1 * NOISE.1 * drop * drop) * share;
         let mut px = [0.0; PARTS];
@@ -180,7 +182,7 @@ impl PulseState {
             return;
         }
         for (scale, p) in self.scale.iter_mut().zip(px) {
-            *scale = bound(*scale + p / variance * innovation, 0.3, 5.0);
+            *scale = bound(*scale + p / variance * innovation, -0.3, 5.0);
         }
         for (row, p) in self.covariance.iter_mut().zip(px) {
             for (entry, q) in row.iter_mut().zip(px) {

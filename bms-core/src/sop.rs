@@ -15,7 +15,7 @@
 use crate::cell::CellModel;
 use crate::math::{abs, bound, decay, sqrt};
 use crate::predict::{Ahead, Heat, Hold, PulseModel, Start};
-use crate::soc::OperatingPoint;
+use crate::soc::{Estimated, OperatingPoint};
 
 /// The horizons in s.
 pub const HORIZONS_S: [f32; 3] = [2.0, 10.0, 30.0];
@@ -282,7 +282,8 @@ impl<'a> NegativeElectrode<'a> {
         own.v1 = self.state.v1;
         own.v2 = self.state.v2;
         own.hysteresis = self.state.hysteresis;
-        let scales = [crate::soc::Estimated { value: 1.0, std: 0.0 }; 3];
+        let as_new = |value| Estimated { value, std: 0.0 };
+        let scales = [1.0, 1.0, 1.0, 0.0].map(as_new);
         Ahead::new(&self.model, &Start { at: own, scales, ..*start }, heat)
     }
 }
@@ -487,7 +488,7 @@ impl Search<'_> {
                     square(ahead.slope_v() * start.at.soc.std)
                         + square(error_std)
                         + drops
-                        + square(m.drop_share * now.iter().sum::<f32>())
+                        + square(m.drop_share * now.iter().take(3).sum::<f32>())
                         + square(colder - now[0])
                         + square(m.voltage_v),
                 )
@@ -563,7 +564,7 @@ mod tests {
     use crate::cell::CellTables;
     use crate::example;
     use crate::measurement::Measurement;
-    use crate::soc::{Estimated, SocEstimator};
+    use crate::soc::SocEstimator;
     use crate::tuning::Tuning;
     use proptest::prelude::*;
     use std::vec::Vec;
