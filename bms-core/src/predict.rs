@@ -148,6 +148,7 @@ pub(crate) struct Ahead<'a> {
     pub(crate) v1: f32,
     pub(crate) v2: f32,
     surface: [f32; 3],
+    surface_share: f32,
     hysteresis: f32,
     error_v: f32,
     scales: [f32; 4],
@@ -187,6 +188,7 @@ impl<'a> Ahead<'a> {
             v1: at.v1,
             v2: at.v2,
             surface: start.surface,
+            surface_share: 1.0,
             hysteresis: bound(at.hysteresis, -1.0, 1.0),
             error_v: at.error_v.value,
             scales: {
@@ -204,7 +206,8 @@ impl<'a> Ahead<'a> {
 
     fn look_up(&mut self) {
         self.circuit = self.model.cell.circuit(self.temperature_c, self.soc);
-        let shift = self.model.surface.shift(self.temperature_c, &self.surface);
+        let shift =
+            self.model.surface.shift(self.temperature_c, &self.surface).map(|s| s * self.surface_share);
         let open = self.model.cell.ocv(self.temperature_c, self.soc, &self.slide.at_surface(shift));
         self.rest_v = open.ocv_v + open.hysteresis_v * self.hysteresis;
     }
@@ -227,17 +230,11 @@ impl<'a> Ahead<'a> {
         (k * drop + ohm * current_a, k * slope + ohm)
     }
 
-    /// The parts of the voltage drop in V, without their factors, at a temperature that differs by `change_k`.
-    pub(crate) fn drops_v(&self, current_a: f32, change_k: f32) -> [f32; 4] {
-        let circuit = self.model.cell.circuit(self.temperature_c + change_k, self.soc);
-        let ohm = circuit.r0_ohm + circuit.rct_ohm;
-        [circuit.instant_drop(current_a).0, self.v1, self.v2, ohm * current_a]
-    }
-
-    /// Slope of the open-circuit voltage in V per unit of SOC.
-    pub(crate) fn slope_v(&self) -> f32 {
-        let shift = self.model.surface.shift(self.temperature_c, &self.surface);
-        self.model.cell.ocv_slope(self.temperature_c, self.soc, 0.01, &self.slide.at_surface(shift))
+    /// The same with surfaces that are ahead by a multiple.
+    pub(crate) fn with_surface(mut self, share: f32) -> Self {
+        self.surface_share = bound(share, 0.0, 10.0);
+        self.look_up();
+        self
     }
 
     /// The current in A that has a power (W) in this moment; `None` when none has.

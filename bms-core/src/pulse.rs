@@ -139,6 +139,15 @@ impl<'a> PulseObserver<'a> {
         s.error_variance = bound(s.error_variance + 0.2 * quick * (left * left - s.error_variance), 0.0, 1.0);
     }
 
+    /// The same after a long rest: what was learnt stays, the polarisation is gone.
+    #[must_use]
+    pub fn rested(mut self) -> Self {
+        let s = &mut self.state;
+        (s.v1, s.v2, s.surface) = (0.0, 0.0, [0.0; 3]);
+        (s.slow, s.slow_y, s.started) = ([0.0; PARTS], 0.0, false);
+        self
+    }
+
     /// Where a prediction starts: the cell's state with the polarisation, the resistances and the error seen here.
     #[must_use]
     pub fn start(&self, at: &OperatingPoint) -> Start {

@@ -5,15 +5,15 @@
 //! filter is run forward with the full model ([`crate::predict`]) and the load is found by bisection in bounded time.
 //!
 //! Two values come out. The **best** estimate is the one to compare with what the cell can do. The **safe** one is what to
-//! publish: its limits are moved inwards by as much as the prediction may be wrong (the filter's own standard deviations
-//! of SOC, voltage error and resistance, and a share of the predicted drop), so that it stays below the truth.
+//! publish: it is found from a state that is worse by as much as the prediction may be wrong ([`Margin`]), so that it stays
+//! below the truth.
 //!
 //! Sources: Plett (2004), "High-performance battery-pack power estimation using a dynamic cell model", IEEE Trans. Veh.
 //! Technol. 53 (bisection on a cell model); Waag, Fleischer, Sauer (2013), "Adaptive estimation of the electromotive force
 //! of the lithium-ion battery after current interruption", Appl. Energy 111 (asinh law in power prediction).
 
 use crate::cell::CellModel;
-use crate::math::{abs, bound, decay, sqrt};
+use crate::math::{abs, bound, decay};
 use crate::predict::{Ahead, Heat, Hold, PulseModel, Start};
 use crate::soc::{Estimated, OperatingPoint};
 
@@ -122,24 +122,59 @@ impl Limits {
 }
 
 /// What the safe value allows for beside the filter's own standard deviations.
+///
+/// Everything is taken at its worse end at once, since a cell near its knee does not add errors up in squares.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Margin {
-    /// How many standard deviations.
+    /// How many standard deviations of SOC, voltage error and resistances.
     pub sigmas: f32,
-    /// Error of a predicted voltage drop as a share of it (one standard deviation).
+    /// Error of a predicted voltage drop as a share of it.
     pub drop_share: f32,
-    /// Error of any predicted voltage in V (one standard deviation).
+    /// Error of the surfaces' gains as a share of them.
+    pub surface_share: f32,
+    /// Error of any predicted voltage in V.
     pub voltage_v: f32,
-    /// Error of the current sensor as a share of the current limit.
+    /// Error of the negative electrode's potential in V.
+    pub plating_v: f32,
+    /// Error of current and power where the current limit binds, as a share.
     pub current_share: f32,
-    /// Error of the cell temperature in K (one standard deviation).
+    /// Error of the cell temperature in K.
     pub temperature_k: f32,
 }
 
 impl Margin {
     /// For cells known from pulse tests and sensors of 1 mV, 0.1 % and 0.5 K.
-    pub const DEFAULT: Self =
-        Self { sigmas: 3.0, drop_share: 0.02, voltage_v: 0.002, current_share: 0.005, temperature_k: 0.5 };
+    pub const DEFAULT: Self = Self {
+        sigmas: 2.0,
+        drop_share: 0.1,
+        surface_share: 0.3,
+        voltage_v: 0.005,
+        plating_v: 0.015,
+        current_share: 0.01,
+        temperature_k: 1.0,
+    };
+    /// Nothing: the best estimate.
+    const NONE: Self = Self {
+        sigmas: 0.0,
+        drop_share: 0.0,
+        surface_share: 0.0,
+        voltage_v: 0.0,
+        plating_v: 0.0,
+        current_share: 0.0,
+        temperature_k: 0.0,
+    };
+
+    /// The state at its worse end for a load of this sign.
+    fn worst(&self, start: &Start, sign: f32) -> Start {
+        let worse = |x: Estimated| Estimated { value: x.value + self.sigmas * x.std, ..x };
+        let [instant, fast, slow, added] = start.scales.map(worse);
+        let more = |k: Estimated| Estimated { value: k.value * (1.0 + self.drop_share), ..k };
+        let mut at = start.at;
+        at.soc.value -= sign * self.sigmas * at.soc.std;
+        at.error_v.value -= sign * (self.sigmas * at.error_v.std + self.voltage_v);
+        at.temperature_c -= self.temperature_k;
+        Start { at, scales: [more(instant), more(fast), more(slow), added], surface: start.surface }
+    }
 }
 
 /// One limit on power and on current, as magnitudes.
@@ -271,7 +306,7 @@ impl<'a> NegativeElectrode<'a> {
     }
 
     /// The electrode in the cell's present state.
-    fn ahead(&self, start: &Start, heat: Option<Heat>) -> Option<Ahead<'a>> {
+    fn ahead(&self, start: &Start, heat: Option<Heat>, margin: &Margin) -> Option<Ahead<'a>> {
         let at = &start.at;
         let rate = at.slide.negative_soc(1.0) - at.slide.negative_soc(0.0);
         let mut own = *at;
@@ -282,9 +317,11 @@ impl<'a> NegativeElectrode<'a> {
         own.v1 = self.state.v1;
         own.v2 = self.state.v2;
         own.hysteresis = self.state.hysteresis;
-        let as_new = |value| Estimated { value, std: 0.0 };
+        // What the cell's resistance has grown by is mostly film, which lithium does not see.
+        let as_new = |value| Estimated { value: value * (1.0 + margin.drop_share), std: 0.0 };
         let scales = [1.0, 1.0, 1.0, 0.0].map(as_new);
-        Ahead::new(&self.model, &Start { at: own, scales, ..*start }, heat)
+        let ahead = Ahead::new(&self.model, &Start { at: own, scales, ..*start }, heat)?;
+        Some(ahead.with_surface(1.0 + margin.surface_share))
     }
 }
 
@@ -314,14 +351,10 @@ pub fn power(
     negative: Option<&NegativeElectrode<'_>>,
 ) -> PowerState {
     let mut out = PowerState::default();
-    let Some(cell) = Ahead::new(model, start, limits.heat) else { return out };
-    let electrode = match negative {
-        Some(negative) => match negative.ahead(start, limits.heat) {
-            Some(ahead) => Some((ahead, negative.model.cell.tables().v_max)),
-            None => return out,
-        },
-        None => None,
-    };
+    let best = |margin, sign| Search::new(model, limits, start, negative, margin, sign);
+    let (none, margin) = (Margin::NONE, limits.margin);
+    let searches = [1.0, -1.0].map(|sign| (best(none, sign), best(margin, sign)));
+    let [(Some(best_d), Some(worst_d)), (Some(best_c), Some(worst_c))] = searches else { return out };
     let horizons = HORIZONS_S.into_iter().zip(STRETCHES);
     let places = out
         .best
@@ -329,31 +362,15 @@ pub fn power(
         .iter_mut()
         .zip(&mut out.safe.discharge)
         .zip(out.best.charge.iter_mut().zip(&mut out.safe.charge));
-    for ((horizon_s, stretches), ((best_d, safe_d), (best_c, safe_c))) in horizons.zip(places) {
-        for (sign, best, safe) in [(1.0, best_d, safe_d), (-1.0, best_c, safe_c)] {
-            let search =
-                Search { cell, electrode, limits, sign, horizon_s, stretches, inwards: Inwards::NONE };
-            *best = search.limit();
-            let safer = Search { inwards: search.doubt(start, best.current_a), ..search };
-            *safe = safer.limit().tighter(*best);
+    for (horizon, ((best_of_d, safe_d), (best_of_c, safe_c))) in horizons.zip(places) {
+        for (best, worst, best_limit, safe_limit) in
+            [(best_d, worst_d, best_of_d, safe_d), (best_c, worst_c, best_of_c, safe_c)]
+        {
+            *best_limit = best.limit(horizon);
+            *safe_limit = worst.limit(horizon).tighter(worst.less(best_limit, &best));
         }
     }
     out
-}
-
-/// By how much limits are moved inwards.
-#[derive(Debug, Clone, Copy)]
-struct Inwards {
-    voltage_v: f32,
-    plating_v: f32,
-    current_share: f32,
-    soc: f32,
-    temperature_k: f32,
-}
-
-impl Inwards {
-    const NONE: Self =
-        Self { voltage_v: 0.0, plating_v: 0.0, current_share: 0.0, soc: 0.0, temperature_k: 0.0 };
 }
 
 /// The search for one limit.
@@ -362,38 +379,71 @@ struct Search<'a> {
     cell: Ahead<'a>,
     electrode: Option<(Ahead<'a>, f32)>,
     limits: &'a Limits,
+    margin: Margin,
     sign: f32,
-    horizon_s: f32,
-    stretches: usize,
-    inwards: Inwards,
 }
 
-impl Search<'_> {
-    fn limit(&self) -> Limit {
+impl<'a> Search<'a> {
+    fn new(
+        model: &PulseModel<'a>,
+        limits: &'a Limits,
+        start: &Start,
+        negative: Option<&NegativeElectrode<'a>>,
+        margin: Margin,
+        sign: f32,
+    ) -> Option<Self> {
+        let from = margin.worst(start, sign);
+        let electrode = match negative {
+            Some(negative) => {
+                let ahead = negative.ahead(&from, limits.heat, &margin)?;
+                Some((ahead, negative.model.cell.tables().v_max - margin.plating_v))
+            }
+            None => None,
+        };
+        let cell = Ahead::new(model, &from, limits.heat)?.with_surface(1.0 + margin.surface_share);
+        Some(Self { cell, electrode, limits, margin, sign })
+    }
+
+    fn limit(&self, (horizon_s, stretches): (f32, usize)) -> Limit {
         let allowed = if self.sign > 0.0 { &self.limits.discharge } else { &self.limits.charge };
-        let most_a = allowed.over(self.horizon_s) * (1.0 - self.inwards.current_share);
+        let most_a = allowed.over(horizon_s);
         if !(most_a >= 0.0 && most_a < 1e6) {
             return Limit::default();
         }
-        let (current_a, current_by) = self.largest(most_a, |i| Hold::Current(self.sign * i), most_a);
+        let meets = |hold| self.first_limit(hold, most_a, stretches);
+        let (current_a, current_by) = Self::largest(most_a, |i| meets(Hold::Current(self.sign * i)));
         // No more than the largest current at the highest voltage that there can be.
         let open_v = self.cell.voltage_v(0.0);
         let most_v = if self.sign > 0.0 { open_v } else { open_v.max(self.limits.voltage_v[1]) };
         let most_w = most_a * bound(most_v, 0.0, 10.0);
-        let (power_w, power_by) = self.largest(most_w, |p| Hold::Power(self.sign * p), most_a);
+        let (power_w, power_by) = Self::largest(most_w, |p| meets(Hold::Power(self.sign * p)));
         Limit { power_w, power_by, current_a, current_by }
     }
 
+    /// A limit of the best estimate less what current and voltage may be wrong: where the current binds, a voltage that is
+    /// predicted too high promises power on discharge and on charge.
+    fn less(&self, limit: &Limit, best: &Self) -> Limit {
+        let load_a = self.sign * limit.current_a;
+        let (v, worst_v) = (best.cell.voltage_v(load_a), self.cell.voltage_v(load_a));
+        let wrong = bound(abs(v - worst_v) / bound(v, 0.5, 10.0), 0.0, 1.0);
+        let share = bound(self.margin.current_share, 0.0, 1.0);
+        Limit {
+            power_w: limit.power_w * (1.0 - share) * (1.0 - wrong),
+            current_a: limit.current_a * (1.0 - share),
+            ..*limit
+        }
+    }
+
     /// The largest load in `0..=most` that meets no limit, and the limit that the next larger one meets.
-    fn largest(&self, most: f32, hold: impl Fn(f32) -> Hold, most_a: f32) -> (f32, Binding) {
+    fn largest(most: f32, meets: impl Fn(f32) -> Option<Binding>) -> (f32, Binding) {
         let (mut low, mut high) = (0.0, most);
-        let mut by = match self.first_limit(hold(most), most_a) {
+        let mut by = match meets(most) {
             None => return (most, Binding::Current),
             Some(by) => by,
         };
         for _ in 0..HALVINGS {
             let middle = 0.5 * (low + high);
-            match self.first_limit(hold(middle), most_a) {
+            match meets(middle) {
                 None => low = middle,
                 Some(found) => {
                     high = middle;
@@ -405,7 +455,7 @@ impl Search<'_> {
     }
 
     /// The limit that a load meets first within the horizon.
-    fn first_limit(&self, hold: Hold, most_a: f32) -> Option<Binding> {
+    fn first_limit(&self, hold: Hold, most_a: f32, stretches: usize) -> Option<Binding> {
         let mut cell = self.cell;
         let mut electrode = self.electrode;
         let start_c = cell.temperature_c;
@@ -413,7 +463,7 @@ impl Search<'_> {
         if let Some(by) = self.meets(&cell, electrode.as_ref(), current_a, most_a, start_c) {
             return Some(by);
         }
-        for dt_s in STRETCHES_S.into_iter().take(self.stretches) {
+        for dt_s in STRETCHES_S.into_iter().take(stretches) {
             let Some(next_a) = cell.advance(hold, current_a, dt_s) else { return Some(Binding::Voltage) };
             if let Some((negative, _)) = &mut electrode {
                 // Only its current counts for the electrode.
@@ -442,14 +492,13 @@ impl Search<'_> {
         let l = self.limits;
         let [v_min, v_max] = l.voltage_v;
         let [z_min, z_max] = l.soc;
-        let by = self.inwards;
         let v = cell.voltage_v(current_a);
         let discharging = self.sign > 0.0;
-        let voltage = if discharging { v >= v_min + by.voltage_v } else { v <= v_max - by.voltage_v };
-        let plating =
-            discharging || electrode.is_none_or(|(e, v_max)| e.voltage_v(current_a) <= v_max - by.plating_v);
-        let soc = if discharging { cell.soc >= z_min + by.soc } else { cell.soc <= z_max - by.soc };
-        let hottest_c = (l.temperature_max_c - by.temperature_k).min(start_c + l.temperature_rise_k);
+        let voltage = if discharging { v >= v_min } else { v <= v_max };
+        let plating = discharging || electrode.is_none_or(|(e, v_max)| e.voltage_v(current_a) <= *v_max);
+        let soc = if discharging { cell.soc >= z_min } else { cell.soc <= z_max };
+        let hottest_c =
+            (l.temperature_max_c - 2.0 * self.margin.temperature_k).min(start_c + l.temperature_rise_k);
         // Written so that a NaN meets its limit.
         if !voltage {
             Some(Binding::Voltage)
@@ -463,42 +512,6 @@ impl Search<'_> {
             Some(Binding::Temperature)
         } else {
             None
-        }
-    }
-
-    /// How far the prediction may be wrong at the end of the best estimate's load.
-    fn doubt(&self, start: &Start, current_a: f32) -> Inwards {
-        let m = &self.limits.margin;
-        let mut cell = self.cell;
-        let mut electrode = self.electrode;
-        let load_a = self.sign * current_a;
-        for dt_s in STRETCHES_S.into_iter().take(self.stretches) {
-            let _ = cell.advance(Hold::Current(load_a), load_a, dt_s);
-            if let Some((negative, _)) = &mut electrode {
-                let _ = negative.advance(Hold::Current(load_a), load_a, dt_s);
-            }
-        }
-        let square = |x: f32| x * x;
-        let of = |ahead: &Ahead<'_>, error_std: f32| {
-            let now = ahead.drops_v(load_a, 0.0);
-            let [colder, ..] = ahead.drops_v(load_a, -m.temperature_k);
-            let drops = now.iter().zip(&start.scales).map(|(v, k)| square(v * k.std)).sum::<f32>();
-            m.sigmas
-                * sqrt(
-                    square(ahead.slope_v() * start.at.soc.std)
-                        + square(error_std)
-                        + drops
-                        + square(m.drop_share * now.iter().take(3).sum::<f32>())
-                        + square(colder - now[0])
-                        + square(m.voltage_v),
-                )
-        };
-        Inwards {
-            voltage_v: of(&cell, start.at.error_v.std),
-            plating_v: electrode.as_ref().map_or(0.0, |(e, _)| of(e, 0.0)),
-            current_share: bound(m.current_share, 0.0, 1.0),
-            soc: m.sigmas * start.at.soc.std,
-            temperature_k: m.sigmas * m.temperature_k,
         }
     }
 }

@@ -118,26 +118,30 @@ pub struct PulseFile {
 pub fn pulse_files(plan: &Plan, negative: &Plan) -> Result<[PulseFile; 2], IdentifyError> {
     let (cell, electrode) = (identify(plan)?, identify(negative)?);
     let own = Curves { open: at_25(&electrode).to_vec(), negative: vec![0.0; 2] };
-    let mut temperatures: Vec<f64> = plan.pulses.iter().map(|p| p.temperature_c).collect();
-    temperatures.sort_by(f64::total_cmp);
-    temperatures.dedup();
+    let temperatures = temperatures(plan);
     let capacity_ah = cell.cell.capacity_ah;
     let of_electrode = gains(negative, &own, &temperatures, capacity_ah, |_, g| [g, 0.0]);
     let both = Curves { open: at_25(&cell).to_vec(), negative: negative_v(&electrode) };
     let of_cell = gains(plan, &both, &temperatures, capacity_ah, |t, g| [g, of_electrode.at(t)[0]]);
-    let file = |plan: &Plan, curves: &Curves, gains: &Gains| -> Result<PulseFile, IdentifyError> {
-        let mut file = identify(&curves.taken_off(plan, capacity_ah, gains))?;
-        if curves.negative.len() == NEGATIVE_COLUMNS {
-            file.tables.ageing = Some(AgeingTables {
-                negative_v: curves.negative.clone(),
-                fade: vec![0.0],
-                slide: vec![[0.0, 1.0, 0.0, 1.0]],
-            });
-        }
-        let (temperature_c, gain) = gains.0.iter().map(|(t, g)| (*t as f32, g.map(|x| x as f32))).unzip();
-        Ok(PulseFile { file, temperature_c, gain })
-    };
-    Ok([file(plan, &both, &of_cell)?, file(negative, &own, &of_electrode)?])
+    Ok([both.fit(plan, capacity_ah, &of_cell)?, own.fit(negative, capacity_ah, &of_electrode)?])
+}
+
+/// The pulse tables of a cell without a three-electrode test: its surfaces act on the cell's curve.
+///
+/// # Errors
+/// If it cannot be identified.
+pub fn pulse_file(plan: &Plan) -> Result<PulseFile, IdentifyError> {
+    let cell = identify(plan)?;
+    let curves = Curves { open: at_25(&cell).to_vec(), negative: vec![0.0; 2] };
+    let gains = gains(plan, &curves, &temperatures(plan), cell.cell.capacity_ah, |_, g| [g, 0.0]);
+    curves.fit(plan, cell.cell.capacity_ah, &gains)
+}
+
+fn temperatures(plan: &Plan) -> Vec<f64> {
+    let mut out: Vec<f64> = plan.pulses.iter().map(|p| p.temperature_c).collect();
+    out.sort_by(f64::total_cmp);
+    out.dedup();
+    out
 }
 
 /// Gains over temperature (degC, ascending).
@@ -188,7 +192,6 @@ fn gains(
             })
             .collect();
         let best = lowest(tried, &left);
-        if std::env::var("SOP_DEBUG").is_ok() { eprintln!("{t} {tried:?} {left:?} -> {best}"); }
         found.set(t, with(t, best));
         best
     };
@@ -251,6 +254,20 @@ impl Curves {
         let open = |z: f64| ocv::at(&self.open, z.clamp(-0.05, 1.05));
         let negative = |z: f64| ocv::at(&self.negative, (z + 0.1) / 1.2);
         open(soc - p) - open(soc) + negative(soc - p) - negative(soc - n)
+    }
+
+    /// Pulse tables with these gains.
+    fn fit(&self, plan: &Plan, capacity_ah: f64, gains: &Gains) -> Result<PulseFile, IdentifyError> {
+        let mut file = identify(&self.taken_off(plan, capacity_ah, gains))?;
+        if self.negative.len() == NEGATIVE_COLUMNS {
+            file.tables.ageing = Some(AgeingTables {
+                negative_v: self.negative.clone(),
+                fade: vec![0.0],
+                slide: vec![[0.0, 1.0, 0.0, 1.0]],
+            });
+        }
+        let (temperature_c, gain) = gains.0.iter().map(|(t, g)| (*t as f32, g.map(|x| x as f32))).unzip();
+        Ok(PulseFile { file, temperature_c, gain })
     }
 
     /// The same plan with what the surfaces do taken off its pulses and discharges: what the circuit has to explain.

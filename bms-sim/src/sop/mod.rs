@@ -8,6 +8,7 @@
 
 pub mod lab;
 pub mod score;
+pub mod tables;
 pub mod truth;
 
 use std::path::Path;
@@ -299,7 +300,7 @@ fn follow(
     let mut limits =
         Limits::of_cell(&model, (CURRENT_C[0] * nominal_ah) as f32, (CURRENT_C[1] * nominal_ah) as f32);
     let estimator = SocEstimator::new(&model, &tuning, capacity_ah as f32, start as f32).map_err(refused)?;
-    let mut follower = (estimator, PulseObserver::new(pulse), NegativeElectrode::new(negative));
+    let mut follower = (estimator, PulseObserver::new(pulse), Some(NegativeElectrode::new(negative)));
     let measured = measure(run);
     let mut done = 0;
     let mut out = Vec::new();
@@ -318,7 +319,7 @@ fn follow(
             to_ambient_w_per_k: conductance as f32,
             ambient_c: at.temperature_c,
         });
-        out.push((at, bms_core::sop::power(&pulse, &limits, &here.1.start(&at), Some(&here.2))));
+        out.push((at, bms_core::sop::power(&pulse, &limits, &here.1.start(&at), here.2.as_ref())));
     }
     Ok(out)
 }
@@ -328,7 +329,7 @@ fn pulse_model<'a>(cell: &'a CellModel<'a>, file: &'a PulseFile) -> PulseModel<'
 }
 
 fn step_over(
-    (estimator, pulses, negative): &mut (SocEstimator<'_>, PulseObserver<'_>, NegativeElectrode<'_>),
+    (estimator, pulses, negative): &mut (SocEstimator<'_>, PulseObserver<'_>, Option<NegativeElectrode<'_>>),
     run: &Run,
     rows: std::ops::Range<usize>,
 ) {
@@ -346,7 +347,9 @@ fn step_over(
         let estimate = estimator.step(&sample, dt_s as f32);
         let at = estimator.operating_point();
         pulses.step(&at, sample.voltage_v.valid(), estimate.mean_current_a, dt_s as f32);
-        negative.step(&at, estimate.mean_current_a, dt_s as f32);
+        if let Some(negative) = negative {
+            negative.step(&at, estimate.mean_current_a, dt_s as f32);
+        }
     }
 }
 
