@@ -98,8 +98,7 @@ impl<'a> PulseObserver<'a> {
     /// Takes in a sample: `at` is the cell's state after it, `voltage_v` and `at.current_a` belong to the same instant,
     /// `mean_a` flowed over the `dt_s` seconds before it. Without a voltage it only follows the polarisation.
     pub fn step(&mut self, at: &OperatingPoint, voltage_v: Option<f32>, mean_a: f32, dt_s: f32) {
-        if !(dt_s >= 0.0
-            && dt_s < 1e6
+        if !((0.0..1e6).contains(&dt_s)
             && mean_a.is_finite()
             && at.current_a.is_finite()
             && at.capacity_ah > 1e-3)
@@ -187,7 +186,7 @@ impl PulseState {
         let predicted: f32 = self.scale.iter().zip(x).map(|(k, x)| k * x).sum();
         let innovation = y - predicted;
         // What no resistance explains is not learnt from.
-        if !(variance > 1e-9) || innovation * innovation > 25.0 * variance {
+        if !variance.is_finite() || variance < 1e-9 || innovation * innovation > 25.0 * variance {
             return;
         }
         for (scale, p) in self.scale.iter_mut().zip(px) {

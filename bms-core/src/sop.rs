@@ -407,7 +407,7 @@ impl<'a> Search<'a> {
     fn limit(&self, (horizon_s, stretches): (f32, usize)) -> Limit {
         let allowed = if self.sign > 0.0 { &self.limits.discharge } else { &self.limits.charge };
         let most_a = allowed.over(horizon_s);
-        if !(most_a >= 0.0 && most_a < 1e6) {
+        if !(0.0..1e6).contains(&most_a) {
             return Limit::default();
         }
         let meets = |hold| self.first_limit(hold, most_a, stretches);
@@ -500,15 +500,17 @@ impl<'a> Search<'a> {
         let hottest_c =
             (l.temperature_max_c - 2.0 * self.margin.temperature_k).min(start_c + l.temperature_rise_k);
         // Written so that a NaN meets its limit.
+        let current = abs(current_a) <= most_a * 1.00001;
+        let cool = cell.temperature_c <= hottest_c;
         if !voltage {
             Some(Binding::Voltage)
         } else if !plating {
             Some(Binding::Plating)
-        } else if !(abs(current_a) <= most_a * 1.00001) {
+        } else if !current {
             Some(Binding::Current)
         } else if !soc {
             Some(Binding::Soc)
-        } else if !(cell.temperature_c <= hottest_c) {
+        } else if !cool {
             Some(Binding::Temperature)
         } else {
             None

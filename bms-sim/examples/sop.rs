@@ -1,8 +1,12 @@
 //! Prints the state of power of the plants against the truth.
 //!
 //! ```text
-//! cargo run --release --example sop -- data [PLANT,..] [SOH,..] [DEGC,..] [experiment]
+//! cargo run --release --example sop -- data [PLANT,..] [SOH,..] [DEGC,..] [FLAGS]
+//! cargo run --release --example sop -- ../shared/physics - - - tables
 //! ```
+//!
+//! `-` takes all. Flags: `list` prints every power, `tables` scores recorded tables, `ideal` has sensors without errors,
+//! `soc` tells the core the true SOC.
 
 use std::error::Error;
 use std::path::Path;
@@ -26,9 +30,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         o.ambient_c = v.iter().map(|x| x.parse()).collect::<Result<_, _>>()?;
     }
     let flags = args.get(4).map_or("", String::as_str);
+    if flags.contains("ideal") {
+        o.sensors = bms_sim::sensors::SensorCorner::Ideal;
+    }
     o.told.soc = flags.contains("soc");
     let start = std::time::Instant::now();
-    let cases = sop::run(&o, Path::new(&args[0]), |_, _| ())?;
+    let cases = match flags.contains("tables") {
+        true => sop::tables::run(Path::new(&args[0]), o.sensors, o.seed)?,
+        false => sop::run(&o, Path::new(&args[0]), |_, _| ())?,
+    };
     eprintln!("{} cases in {:.1} s", cases.len(), start.elapsed().as_secs_f64());
     println!(
         "{:<34} {:>5} {:>6} {:>6} {:>6} {:>6} {:>5} {:>6} {:>4} {:>6}",
@@ -69,12 +79,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         for by in ["voltage", "current", "plating", "soc", "temperature"] {
             show(format!("{dir} truth by {by}"), &|c| c.discharge == d && c.truth_by == by);
         }
-        for plant in &o.plants {
-            show(format!("{dir} {}", plant.name), &|c| c.discharge == d && c.set == plant.name);
+        let mut sets: Vec<&str> = cases.iter().map(|c| c.set.as_str()).collect();
+        sets.dedup();
+        sets.sort_unstable();
+        sets.dedup();
+        for set in sets {
+            show(format!("{dir} {set}"), &|c| c.discharge == d && c.set == set);
             for t in &o.ambient_c {
                 for s in &o.soh {
-                    show(format!("  {dir} {} {t} degC {s}", plant.name), &|c| {
-                        c.discharge == d && c.set == plant.name && c.ambient_c == *t && c.soh == *s
+                    show(format!("  {dir} {set} {t} degC {s}"), &|c| {
+                        c.discharge == d && c.set == set && c.ambient_c == *t && c.soh == *s
                     });
                 }
             }

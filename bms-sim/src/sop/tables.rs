@@ -69,7 +69,7 @@ pub fn run(physics: &Path, sensors: SensorCorner, seed: u64) -> Result<Vec<SopCa
         }
         let plan = Plan::from_dataset(&new, &Selection::default())?;
         let file = identify(&plan)?;
-        let pulse = lab::pulse_file(&plan)?;
+        let pulse = lab::PulseFile { file: file.clone(), temperature_c: vec![25.0], gain: vec![[0.0; 2]] };
         let rated = rated(&Dataset::open(&new)?)?;
         for age in folders(&cell)? {
             let set = Dataset::open(&age)?;
