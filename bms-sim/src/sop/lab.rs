@@ -126,17 +126,6 @@ pub fn pulse_files(plan: &Plan, negative: &Plan) -> Result<[PulseFile; 2], Ident
     Ok([both.fit(plan, capacity_ah, &of_cell)?, own.fit(negative, capacity_ah, &of_electrode)?])
 }
 
-/// The pulse tables of a cell without a three-electrode test: its surfaces act on the cell's curve.
-///
-/// # Errors
-/// If it cannot be identified.
-pub fn pulse_file(plan: &Plan) -> Result<PulseFile, IdentifyError> {
-    let cell = identify(plan)?;
-    let curves = Curves { open: at_25(&cell).to_vec(), negative: vec![0.0; 2] };
-    let gains = gains(plan, &curves, &temperatures(plan), cell.cell.capacity_ah, |_, g| [g, 0.0]);
-    curves.fit(plan, cell.cell.capacity_ah, &gains)
-}
-
 fn temperatures(plan: &Plan) -> Vec<f64> {
     let mut out: Vec<f64> = plan.pulses.iter().map(|p| p.temperature_c).collect();
     out.sort_by(f64::total_cmp);
@@ -320,4 +309,36 @@ fn beside_pulses(run: &Run) -> Vec<usize> {
         start = k;
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vertex_of_a_parabola_is_found() {
+        let x = [0.0, 1.0, 2.0, 4.0];
+        let y = x.map(|x: f64| (x - 1.7).powi(2));
+        assert!((lowest(&x, &y) - 1.7).abs() < 1e-12);
+        assert_eq!(lowest(&x, &[1.0, 2.0, 3.0, 4.0]), 0.0);
+        assert_eq!(lowest(&x, &[f64::INFINITY, 2.0, 3.0, 4.0]), 1.0);
+    }
+
+    #[test]
+    fn pulses_count_and_what_is_beside_them_does_not() {
+        let mut run = Run::default();
+        let mut stage = |current_a: f64, seconds: usize| {
+            for _ in 0..seconds {
+                run.time_s.push(run.time_s.len() as f64);
+                run.current_a.push(current_a);
+            }
+        };
+        stage(0.0, 100);
+        stage(5.0, 30);
+        stage(0.0, 40);
+        stage(1.0, 500);
+        let beside = beside_pulses(&run);
+        assert!(!beside.contains(&0) && beside.contains(&50) && !beside.contains(&99), "{beside:?}");
+        assert!((100..170).all(|k| !beside.contains(&k)) && beside.contains(&400));
+    }
 }

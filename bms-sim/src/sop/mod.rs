@@ -338,12 +338,8 @@ fn step_over(
         let mean_a = run.mean_current_a.as_ref().map_or(run.current_a[k], |m| m[k]);
         let sample = Measurement::new(run.voltage_v[k] as f32, run.current_a[k] as f32, temperature_c as f32)
             .with_mean_current(mean_a as f32);
-        // The first row of a rest follows the last one of the drive by its step.
-        let dt_s = if k == 0 && run.len() > 1 {
-            if run.time_s[0] > 0.0 { run.dt_s(1) } else { 0.0 }
-        } else {
-            run.dt_s(k)
-        };
+        // The first row of a rest follows the last one of the drive by a step of its own; a drive starts at 0.
+        let dt_s = if k == 0 && run.time_s[0] > 0.0 && run.len() > 1 { run.dt_s(1) } else { run.dt_s(k) };
         let estimate = estimator.step(&sample, dt_s as f32);
         let at = estimator.operating_point();
         pulses.step(&at, sample.voltage_v.valid(), estimate.mean_current_a, dt_s as f32);

@@ -110,3 +110,43 @@ pub fn figures(cases: &[SopCase], takes: impl Fn(&SopCase) -> bool) -> Option<So
         safe_below: -taken.iter().map(|c| c.safe_error()).sum::<f64>() / n,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(truth: f64, best: f64, safe: f64) -> SopCase {
+        SopCase {
+            set: "x".into(),
+            soh: 1.0,
+            ambient_c: 25.0,
+            soc: 0.5,
+            rested: true,
+            discharge: true,
+            horizon_s: 10.0,
+            power: true,
+            truth,
+            truth_by: "voltage".into(),
+            best,
+            best_by: "voltage".into(),
+            safe,
+            rated: 100.0,
+            soc_error: 0.0,
+            resistance_scale: 1.0,
+        }
+    }
+
+    #[test]
+    fn hand_computed() {
+        // 5 % of the truth; then 1 W against 10 W, since the truth is below a tenth of what is rated.
+        let cases = [case(80.0, 84.0, 79.0), case(2.0, 1.0, 2.5)];
+        assert!((cases[0].error() - 5.0).abs() < 1e-9 && (cases[1].error() + 10.0).abs() < 1e-9);
+        let f = figures(&cases, |_| true).unwrap();
+        assert_eq!((f.cases, f.safe_over_cases), (2, 1));
+        assert!(
+            (f.max - 10.0).abs() < 1e-9 && (f.over - 5.0).abs() < 1e-9 && (f.safe_over - 5.0).abs() < 1e-9
+        );
+        assert!((f.rmse - (62.5f64).sqrt()).abs() < 1e-9 && (f.over_share - 0.5).abs() < 1e-9);
+        assert!(figures(&cases, |c| c.soh < 0.5).is_none());
+    }
+}

@@ -127,3 +127,37 @@ fn meets(cell: &SpmeCell, limits: &TrueLimits, sign: f64, start_c: f64) -> Optio
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cell_models::physics::sets;
+
+    use super::*;
+
+    /// What was found can be held, 0.3 % more cannot.
+    #[test]
+    fn the_largest_load_is_the_largest() {
+        let cell = SpmeCell::new(sets::mohtat2020(), 0.3, -10.0).unwrap().without_ageing();
+        let limits = TrueLimits {
+            voltage_v: cell.voltage_limits_v(),
+            current_a: [30.0, 15.0],
+            soc: [0.0, 1.0],
+            temperature_c: 60.0,
+            rise_k: 10.0,
+            plating: true,
+        };
+        for (discharge, sign) in [(true, 1.0), (false, -1.0)] {
+            let found = largest(&cell, &limits, discharge);
+            for (horizon_s, [(power, by), _]) in HORIZONS_S.into_iter().zip(found) {
+                let meets =
+                    |p: f64| first_limit(&cell, &limits, Load::PowerW(sign * p), sign, f64::from(horizon_s));
+                assert!(power > 1.0 && meets(0.999 * power).is_none());
+                assert_eq!(meets(1.003 * power), Some(by));
+            }
+            // The longer, the less.
+            assert!(found[0][0].0 >= found[1][0].0 && found[1][0].0 >= found[2][0].0);
+        }
+        let [[_, (_, by)], ..] = largest(&cell, &limits, false);
+        assert_eq!(by, Binding::Plating);
+    }
+}
