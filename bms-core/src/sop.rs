@@ -134,6 +134,9 @@ pub struct Margin {
     pub surface_share: f32,
     /// Error of any predicted voltage in V.
     pub voltage_v: f32,
+    /// Growth of the present voltage error under the load, as a share of it: where the model is wrong already, it will be
+    /// more so.
+    pub error_share: f32,
     /// Error of the negative electrode's potential in V.
     pub plating_v: f32,
     /// Error of current and power where the current limit binds, as a share.
@@ -147,8 +150,9 @@ impl Margin {
     pub const DEFAULT: Self = Self {
         sigmas: 2.0,
         drop_share: 0.1,
-        surface_share: 0.3,
+        surface_share: 0.5,
         voltage_v: 0.005,
+        error_share: 1.0,
         plating_v: 0.015,
         current_share: 0.01,
         temperature_k: 1.0,
@@ -159,6 +163,7 @@ impl Margin {
         drop_share: 0.0,
         surface_share: 0.0,
         voltage_v: 0.0,
+        error_share: 0.0,
         plating_v: 0.0,
         current_share: 0.0,
         temperature_k: 0.0,
@@ -171,7 +176,9 @@ impl Margin {
         let more = |k: Estimated| Estimated { value: k.value * (1.0 + self.drop_share), ..k };
         let mut at = start.at;
         at.soc.value -= sign * self.sigmas * at.soc.std;
-        at.error_v.value -= sign * (self.sigmas * at.error_v.std + self.voltage_v);
+        let error_v =
+            self.sigmas * at.error_v.std + self.voltage_v + self.error_share * abs(at.error_v.value);
+        at.error_v.value -= sign * error_v;
         at.temperature_c -= self.temperature_k;
         Start { at, scales: [more(instant), more(fast), more(slow), added], surface: start.surface }
     }
