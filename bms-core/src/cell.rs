@@ -24,6 +24,8 @@ use crate::store::stored;
 
 /// Lowest and highest SOC that the tables are extended to, in a straight line.
 pub(crate) const SOC_RANGE: (f32, f32) = (-0.05, 1.05);
+/// Range of SOC of the table of the negative electrode.
+const NEGATIVE_RANGE: (f32, f32) = (-0.1, 1.1);
 
 /// Tables of one cell type; borrowed, so that they may be `const` in flash or owned by a simulator.
 ///
@@ -65,6 +67,9 @@ pub struct CellTables<'a> {
     pub hysteresis_gamma: f32,
     /// How the open-circuit voltage moves as the cell loses capacity.
     pub ageing: OcvAgeing<'a>,
+    /// Potential of the negative electrode against lithium in V over SOC -0.1..=1.1 in equal steps; empty where it was not
+    /// measured. Only predictions of power use it.
+    pub negative_v: &'a [f32],
 }
 
 /// How the open-circuit voltage moves as the cell loses capacity: cells of a life test tell.
@@ -259,6 +264,12 @@ impl<'a> CellModel<'a> {
         if fade.len().checked_mul(ocv_columns) != Some(shift_v.len()) {
             return Err(ParameterError::Shape("ageing"));
         }
+        if t.negative_v.len() == 1 {
+            return Err(ParameterError::Shape("negative_v"));
+        }
+        if !t.negative_v.iter().all(|v| (-1.0..=5.0).contains(v)) {
+            return Err(ParameterError::Value("negative_v"));
+        }
         let in_order = fade.iter().zip(fade.iter().skip(1)).all(|(a, b)| a < b);
         let possible = fade.iter().all(|f| (0.001..=0.9).contains(f))
             && shift_v.iter().all(|v| (-1.0..=1.0).contains(v));
@@ -367,6 +378,28 @@ impl<'a> CellModel<'a> {
             ocv_v: self.mean_ocv_v(row, soc, age),
             hysteresis_v: Self::bilinear(self.tables.hysteresis_v, self.ocv_columns, row, clamped),
         }
+    }
+
+    /// The same with the particles' surfaces ahead of their mean: `shift` is what the positive and the negative electrode's
+    /// have lost, in SOC. Without a table of the negative electrode the positive one's shift counts alone.
+    pub(crate) fn surface_ocv(&self, temperature_c: f32, soc: f32, age: &Age, shift: [f32; 2]) -> OcvPoint {
+        let [positive, negative] = shift.map(|s| soc - s);
+        let mut point = self.ocv(temperature_c, soc, age);
+        let row = self.row(temperature_c);
+        point.ocv_v =
+            self.mean_ocv_v(row, positive, age) + self.negative_v(positive) - self.negative_v(negative);
+        point
+    }
+
+    /// Potential of the negative electrode in V, straight on beyond its table; zero without one.
+    fn negative_v(&self, soc: f32) -> f32 {
+        let table = self.tables.negative_v;
+        let (lo, hi) = NEGATIVE_RANGE;
+        let last = table.len().saturating_sub(2);
+        let x = (bound(soc, -0.3, 1.3) - lo) / (hi - lo) * table.len().saturating_sub(1) as f32;
+        let index = (bound(x, 0.0, last as f32) as usize).min(last);
+        let column = Position { index, fraction: x - index as f32 };
+        Self::bilinear(table, table.len(), Position::default(), column)
     }
 
     /// Mean slope of the open-circuit voltage in V per unit of SOC over `soc - half_width ..= soc + half_width`.

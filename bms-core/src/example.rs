@@ -37,4 +37,5 @@ pub const NMC_5AH: CellTables<'static> = CellTables {
     ],
     hysteresis_gamma: 30.0,
     ageing: OcvAgeing::NONE,
+    negative_v: &[],
 };

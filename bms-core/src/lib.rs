@@ -11,6 +11,10 @@
 //! | [`ud`] | the covariance in factored form, which cannot lose positive definiteness |
 //! | [`tuning`] | the one frozen set of filter constants per chemistry |
 //! | [`soc`] | the state-of-charge estimator of one cell (extended Kalman filter) |
+//! | [`predict`] | voltages ahead under a held current or power |
+//! | [`pulse`] | resistances as the driving shows them, apart from the SOC filter |
+//! | [`sop`] | state of power: what the cell can give or take for 2, 10 and 30 s |
+//! | [`energy`] | state of energy, time to empty, time to full |
 //! | [`pack`] | N cells in series that share one current sensor: one full filter and a light one per cell |
 //! | [`leak`] | self-discharge of every cell against the others, and which one leaks |
 //! | [`thermal`] | core temperature of a cell from its surface, the coolant and its heat |
@@ -44,13 +48,17 @@ pub mod capacity;
 pub mod cell;
 pub mod charge;
 pub mod clock;
+pub mod energy;
 pub mod estimator;
 pub mod example;
 pub mod leak;
 pub mod measurement;
 pub mod pack;
+pub mod predict;
+pub mod pulse;
 pub mod resistance;
 pub mod soc;
+pub mod sop;
 pub mod store;
 pub mod thermal;
 pub mod tuning;

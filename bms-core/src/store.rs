@@ -427,6 +427,7 @@ pub fn fingerprint(model: &CellModel<'_>, tuning: &Tuning) -> u32 {
         model_error_v,
         hysteresis_gamma,
         ageing: OcvAgeing { fade, shift_v },
+        negative_v,
     } = *model.tables();
     let Tuning {
         initial_soc_std,
@@ -482,6 +483,7 @@ pub fn fingerprint(model: &CellModel<'_>, tuning: &Tuning) -> u32 {
         model_error_v,
         shift_v,
         fade,
+        negative_v,
     ] {
         crc = of(crc, table);
     }

@@ -124,6 +124,10 @@ pub struct Tables {
     /// How the open-circuit voltage moves as the cell loses capacity; without it the new cell's holds at every age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ageing: Option<AgeingTables>,
+    /// Potential of the negative electrode in V over SOC -0.1..1.1 in equal steps, from a cell with a reference electrode;
+    /// empty without one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub negative_v: Vec<f64>,
 }
 
 /// How the open-circuit voltage moves with age (`bms_core::cell::OcvAgeing`).
@@ -267,6 +271,7 @@ impl CellFile {
             hysteresis_gamma: t.hysteresis_gamma as f32,
             fade: t.ageing.as_ref().map(|a| list(&a.fade)).unwrap_or_default(),
             shift_v: t.ageing.as_ref().map(|a| flat(&a.shift_v)).unwrap_or_default(),
+            negative_v: list(&t.negative_v),
         };
         match CellModel::new(owned.borrow()) {
             Ok(_) => Ok(owned),
@@ -318,6 +323,7 @@ pub struct OwnedTables {
     hysteresis_gamma: f32,
     fade: Vec<f32>,
     shift_v: Vec<f32>,
+    negative_v: Vec<f32>,
 }
 
 impl OwnedTables {
@@ -342,6 +348,7 @@ impl OwnedTables {
             model_error_v: &self.model_error_v,
             hysteresis_gamma: self.hysteresis_gamma,
             ageing: OcvAgeing { fade: &self.fade, shift_v: &self.shift_v },
+            negative_v: &self.negative_v,
         }
     }
 }

@@ -73,6 +73,7 @@ pub fn rust_tables(cell: &CellFile) -> Result<String, CellFileError> {
     }
     let OcvAgeing { fade, shift_v } = t.ageing;
     line(format!("    ageing: OcvAgeing {{ fade: &{fade:?}, shift_v: &{shift_v:?} }},"));
+    line(format!("    negative_v: &{:?},", t.negative_v));
     line("};".into());
     Ok(out)
 }
@@ -116,6 +117,7 @@ pub(crate) mod tests {
                 model_error_v: row(0.01, 2),
                 hysteresis_gamma: 50.0,
                 ageing: None,
+                negative_v: Vec::new(),
             },
             fit: Vec::new(),
         }

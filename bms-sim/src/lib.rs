@@ -16,5 +16,6 @@ pub mod replay;
 pub mod report;
 pub mod results;
 pub mod sensors;
+pub mod sop;
 pub mod vehicle;
 pub mod verify;

@@ -9,12 +9,16 @@ use core::panic::PanicInfo;
 use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterError};
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
+use bms_core::energy::{self, Energy};
 use bms_core::estimator::{CellEstimate, CellEstimator};
 use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
 use bms_core::measurement::{Measurement, Reading, Validity};
 use bms_core::pack::{PackEstimator, PackMeasurement, Spread};
+use bms_core::predict::{Heat, Hold, PulseModel, Start, Surface};
+use bms_core::pulse::PulseObserver;
 use bms_core::resistance::new_cell_ohm;
-use bms_core::soc::{Estimate, Estimated, SocEstimator, SocState, Status};
+use bms_core::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, SocState, Status};
+use bms_core::sop::{self, Limits, NegativeElectrode, PowerState, Publisher};
 use bms_core::store::{Loaded, Problem, Reader, Store, Stored, Writer, crc32, fingerprint};
 use bms_core::thermal::{CoreEstimator, ThermalParameterError, ThermalParameters, loss_w};
 use bms_core::tuning::Tuning;
@@ -141,6 +145,57 @@ pub extern "C" fn proof_soc_step(
     black_box((estimator.covariance().factors(), out.status.contains(Status::FULL), out.status.bits()));
     black_box(*estimator == black_box(*estimator));
     estimator.raw_soc()
+}
+
+/// What predictions start from; nothing is known about any of it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    limits: Limits,
+    start: Start,
+    heat: Heat,
+    hold: [Hold; 2],
+}
+
+/// `rows` and `gain` are as long as the caller says.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_sop(
+    inputs: &Inputs<'_>,
+    shared: &Shared<'_>,
+    (rows, gain): (&[f32], &[[f32; 2]]),
+    ahead: &Ahead,
+    publisher: &mut Publisher,
+) -> PowerState {
+    let [v, i, dt, rise, ..] = inputs.number;
+    let model = PulseModel { cell: &shared.model, surface: Surface { temperature_c: rows, gain } };
+    let at: OperatingPoint = ahead.start.at;
+    let mut pulses = PulseObserver::new(model);
+    pulses.step(&at, Some(v), i, dt);
+    let mut pulses = PulseObserver::restore(model, black_box(pulses.rested().state()));
+    pulses.step(&at, None, i, dt);
+    let mut negative = NegativeElectrode::restore(model, black_box(NegativeElectrode::new(model).state()));
+    negative.step(&at, i, dt);
+    let (free, full) = (black_box(pulses.start(&at)), Limits::of_cell(&shared.model, v, i));
+    let alone = sop::power(&model, &full, &free, None);
+    let both = sop::power(&model, &ahead.limits, &ahead.start, Some(&negative)).tighter(&black_box(alone));
+    *publisher = Publisher::new(rise, dt, v);
+    black_box((publisher.step(both.safe.discharge[0].power_w, dt), publisher.published()));
+    black_box(both.best.charge[2].power_by.code());
+    both
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_energy(inputs: &Inputs<'_>, shared: &Shared<'_>, ahead: &Ahead) -> [Energy; 2] {
+    let [v, z, i, full, ..] = inputs.number;
+    let model = PulseModel::from(&shared.model);
+    let start = Start::from(ahead.start.at);
+    let [load, _] = ahead.hold;
+    [
+        energy::remaining(&model, &start, load, v, z, Some(ahead.heat)),
+        energy::to_full(&model, &ahead.start, i, full, v, z, None),
+    ]
 }
 
 #[unsafe(no_mangle)]
@@ -341,6 +396,8 @@ pub extern "C" fn proof_entry<'a>(
     leak: &mut Leak,
     core: &mut CoreEstimator,
     whole: &mut (CellEstimator<'a>, CellEstimate),
+    ahead: &Ahead,
+    publisher: &mut Publisher,
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -352,6 +409,8 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_encoding(inputs, memory));
     black_box(proof_cell_new(inputs, shared, &mut whole.0));
     black_box(proof_cell_step(inputs, shared, &mut whole.0, &mut whole.1));
+    black_box(proof_sop(inputs, shared, black_box((&[], &[])), ahead, publisher));
+    black_box(proof_energy(inputs, shared, ahead));
     black_box(proof_pack_new(inputs, shared, pack));
     black_box(proof_leak(inputs, leak_sample, monitor, leak));
     black_box(proof_core(inputs, shared, cell, core));

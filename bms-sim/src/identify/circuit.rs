@@ -409,12 +409,16 @@ impl LeastSquaresProblem<f64, Dyn, Dyn> for ShapeProblem<'_> {
 
 /// Finds time constants (and the current scale of the charge transfer, where it explains the pulses clearly better) at
 /// one temperature. Returns the shape and the weighted residual sum of squares.
+///
+/// With `curved_always`, the charge transfer is fitted even where it explains little: between a temperature with it and one
+/// without, neither its resistance nor the ohmic one can be interpolated.
 #[must_use]
 pub fn fit_shape(
     temperature_c: f64,
     runs: &[FitRun],
     smoothing: &Smoothing,
     capacity_ah: f64,
+    curved_always: bool,
 ) -> Option<(Shape, f64)> {
     let attempt = |with_ct: bool, start: &[f64]| {
         let problem = ShapeProblem {
@@ -435,6 +439,6 @@ pub fn fit_shape(
     };
     let (linear, cost) = attempt(false, &[0.0, 0.0]);
     let (curved, cost_ct) = attempt(true, &[0.0, 0.0, 0.0]);
-    let best = if cost_ct < 0.9 * cost { (curved, cost_ct) } else { (linear, cost) };
+    let best = if curved_always || cost_ct < 0.9 * cost { (curved, cost_ct) } else { (linear, cost) };
     best.1.is_finite().then_some(best)
 }

@@ -178,23 +178,29 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     };
     let first = runs(&hysteresis);
     let pulses = plan.pulses.len();
-    let shapes: Vec<Shape> = temperatures
-        .par_iter()
-        .map(|&t| {
-            let at_t: Vec<FitRun> = first[..pulses]
-                .iter()
-                .filter(|r| (r.temperature_c - t).abs() < 0.5)
-                .map(|r| near(r, t))
-                .collect();
-            circuit::fit_shape(t, &at_t, &smoothing, capacity_ah).map(|(s, _)| s).ok_or_else(|| {
-                IdentifyError::Undetermined {
+    let fit_shapes = |curved_always: bool| -> Result<Vec<Shape>, IdentifyError> {
+        temperatures
+            .par_iter()
+            .map(|&t| {
+                let at_t: Vec<FitRun> = first[..pulses]
+                    .iter()
+                    .filter(|r| (r.temperature_c - t).abs() < 0.5)
+                    .map(|r| near(r, t))
+                    .collect();
+                let shape = circuit::fit_shape(t, &at_t, &smoothing, capacity_ah, curved_always);
+                shape.map(|(s, _)| s).ok_or_else(|| IdentifyError::Undetermined {
                     file: at_t.iter().map(|r| r.source.clone()).collect::<Vec<_>>().join(", "),
                     temperature_c: t,
                     reason: "no usable current steps".into(),
-                }
+                })
             })
-        })
-        .collect::<Result<_, _>>()?;
+            .collect()
+    };
+    let mut shapes = fit_shapes(false)?;
+    let curved = shapes.iter().filter(|s| s.i_ct_a.is_some()).count();
+    if curved > 0 && curved < shapes.len() {
+        shapes = fit_shapes(true)?;
+    }
     let nodes = Nodes { temperature_c: temperatures.clone(), shape: shapes };
     let undetermined = || IdentifyError::Undetermined {
         file: plan.source.clone(),
@@ -745,6 +751,7 @@ fn assemble(
             .collect(),
         hysteresis_gamma: HYSTERESIS_GAMMA,
         ageing: None,
+        negative_v: Vec::new(),
         temperature_c: temperature_c.iter().map(|t| round(*t, 1e-3)).collect(),
         ocv_v,
         hysteresis_v,

@@ -21,7 +21,7 @@ const COLD_C: f64 = 0.0;
 /// Distance of the SOC levels of the pulse tests, at 25 degC and elsewhere.
 const SOC_STEPS: [f64; 2] = [0.05, 0.1];
 /// Length of a discharge pulse above 1C in s.
-const SHORT_PULSE_S: f64 = 10.0;
+const SHORT_PULSE_S: f64 = 30.0;
 /// Time step of slow tests in s.
 const SLOW_STEP_S: f64 = 10.0;
 
@@ -50,6 +50,7 @@ pub(super) fn pulses(
         discharge_pulse_c: rate_c,
         discharge_pulse_s: if rate_c > 1.0 { SHORT_PULSE_S } else { usual.discharge_pulse_s },
         charge_pulse_c: 0.75 * rate_c,
+        charge_pulse_s: SHORT_PULSE_S,
         soc_step: if ambient_c == SET_AT_C { SOC_STEPS[0] } else { SOC_STEPS[1] },
         rest_s: if cold { SOAK_S } else { usual.rest_s },
         ..usual

@@ -45,6 +45,14 @@ pub enum PlantSetError {
         /// Why.
         source: ParameterError,
     },
+    /// The plant refuses a step of a drive.
+    #[error("drive {run}: {reason}")]
+    Drive {
+        /// Profile and temperature.
+        run: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Why a test on a plant fails.
@@ -139,13 +147,13 @@ const LIFE_TESTS_SOH: [f64; 2] = [0.9, 0.8];
 /// those in the laboratory.
 const LIFE_TESTS_MATERIAL: f64 = 0.2;
 /// Temperatures of the pulse and discharge tests in degC, each with the rates of its pulses.
-const PULSES_C: [(f64, [f64; 2]); 6] = [
-    (-20.0, [0.3, 0.6]),
-    (-10.0, [0.5, 1.0]),
-    (0.0, [0.7, 1.5]),
-    (10.0, [1.0, 2.0]),
-    (25.0, [1.0, 3.0]),
-    (45.0, [1.0, 3.0]),
+const PULSES_C: [(f64, &[f64]); 6] = [
+    (-20.0, &[0.3, 0.7, 1.5, 3.0]),
+    (-10.0, &[0.5, 1.0, 2.0, 3.0]),
+    (0.0, &[0.7, 1.5, 3.0]),
+    (10.0, &[1.0, 2.0, 3.0]),
+    (25.0, &[1.0, 3.0]),
+    (45.0, &[1.0, 3.0]),
 ];
 /// Rates of the discharge tests.
 const DISCHARGES_C: [(f64, &str); 2] = [(1.0 / 3.0, "C3"), (1.0, "1C")];
@@ -317,7 +325,6 @@ impl Plant {
     ) -> Result<Dataset, ParameterError> {
         let cell = full_cell(parameters, wear)?;
         let nominal_ah = parameters.nominal_capacity_ah;
-        let (pack_v, pack_wh) = PACK;
         Ok(Dataset {
             dir: name.clone().into(),
             name: name.clone(),
@@ -335,16 +342,23 @@ impl Plant {
             simulated: Some(Arc::new(Bench {
                 set: name,
                 nominal_ah,
-                rating: Rating {
-                    vehicle: Vehicle::MIDSIZE,
-                    layout: PackLayout::nearest(pack_v, pack_wh, self.nominal_v, nominal_ah),
-                    cell_wh: self.nominal_v * nominal_ah,
-                },
+                rating: self.rating(parameters),
                 parameters: parameters.clone(),
                 cell,
                 tests,
             })),
         })
+    }
+
+    /// The car around the cell.
+    fn rating(&self, parameters: &PhysicsParameters) -> Rating {
+        let (pack_v, pack_wh) = PACK;
+        let nominal_ah = parameters.nominal_capacity_ah;
+        Rating {
+            vehicle: Vehicle::MIDSIZE,
+            layout: PackLayout::nearest(pack_v, pack_wh, self.nominal_v, nominal_ah),
+            cell_wh: self.nominal_v * nominal_ah,
+        }
     }
 
     /// The cells of the spread; the first ones are the same for every extent.
@@ -372,6 +386,45 @@ impl Plant {
     /// A new cell, full and rested at 25 degC.
     pub(crate) fn new_cell(&self) -> Result<SpmeCell, ParameterError> {
         full_cell(&self.known_parameters()?, Wear::default())
+    }
+
+    /// The cell itself, full and rested at 25 degC, worn to a share `soh` of its capacity, with its nominal capacity in Ah.
+    ///
+    /// For scores that need more than a recording: copies of it are driven and loaded.
+    ///
+    /// # Errors
+    /// When its parameters are refused or it cannot be worn so far.
+    pub fn cell(&self, soh: f64) -> Result<(SpmeCell, f64), PlantSetError> {
+        let made = || {
+            let parameters = self.known_parameters()?;
+            let wear = Wear::to_soh(&parameters, WearKind::Both, soh)?;
+            Ok((full_cell(&parameters, wear)?, parameters.nominal_capacity_ah))
+        };
+        made().map_err(|source| PlantSetError::Parameters { plant: self.name, source })
+    }
+
+    /// One drive of a cell from [`Self::cell`] as in the data sets; `seen` looks at the cell and the run so far after every
+    /// second that is driven or charged.
+    ///
+    /// # Errors
+    /// If the cell refuses a step.
+    pub fn drive(
+        &self,
+        cell: SpmeCell,
+        profile: Profile,
+        ambient_c: f64,
+        seen: impl FnMut(&SpmeCell, &Run),
+    ) -> Result<Run, PlantSetError> {
+        let refused = |source| PlantSetError::Parameters { plant: self.name, source };
+        let parameters = self.known_parameters().map_err(refused)?;
+        let legs = profile.legs(&self.rating(&parameters), ambient_c);
+        let nominal_ah = parameters.nominal_capacity_ah;
+        road::drive_seen(cell, nominal_ah, ambient_c, profile.start_soc(), &legs, seen).map_err(|e| {
+            PlantSetError::Drive {
+                run: format!("{} at {ambient_c} degC", profile.name()),
+                reason: e.to_string(),
+            }
+        })
     }
 
     fn note(&self, parameters: &PhysicsParameters, worn: &str) -> String {
@@ -485,7 +538,7 @@ enum Test {
 fn characterisation() -> Vec<Test> {
     let mut tests = vec![Test::Slow];
     for (ambient_c, rates) in PULSES_C {
-        tests.extend(rates.map(|rate_c| Test::Pulses { ambient_c, rate_c }));
+        tests.extend(rates.iter().map(|&rate_c| Test::Pulses { ambient_c, rate_c }));
         tests.extend(DISCHARGES_C.map(|(rate_c, label)| Test::Discharge { ambient_c, rate_c, label }));
     }
     tests

@@ -35,11 +35,23 @@ const ASLEEP_S: usize = 60;
 ///
 /// Current is linear between samples. The run tells the plant's own SOC as the truth, and when the contactors were open.
 pub(super) fn drive(
+    cell: SpmeCell,
+    nominal_ah: f64,
+    ambient_c: f64,
+    from: f64,
+    legs: &[Leg],
+) -> Result<Run, TestError> {
+    drive_seen(cell, nominal_ah, ambient_c, from, legs, |_, _| ())
+}
+
+/// The same with somebody looking on: `seen` is shown the cell and the run so far after every second of a drive or charge.
+pub(super) fn drive_seen(
     mut cell: SpmeCell,
     nominal_ah: f64,
     ambient_c: f64,
     from: f64,
     legs: &[Leg],
+    seen: impl FnMut(&SpmeCell, &Run),
 ) -> Result<Run, TestError> {
     let set_s = (cell.soc() - from) * cell.capacity_ah() / (SET_C * nominal_ah) * 3600.0;
     cell.set_ambient_c(SET_AT_C)?;
@@ -47,7 +59,7 @@ pub(super) fn drive(
     cell.set_current(0.0)?;
     cell.set_ambient_c(ambient_c)?;
     cell.advance(SOAK_S)?;
-    let mut trip = Trip::new(cell, nominal_ah, ambient_c);
+    let mut trip = Trip::new(cell, nominal_ah, ambient_c, seen);
     for leg in legs {
         match leg {
             Leg::Park { seconds } => trip.park(*seconds)?,
@@ -59,16 +71,17 @@ pub(super) fn drive(
 }
 
 /// A cell on the road and what was logged of it.
-struct Trip {
+struct Trip<S> {
     cell: SpmeCell,
     nominal_ah: f64,
     ambient_c: f64,
     run: Run,
+    seen: S,
 }
 
-impl Trip {
-    fn new(cell: SpmeCell, nominal_ah: f64, ambient_c: f64) -> Self {
-        let mut trip = Self { cell, nominal_ah, ambient_c, run: Run::default() };
+impl<S: FnMut(&SpmeCell, &Run)> Trip<S> {
+    fn new(cell: SpmeCell, nominal_ah: f64, ambient_c: f64, seen: S) -> Self {
+        let mut trip = Self { cell, nominal_ah, ambient_c, run: Run::default(), seen };
         trip.log(0.0, 0.0, true);
         trip
     }
@@ -132,6 +145,7 @@ impl Trip {
         self.cell = derated(&self.cell, cool * wanted_a)?;
         let to_a = self.cell.current_a();
         self.log(1.0, 0.5 * (from_a + to_a), false);
+        (self.seen)(&self.cell, &self.run);
         Ok(to_a)
     }
 

@@ -189,6 +189,7 @@ fn synthetic_cell() -> CellFile {
             model_error_v: table(21, &|t, s| 0.004 * cold(t) * bowl(s)),
             hysteresis_gamma: 60.0,
             ageing: None,
+            negative_v: Vec::new(),
             temperature_c: temperatures.clone(),
         },
         fit: temperatures

@@ -1,0 +1,298 @@
+//! Voltages ahead: the cell model run forward from an [`OperatingPoint`] under a held current or power.
+//!
+//! What [`crate::sop`] searches with and [`crate::energy`] integrates. Per stretch of time, with the tables looked up
+//! anew in the state reached:
+//!
+//! ```text
+//! v  = OCV(z, T; s) + M h + e - k (R0 i + Rct i_ct asinh(i / i_ct) + v1 + v2)
+//! vk <- vk a + Rk i (1 - a),   a = exp(-Δt/τk)        h <- h b - sign(i) (1 - b),   b = exp(-γ |Δz|)
+//! Δz = -i Δt / (3600 Q)        ΔT = i (OCV + M h - v) Δt / C
+//! ```
+//!
+//! `s` is how far the surfaces of the particles are ahead of their mean ([`Surface`]): under a load for half a minute they
+//! run empty long before the cell does, and its voltage collapses. Tables that were fitted with it hold what resistance is
+//! left beside it.
+//!
+//! The rest of the model and its sources are those of [`crate::cell`]. Within a stretch the current is the mean of those at its ends,
+//! which constant power lets rise.
+
+use crate::cell::{Age, CellModel, CircuitPoint};
+use crate::math::{abs, bound, decay};
+use crate::soc::{Estimated, OperatingPoint};
+
+/// What is held; positive while the cell discharges.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Hold {
+    /// Current in A.
+    Current(f32),
+    /// Power at the terminals in W.
+    Power(f32),
+}
+
+/// Time constants in s by which the surface follows the current; together they rise with the root of time, as diffusion
+/// does, from seconds to some minutes.
+pub const SURFACE_S: [f32; 3] = [4.0, 30.0, 225.0];
+/// Their square roots.
+const SURFACE_ROOT: [f32; 3] = [2.0, 5.477_226, 15.0];
+
+/// How far the surfaces of the particles are ahead of their mean under load.
+///
+/// ```text
+/// s = g(T) (q1 + q2 + q3),   dqk/dt = (√τk i/Q - qk) / τk      τ = 4, 30, 225 s; i/Q in 1/h
+/// ```
+///
+/// A Warburg element (Warburg 1899; a sum of first-order lags for it: Kuhn et al. 2006, "Modelling Ni-MH battery using
+/// Cauer and Foster structures", J. Power Sources 158) that acts along the SOC axis of each electrode's open-circuit curve
+/// instead of as a voltage. [`Surface::NONE`] leaves it out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Surface<'a> {
+    /// Temperatures of the rows in degC, ascending.
+    pub temperature_c: &'a [f32],
+    /// `g` of the positive and of the negative electrode in SOC per (1/h √s), one row per temperature. The negative one needs
+    /// the negative electrode's potential ([`crate::cell::OcvAgeing::negative_v`]); without it all acts on the cell's curve.
+    pub gain: &'a [[f32; 2]],
+}
+
+impl Surface<'_> {
+    /// No difference between surface and mean.
+    pub const NONE: Self = Self { temperature_c: &[], gain: &[] };
+
+    /// Gains at a temperature, straight between the rows, the nearest outside them.
+    fn at(&self, temperature_c: f32) -> [f32; 2] {
+        let rows = self.temperature_c.iter().zip(self.gain);
+        let mut below: Option<(f32, [f32; 2])> = None;
+        for (&t, &gain) in rows {
+            if t >= temperature_c {
+                return match below {
+                    Some((t0, g0)) if t > t0 => {
+                        let w = bound((temperature_c - t0) / (t - t0), 0.0, 1.0);
+                        [g0[0] + (gain[0] - g0[0]) * w, g0[1] + (gain[1] - g0[1]) * w]
+                    }
+                    _ => gain,
+                };
+            }
+            below = Some((t, gain));
+        }
+        below.map_or([0.0; 2], |(_, gain)| gain)
+    }
+
+    /// What the surfaces have lost, in SOC, in a state of [`follow_surface`].
+    pub(crate) fn shift(&self, temperature_c: f32, state: &[f32; 3]) -> [f32; 2] {
+        let sum: f32 = state.iter().sum();
+        self.at(temperature_c).map(|g| bound(g * sum, -0.5, 0.5))
+    }
+}
+
+/// The surface's state after `dt_s` seconds at a rate in 1/h.
+pub(crate) fn follow_surface(state: &mut [f32; 3], rate_per_h: f32, dt_s: f32) {
+    for ((q, tau_s), root) in state.iter_mut().zip(SURFACE_S).zip(SURFACE_ROOT) {
+        let a = decay(dt_s / tau_s);
+        *q = bound(a * *q + (1.0 - a) * root * rate_per_h, -1e4, 1e4);
+    }
+}
+
+/// Tables of a cell for predictions of voltage under load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PulseModel<'a> {
+    /// Its circuit and open-circuit voltage.
+    pub cell: &'a CellModel<'a>,
+    /// Its surfaces.
+    pub surface: Surface<'a>,
+}
+
+impl<'a> From<&'a CellModel<'a>> for PulseModel<'a> {
+    fn from(cell: &'a CellModel<'a>) -> Self {
+        Self { cell, surface: Surface::NONE }
+    }
+}
+
+/// How the cell's own heat warms it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heat {
+    /// Heat capacity of the cell in J/K, above 0.
+    pub capacity_j_per_k: f32,
+    /// Conductance to the surroundings in W/K; 0 keeps all heat in.
+    pub to_ambient_w_per_k: f32,
+    /// Temperature of the surroundings in degC.
+    pub ambient_c: f32,
+}
+
+/// Where a prediction starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Start {
+    /// The cell's state.
+    pub at: OperatingPoint,
+    /// Factors on the tables' resistances, which stand in for [`OperatingPoint::resistance_scale`]: on what follows the
+    /// current at once, on the fast and on the slow pair; the last one is ohmic resistance that has come on top, as a share
+    /// of the tables' `R0 + Rct`.
+    pub scales: [Estimated; 4],
+    /// State of the particles' surfaces; zeros for a rested cell.
+    pub surface: [f32; 3],
+}
+
+impl From<OperatingPoint> for Start {
+    fn from(at: OperatingPoint) -> Self {
+        let k = at.resistance_scale;
+        Self { at, scales: [k, k, k, Estimated::default()], surface: [0.0; 3] }
+    }
+}
+
+/// The state of a cell that is run forward.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ahead<'a> {
+    model: PulseModel<'a>,
+    age: Age,
+    capacity_as: f32,
+    heat: Option<Heat>,
+    pub(crate) soc: f32,
+    pub(crate) v1: f32,
+    pub(crate) v2: f32,
+    surface: [f32; 3],
+    surface_share: f32,
+    hysteresis: f32,
+    error_v: f32,
+    scales: [f32; 4],
+    pub(crate) temperature_c: f32,
+    circuit: CircuitPoint,
+    rest_v: f32,
+}
+
+/// The smallest factor on the resistances that is believed.
+const SMALLEST_SCALE: f32 = 0.2;
+/// Newton steps for the current that has a power.
+const NEWTON_STEPS: usize = 5;
+
+impl<'a> Ahead<'a> {
+    /// `None` when the operating point is no state of a cell (NaN, no capacity).
+    pub(crate) fn new(model: &PulseModel<'a>, start: &Start, heat: Option<Heat>) -> Option<Self> {
+        let at = &start.at;
+        let sum = at.soc.value
+            + at.v1
+            + at.v2
+            + at.hysteresis
+            + at.error_v.value
+            + start.scales.iter().map(|k| k.value).sum::<f32>()
+            + start.surface.iter().sum::<f32>()
+            + at.temperature_c;
+        if !(sum.is_finite() && at.capacity_ah > 1e-3 && at.capacity_ah < 1e6) {
+            return None;
+        }
+        let heat = heat
+            .filter(|h| h.capacity_j_per_k > 1e-3 && h.to_ambient_w_per_k >= 0.0 && abs(h.ambient_c) < 1e3);
+        let mut ahead = Self {
+            model: *model,
+            age: at.age,
+            capacity_as: 3600.0 * at.capacity_ah,
+            heat,
+            soc: at.soc.value,
+            v1: at.v1,
+            v2: at.v2,
+            surface: start.surface,
+            surface_share: 1.0,
+            hysteresis: bound(at.hysteresis, -1.0, 1.0),
+            error_v: at.error_v.value,
+            scales: {
+                let [instant, fast, slow, added] = start.scales.map(|k| k.value);
+                let k = |x| bound(x, SMALLEST_SCALE, 10.0);
+                [k(instant), k(fast), k(slow), bound(added, -0.5, 10.0)]
+            },
+            temperature_c: bound(at.temperature_c, -60.0, 150.0),
+            circuit: CircuitPoint::default(),
+            rest_v: 0.0,
+        };
+        ahead.look_up();
+        Some(ahead)
+    }
+
+    fn look_up(&mut self) {
+        self.circuit = self.model.cell.circuit(self.temperature_c, self.soc);
+        let shift =
+            self.model.surface.shift(self.temperature_c, &self.surface).map(|s| s * self.surface_share);
+        let open = self.model.cell.surface_ocv(self.temperature_c, self.soc, &self.age, shift);
+        self.rest_v = open.ocv_v + open.hysteresis_v * self.hysteresis;
+    }
+
+    /// Voltage in V without the drop that follows the current at once.
+    fn source_v(&self) -> f32 {
+        self.rest_v + self.error_v - self.scales[1] * self.v1 - self.scales[2] * self.v2
+    }
+
+    /// Terminal voltage in V under a current in A.
+    pub(crate) fn voltage_v(&self, current_a: f32) -> f32 {
+        self.source_v() - self.instant_drop(current_a).0
+    }
+
+    /// Voltage drop in V that follows the current at once, and its slope in ohm.
+    fn instant_drop(&self, current_a: f32) -> (f32, f32) {
+        let (drop, slope) = self.circuit.instant_drop(current_a);
+        let [k, _, _, added] = self.scales;
+        let ohm = added * (self.circuit.r0_ohm + self.circuit.rct_ohm);
+        (k * drop + ohm * current_a, k * slope + ohm)
+    }
+
+    /// The same with surfaces that are ahead by a multiple.
+    pub(crate) fn with_surface(mut self, share: f32) -> Self {
+        self.surface_share = bound(share, 0.0, 10.0);
+        self.look_up();
+        self
+    }
+
+    /// The current in A that has a power (W) in this moment; `None` when none has.
+    pub(crate) fn current_a(&self, hold: Hold) -> Option<f32> {
+        let power_w = match hold {
+            Hold::Current(current_a) => return current_a.is_finite().then_some(current_a),
+            Hold::Power(power_w) => power_w,
+        };
+        let source_v = self.source_v();
+        if source_v < 0.05 || !power_w.is_finite() {
+            return None;
+        }
+        // Newton from below: i v(i) is concave, each step stays short of the root.
+        let mut current = power_w / source_v;
+        for _ in 0..NEWTON_STEPS {
+            let (drop, slope) = self.instant_drop(current);
+            let v = source_v - drop;
+            let rate = v - current * slope;
+            if rate < 0.01 * source_v {
+                return None;
+            }
+            current += (power_w - current * v) / rate;
+        }
+        let missing = power_w - current * self.voltage_v(current);
+        (abs(missing) < 0.01 * abs(power_w) + 1e-3).then_some(current)
+    }
+
+    /// Lets `dt_s` pass under a current in A that flows on average.
+    fn pass(&mut self, mean_a: f32, dt_s: f32) {
+        let heat_w = mean_a * (self.rest_v - self.voltage_v(mean_a));
+        let c = self.circuit;
+        let (a1, a2) = (decay(dt_s / c.tau1_s), decay(dt_s / c.tau2_s));
+        self.v1 = a1 * self.v1 + (1.0 - a1) * c.r1_ohm * mean_a;
+        self.v2 = a2 * self.v2 + (1.0 - a2) * c.r2_ohm * mean_a;
+        let moved = mean_a * dt_s / self.capacity_as;
+        follow_surface(&mut self.surface, 3600.0 * mean_a / self.capacity_as, dt_s);
+        self.soc -= moved;
+        let b = decay(abs(moved) * self.model.cell.tables().hysteresis_gamma);
+        self.hysteresis = b * self.hysteresis + (1.0 - b) * if mean_a > 0.0 { -1.0 } else { 1.0 };
+        if let Some(heat) = self.heat {
+            let loss = decay(dt_s * heat.to_ambient_w_per_k / heat.capacity_j_per_k);
+            let gained_k = heat_w * dt_s / heat.capacity_j_per_k;
+            let t = heat.ambient_c + (self.temperature_c - heat.ambient_c) * loss + gained_k;
+            self.temperature_c = bound(t, -60.0, 150.0);
+        }
+        self.look_up();
+    }
+
+    /// Lets `dt_s` pass from a moment at which `current_a` flows; returns the current at its end, `None` when the cell
+    /// cannot give the power.
+    pub(crate) fn advance(&mut self, hold: Hold, current_a: f32, dt_s: f32) -> Option<f32> {
+        let mut mean_a = current_a;
+        if matches!(hold, Hold::Power(_)) {
+            let mut trial = *self;
+            trial.pass(current_a, dt_s);
+            mean_a = 0.5 * (current_a + trial.current_a(hold)?);
+        }
+        self.pass(mean_a, dt_s);
+        self.current_a(hold)
+    }
+}
