@@ -200,7 +200,7 @@ fn cost(jobs: &[Job], tuning: &Tuning) -> f64 {
                 baselines: false,
             };
             let r = replay(&job.cell, &job.run, &options).ok()?;
-            let from_s = if start_error == 0.0 { Some(matrix::EXCLUDED_START_S) } else { job.converged };
+            let from_s = if std.is_some() { Some(matrix::EXCLUDED_START_S) } else { job.converged };
             let band = metrics::score(&r.time_s, &r.soc, &job.reference, Some(&r.soc_std), 60.0)?;
             let narrow = 8.0 * (0.995 - band.coverage.unwrap_or(0.0)).max(0.0);
             let error = from_s.and_then(|s| metrics::score(&r.time_s, &r.soc, &job.reference, None, s));

@@ -52,6 +52,9 @@ pub struct Case {
     /// Which draw of the sensor errors, from 0.
     #[serde(default)]
     pub draw: u64,
+    /// True when the core was told that its start SOC is remembered, false when it is a guess.
+    #[serde(default)]
+    pub remembered: bool,
     /// Added current offset in A, positive on discharge.
     pub current_offset_a: f64,
     /// Capacity given to the estimators in Ah.

@@ -7,6 +7,8 @@ use crate::results::Case;
 pub enum Condition {
     /// Started at the true SOC, ideal sensors, new cell.
     RightStart,
+    /// Started at the true SOC, which the core took for a guess; good sensors.
+    GuessedStart,
     /// Started about 10 points too high or too low.
     Start10,
     /// Started about 30 points too high or too low.
@@ -25,8 +27,9 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RightStart,
+        Self::GuessedStart,
         Self::Start10,
         Self::Start30,
         Self::CurrentOffset,
@@ -40,6 +43,7 @@ impl Condition {
     pub fn label(self) -> &'static str {
         match self {
             Self::RightStart => "right start",
+            Self::GuessedStart => "right start, guessed",
             Self::Start10 => "start ±10 points",
             Self::Start30 => "start ±30 points",
             Self::CurrentOffset => "current offset",
@@ -54,6 +58,7 @@ impl Condition {
     pub fn short_label(self) -> &'static str {
         match self {
             Self::RightStart => "right start",
+            Self::GuessedStart => "right, guessed",
             Self::Start10 => "start ±10",
             Self::Start30 => "start ±30",
             Self::CurrentOffset => "current offset",
@@ -81,6 +86,8 @@ pub fn condition(case: &Case) -> Condition {
         Condition::Start30
     } else if start > 0.5 {
         Condition::Start10
+    } else if !case.remembered {
+        Condition::GuessedStart
     } else if case.sensors.eq_ignore_ascii_case("good") {
         Condition::GoodSensors
     } else if is_aged(&case.age) {

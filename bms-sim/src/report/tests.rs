@@ -104,6 +104,7 @@ fn synthetic_results() -> Results {
                     capacity_ah: 4.8,
                     capacity_known,
                     draw: 0,
+                    remembered: true,
                     bms,
                     coulomb_counter: score(start_error_points.abs() + 1.0 + 5.0 * noise.next(), None, None),
                     textbook_ekf: score(cold * (1.0 + 6.0 * noise.next()), Some(0.8), Some(3.0 * tau)),

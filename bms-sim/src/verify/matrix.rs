@@ -20,19 +20,26 @@ pub struct Condition {
     pub capacity_known: bool,
     /// Which draw of the sensor errors, from 0.
     pub draw: u64,
+    /// The core is told that its start SOC is remembered ([`REMEMBERED_STD`]); else it is a guess.
+    pub remembered: bool,
 }
 
 impl Condition {
-    /// Right start, ideal sensors, known capacity.
+    /// Right and remembered start, ideal sensors, known capacity.
     pub const RIGHT: Self = Self {
         start_error: 0.0,
         sensors: SensorCorner::Ideal,
         current_offset_a: 0.0,
         capacity_known: true,
         draw: 0,
+        remembered: true,
     };
+    /// Right start that the core takes for a guess, good sensors.
+    pub const GUESSED: Self = Self { sensors: SensorCorner::Good, remembered: false, ..Self::RIGHT };
 }
 
+/// Standard deviation of a SOC that the controller remembers from before it slept, fraction.
+pub const REMEMBERED_STD: f64 = 0.02;
 /// Start errors of the matrix, fractions.
 const START_ERRORS: [f64; 4] = [0.1, -0.1, 0.3, -0.3];
 /// Current offset in A for small cells.
@@ -58,7 +65,7 @@ pub struct Conditions {
 
 /// The matrix of one drive that starts at `start_soc`.
 ///
-/// Right start; ±10 and ±30 points of start error; a current offset both ways (0.3 A up to 4 Ah, else C/15); the sensor
+/// Right start, remembered and guessed; ±10 and ±30 points of start error, guessed; a current offset both ways (0.3 A up to 4 Ah, else C/15); the sensor
 /// corners `good` and `limit`; for an aged cell also the new cell's capacity, with ideal and with good sensors. A start is
 /// clamped to 0..1; where less than half of the start error is left, the case is skipped.
 #[must_use]
@@ -69,7 +76,9 @@ pub fn conditions(start_soc: f64, nominal_ah: f64, aged: bool, quick: bool) -> C
     }
     let starts = start_errors(start_soc);
     out.skipped = starts.skipped;
-    out.take.extend(starts.take.into_iter().map(|start_error| Condition { start_error, ..Condition::RIGHT }));
+    let guessed = Condition { remembered: false, ..Condition::RIGHT };
+    out.take.extend(starts.take.into_iter().map(|start_error| Condition { start_error, ..guessed }));
+    out.take.push(Condition::GUESSED);
     let offset = if nominal_ah <= OFFSET_CELL_AH { OFFSET_A } else { nominal_ah / OFFSET_HOURS };
     for current_offset_a in [offset, -offset] {
         out.take.push(Condition { current_offset_a, ..Condition::RIGHT });
@@ -129,7 +138,8 @@ pub fn plant_conditions(
     for &(sensors, count) in draws {
         for draw in 0..count {
             for &start_error in &starts {
-                let condition = Condition { start_error, sensors, draw, ..Condition::RIGHT };
+                let remembered = start_error == 0.0;
+                let condition = Condition { start_error, sensors, draw, remembered, ..Condition::RIGHT };
                 if !out.take.contains(&condition) {
                     out.take.push(condition);
                 }

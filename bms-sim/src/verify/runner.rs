@@ -242,7 +242,7 @@ fn replay_case(
         &loaded.run,
         &ReplayOptions {
             initial_soc: Some((start + condition.start_error).clamp(0.0, 1.0)),
-            initial_soc_std: None,
+            initial_soc_std: condition.remembered.then_some(matrix::REMEMBERED_STD),
             sensors: condition.sensors,
             seed: matrix::seed(options.seed, set, &loaded.drive.file.file, condition.sensors, condition.draw),
             current_offset_a: condition.current_offset_a,
@@ -286,7 +286,7 @@ fn score_drive(loaded: &Loaded<'_>, options: &Options) -> Result<DriveOutcome, V
     let mixed_day = drive.file.kind.as_deref() == Some("mixed_day");
     for condition in conditions.take {
         let points = 100.0 * condition.start_error;
-        let from_s = if condition.start_error == 0.0 { Some(matrix::EXCLUDED_START_S) } else { converged };
+        let from_s = if condition.remembered { Some(matrix::EXCLUDED_START_S) } else { converged };
         let replayed = replay_case(loaded, &condition, options, None, true)?;
         let score = |estimate: &[f64], std: Option<&[f64]>, from_s: f64| {
             metrics::score(time, estimate, &loaded.reference, std, from_s)
@@ -353,6 +353,7 @@ fn score_drive(loaded: &Loaded<'_>, options: &Options) -> Result<DriveOutcome, V
             capacity_ah: if condition.capacity_known { loaded.capacity_ah } else { cell.capacity_ah },
             capacity_known: condition.capacity_known,
             draw: condition.draw,
+            remembered: condition.remembered,
             bms,
             coulomb_counter,
             textbook_ekf,
@@ -431,6 +432,9 @@ fn slug(case: &Case) -> String {
     }
     if !case.capacity_known {
         name += "-new_capacity";
+    }
+    if !case.remembered && case.start_error_points == 0.0 {
+        name += "-guessed";
     }
     if case.draw > 0 {
         name += &format!("-draw_{}", case.draw);

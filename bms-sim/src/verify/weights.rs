@@ -141,6 +141,7 @@ pub(super) mod tests {
             capacity_ah: 3.0,
             capacity_known: true,
             draw: 0,
+            remembered: true,
             bms: score(1.0),
             coulomb_counter: score(2.0),
             textbook_ekf: score(3.0),
