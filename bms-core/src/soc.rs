@@ -199,6 +199,7 @@ pub struct SocState {
     resistance_excess: f32,
     bias_c: f32,
     overpotential_v: f32,
+    fixed_variance: f32,
     covariance: UdCovariance,
     circuit: CircuitPoint,
     looked_up: Option<(f32, f32)>,
@@ -415,6 +416,7 @@ impl<'a> SocEstimator<'a> {
             resistance_excess: 0.0,
             bias_c: 0.0,
             overpotential_v: 0.0,
+            fixed_variance: square(start.std),
             covariance,
             circuit,
             looked_up: None,
@@ -701,12 +703,27 @@ impl<'a> SocEstimator<'a> {
         let room = (open - self.model.tables().v_min).max(0.05);
         let spent = bound(self.state.overpotential_v / room, 0.0, 0.9);
         let loaded = t.polarisation_error * self.state.overpotential_v / (1.0 - spent);
-        let fade = bound(1.0 - self.state.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
-        // Full and empty define SOC at every age; in between the curve ages.
-        let soc = bound(self.raw_soc(), 0.0, 1.0);
-        let slid = t.ageing_axis_error * fade * 4.0 * soc * (1.0 - soc);
-        let axis = (t.axis_error_soc + slid) * slope;
+        let axis = self.axis_error() * slope;
         unknown * unknown * (base * base + loaded * loaded) + axis * axis
+    }
+
+    /// Standard deviation of the tables along their SOC axis (fraction).
+    fn axis_error(&self) -> f32 {
+        let t = &self.tuning;
+        let fade = bound(1.0 - self.state.capacity_ah / self.model.tables().capacity_ah, 0.0, 0.5);
+        // Full and empty define SOC at every age; in between the curve slides.
+        let soc = bound(self.raw_soc(), 0.0, 1.0);
+        t.axis_error_soc + t.ageing_axis_error * fade * 4.0 * soc * (1.0 - soc)
+    }
+
+    /// Follows what no number of readings can take away: the open-circuit table is wrong at a place by the same amount at
+    /// every visit. The best place since the last one that was better counts, and what the charge count lost since then.
+    ///
+    /// The filter itself knows nothing of it, only the reported band (a consider covariance: Schmidt 1966).
+    fn watch_fixed_error(&mut self, slope: f32, lost: f32) {
+        let table = self.tuning.rest_voltage_std_v / slope.max(1e-3);
+        let axis = self.axis_error();
+        self.state.fixed_variance = (self.state.fixed_variance + lost).min(axis * axis + table * table).min(0.1);
     }
 
     fn propagate_covariance(&mut self) {
@@ -729,7 +746,10 @@ impl<'a> SocEstimator<'a> {
 
         let lost = self.state.pending.lost_soc_variance;
         let gain = t.charge_gain_std * t.charge_gain_std * dz * 0.3;
-        self.state.covariance.add_noise(SOC, gain + lost + 3e-10 * dt);
+        let lost = gain + lost + 3e-10 * dt;
+        self.state.covariance.add_noise(SOC, lost);
+        let slope = self.slope();
+        self.watch_fixed_error(slope, lost);
         let share = |part: f32, a: f32| {
             let v = part * self.state.overpotential_v;
             v * v * (1.0 - a * a)
@@ -744,7 +764,6 @@ impl<'a> SocEstimator<'a> {
             self.state.covariance.add_noise(HYS, t.hysteresis_noise * dz);
         }
         if t.parts.correlated_error {
-            let slope = self.slope();
             self.state.covariance.add_noise(ERR, self.error_variance(slope) * (1.0 - ae * ae));
         }
         if t.parts.bias {
@@ -1052,6 +1071,7 @@ impl<'a> SocEstimator<'a> {
             h[SOC] = 1.0;
             let cold = 1.0 + bound((25.0 - self.state.temperature_c) / 15.0, 0.0, 4.0);
             let std = t.full_soc_std * cold;
+            self.state.fixed_variance = self.state.fixed_variance.min(std * std);
             let innovation = 1.0 - self.raw_soc();
             let gain = self.state.covariance.update(&h, std * std);
             self.apply(&gain, innovation);
@@ -1061,7 +1081,7 @@ impl<'a> SocEstimator<'a> {
     fn report(&self, estimate: &mut Estimate) {
         estimate.soc = Estimated {
             value: bound(self.raw_soc(), 0.0, 1.0),
-            std: sqrt(self.state.covariance.variance(SOC)),
+            std: sqrt(self.state.covariance.variance(SOC) + self.state.fixed_variance),
         };
         estimate.current_bias_a = Estimated {
             value: self.state.bias_c * self.state.capacity_ah,

@@ -79,7 +79,7 @@ fn with_sequence(mut slot: [u8; LEN], sequence: u32) -> [u8; LEN] {
 /// `store::VERSION` if not.
 #[test]
 fn length_of_the_stored_state() {
-    assert_eq!((VERSION, SocState::ENCODED_LEN), (1, 407));
+    assert_eq!((VERSION, SocState::ENCODED_LEN), (1, 411));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn impossible_values_are_named() {
         (VALUE, 2.0, "remaining"),
         (v1, 6.0, "v1"),
         (v1 + 8, -1.5, "hysteresis"),
-        (v1 + 4 * 7 + 4 * 49, -1e-6, "d"),
+        (v1 + 4 * 8 + 4 * 49, -1e-6, "d"),
     ] {
         let mut forged = b;
         forged[at..at + 4].copy_from_slice(&number.to_le_bytes());

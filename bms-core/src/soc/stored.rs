@@ -54,6 +54,7 @@ stored!(SocState {
     resistance_excess: f32 => |s| s.resistance_excess >= -0.6 && s.resistance_excess <= 4.0,
     bias_c: f32 => |s| abs(s.bias_c) <= 1e3,
     overpotential_v: f32 => |s| s.overpotential_v >= 0.0 && s.overpotential_v <= 2.0,
+    fixed_variance: f32 => |s| s.fixed_variance >= 0.0 && s.fixed_variance <= 1.0,
     covariance: UdCovariance,
     circuit: CircuitPoint,
     looked_up: Option<(f32, f32)>,
