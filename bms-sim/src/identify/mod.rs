@@ -226,12 +226,13 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     let error = model_error(&nodes, &prepared, &residuals, &edges);
     let ageing = ageing::tables(plan, nominal_ah, &reference_curves, &mut warnings);
     let cell_tables = assemble(&nodes, &tables, &base, &hysteresis, &error, capacity_ah);
-    for r in cell_tables.r0_ohm.iter().zip(&cell_tables.temperature_c) {
-        let largest = r.0.iter().copied().fold(0.0, f64::max);
+    let instant = cell_tables.r0_ohm.iter().zip(&cell_tables.rct_ohm);
+    for (r0_rct, t) in instant.zip(&cell_tables.temperature_c) {
+        let largest = r0_rct.0.iter().zip(r0_rct.1).map(|(r0, rct)| r0 + rct).fold(0.0, f64::max);
         // A cell that drops more than its whole voltage at 1C is a unit or sign error.
         if largest <= 0.0 || largest * capacity_ah > 4.0 {
             return Err(IdentifyError::Nonsense {
-                what: format!("R0 at {} degC in ohm", r.1),
+                what: format!("R0 and charge transfer at {t} degC in ohm"),
                 value: largest,
                 files: plan.pulses.iter().map(|p| p.run.source.clone()).collect::<Vec<_>>().join(", "),
             });
