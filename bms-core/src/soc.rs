@@ -116,6 +116,8 @@ impl Status {
     /// A gap in the samples under load, without a charge reading over it: the band widens.
     pub const SAMPLES_LOST: Self = Self(1 << 11);
 
+    /// All flags.
+    const ALL: Self = Self((1 << 13) - 1);
     /// What an update found and what therefore holds until the next one.
     const HELD: Self = Self(
         Self::INNOVATION_REJECTED.0
