@@ -313,6 +313,66 @@ mod tests {
     }
 
     #[test]
+    fn filter_and_trackers_work_at_the_core_temperature() {
+        let thermal = ThermalParameters {
+            core_j_per_k: 60.0,
+            surface_j_per_k: 5.0,
+            core_surface_k_per_w: 0.8,
+            surface_ambient_k_per_w: 4.0,
+            core_surface_std: 0.15,
+            sensor_std_k: 0.3,
+        };
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        let mut cell = CellEstimator::new(&model, &Tuning::NMC, 0.8).unwrap().with_core(thermal).unwrap();
+        let ambient = Reading::within(25.0, -60.0, 120.0);
+        let current = |k: usize| [10.0, 0.0][k / 10 % 2];
+        let mut step = |k: usize, surface: f32, ambient| {
+            let sample = Measurement::new(3.8 - 0.02 * current(k), current(k), surface);
+            let e = cell.step_cooled(&sample, ambient, 1.0);
+            (
+                e.core.unwrap(),
+                e.filter.status,
+                cell.operating_point().temperature_c,
+                *cell.resistance_tracker(),
+            )
+        };
+        let (mut core, mut at_c, mut tracker) = (CoreEstimate::default(), 0.0, None);
+        for k in 0..600 {
+            let (c, status, t, r) = step(k, 28.0, ambient);
+            assert!(t == c.core_c.value && !status.contains(Status::TEMPERATURE_LOST));
+            (core, at_c, tracker) = (c, t, Some(r));
+        }
+        assert!(at_c > 28.2 && tracker.unwrap().blocks() > 5, "{core:?}");
+        // Without the cell's sensor the coolant carries the core, without both the last temperature stays.
+        for k in 600..1200 {
+            let (c, status, t, r) = step(k, f32::NAN, ambient);
+            assert!(c.surface_lost && status.contains(Status::TEMPERATURE_LOST) && t == c.core_c.value);
+            assert_eq!(r.blocks(), tracker.unwrap().blocks());
+            at_c = t;
+        }
+        for k in 1200..1300 {
+            let (_, status, t, _) = step(k, f32::NAN, Reading::MISSING);
+            assert!(status.contains(Status::TEMPERATURE_LOST) && t == at_c);
+        }
+    }
+
+    #[test]
+    fn a_remembered_start_is_believed() {
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        let new = Estimated { value: 1.0, std: 0.02 };
+        let start =
+            |std| CellEstimator::starting_at(&model, &Tuning::NMC, Estimated { value: 0.6, std }, new, new);
+        // The voltage says some 70 %.
+        let after = |std| {
+            let mut cell = start(std).unwrap();
+            (0..300).map(|_| cell.step(&Measurement::new(3.85, 0.0, 25.0), 1.0).soc.value).last().unwrap()
+        };
+        let (sure, guessed) = (after(0.005), after(0.2));
+        assert!((sure - 0.6).abs() < 0.03 && guessed > 0.68, "{sure} {guessed}");
+        assert!(start(0.0).is_err() && start(f32::NAN).is_err());
+    }
+
+    #[test]
     fn a_capacity_taken_over_keeps_soc_and_offset() {
         let model = CellModel::new(example::NMC_5AH).unwrap();
         let mut soc = SocEstimator::new(&model, &Tuning::NMC, 5.0, 0.6).unwrap();

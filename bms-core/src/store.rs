@@ -262,7 +262,7 @@ stored_integer!(i8 u8 u16 u32 u64 i64);
 /// As a `u32`.
 impl Stored for usize {
     const KIND: u32 = kind("usize", &[]);
-    const ENCODED_LEN: usize = u32::ENCODED_LEN;
+    const ENCODED_LEN: Self = u32::ENCODED_LEN;
 
     fn encode(&self, to: &mut Writer<'_>) {
         u32::try_from(*self).unwrap_or(u32::MAX).encode(to);

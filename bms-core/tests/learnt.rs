@@ -53,15 +53,23 @@ fn same_again<T: Stored + PartialEq + Debug>(value: &T) -> T {
     back
 }
 
-/// What the store says to the encoding of `value` with the bytes at `at` replaced.
-fn forged<T: Stored>(value: &T, at: usize, new: &[u8]) -> Option<Problem> {
+/// What the store makes of the encoding of `value` with bytes replaced under a right checksum.
+fn forge<T: Stored>(value: &T, changes: &[(usize, &[u8])]) -> Result<T, Problem> {
     const HEADER: usize = 24;
     let (mut slot, _) = through_the_store(value).unwrap();
-    slot[HEADER + at..HEADER + at + new.len()].copy_from_slice(new);
+    for (at, new) in changes {
+        slot[HEADER + at..HEADER + at + new.len()].copy_from_slice(new);
+    }
     let crc = HEADER + T::ENCODED_LEN;
     let sum = crc32(&slot[..crc]).to_le_bytes();
     slot[crc..crc + 4].copy_from_slice(&sum);
-    Store::<T>::load(*PRINT, &slot, &[]).1.problems[0]
+    let loaded = Store::<T>::load(*PRINT, &slot, &[]).1;
+    loaded.value.ok_or_else(|| loaded.problems[0].unwrap())
+}
+
+/// Why it is refused.
+fn forged<T: Stored>(value: &T, at: usize, new: &[u8]) -> Option<Problem> {
+    forge(value, &[(at, new)]).err()
 }
 
 /// Days of a cell with rests and full charges, so that the trackers hold something of every kind.
@@ -252,6 +260,52 @@ proptest! {
             prop_assert_eq!(original.step_cooled(m, *ambient, *dt), restored.step_cooled(m, *ambient, *dt));
         }
         prop_assert!(original == restored);
+    }
+
+    /// Bytes changed at will under a right checksum: refused, or a state that goes on soundly.
+    #[test]
+    fn a_forged_record_does_no_harm(
+        at in prop::collection::vec((any::<prop::sample::Index>(), wild(-2.0..2.0)), 1..4),
+        after in prop::collection::vec(sample(), 1..40),
+    ) {
+        let numbers: Vec<(prop::sample::Index, [u8; 4])> = at.iter().map(|(k, x)| (*k, x.to_le_bytes())).collect();
+        let changes = |len: usize| numbers.iter().map(|(k, x)| (k.index(len - 3), &x[..])).collect::<Vec<_>>();
+        let mut cell = cell();
+        let mut pack = PackEstimator::<4>::new(&MODEL, &Tuning::NMC, 5.0, 0.6).unwrap();
+        let of_pack = |m: &Measurement| PackMeasurement {
+            cell_voltage_v: [m.voltage_v; 4],
+            cell_temperature_c: [m.temperature_c; 4],
+            current_a: m.current_a,
+            mean_current_a: m.mean_current_a,
+            contactors_open: m.contactors_open,
+        };
+        for k in 0..90 {
+            let current = [3.0, 12.0, -4.0, 0.0][k / 7 % 4];
+            let m = Measurement::new(3.85 - 0.02 * current, current, 25.0);
+            cell.step(&m, 1.0);
+            pack.step(&of_pack(&m), 1.0);
+        }
+        match forge(&cell.state(), &changes(CellState::ENCODED_LEN)) {
+            Ok(state) => cell = CellEstimator::restore(&MODEL, &Tuning::NMC, state),
+            Err(problem) => prop_assert!(matches!(problem, Problem::Impossible(_))),
+        }
+        match forge(&pack.state(), &changes(PackState::<4>::ENCODED_LEN)) {
+            Ok(state) => pack = PackEstimator::restore(&MODEL, &Tuning::NMC, state),
+            Err(problem) => prop_assert!(matches!(problem, Problem::Impossible(_))),
+        }
+        for (m, ambient, dt) in &after {
+            let e = cell.step_cooled(m, *ambient, *dt);
+            for x in [e.soc, e.soh_q, e.soh_r, e.capacity_ah, e.current_offset_a, e.core.unwrap_or_default().core_c] {
+                prop_assert!(x.value.is_finite() && x.std.is_finite() && x.std >= 0.0, "{:?}", e);
+            }
+            let e = *pack.step(&of_pack(m), *dt);
+            prop_assert!((0.0..=1.0).contains(&e.soc.value) && e.soc.std.is_finite(), "{:?}", e);
+            for k in 0..4 {
+                let c = pack.cell(k).unwrap();
+                prop_assert!((0.0..=1.0).contains(&c.soc.value) && c.soc.std.is_finite(), "{:?}", c);
+                prop_assert!(c.capacity_ah.value > 0.0 && c.capacity_ah.std.is_finite(), "{:?}", c);
+            }
+        }
     }
 
     /// The same for a pack whose cells' readings are lost and absurd one by one.
