@@ -217,14 +217,14 @@ stored!(Difference {
             && (-0.8..=2.0).contains(&d.x[CAP])
             && abs(d.x[ERR]) <= 2.0
     },
-    p: [f32; 10] => |d| (0..M).all(|k| d.p[AT[k][k]] >= 0.0),
-    open_v: f32,
-    slope_v: f32,
-    slope_difference_v: f32,
-    at_soc: f32,
-    at_difference: f32,
+    p: [f32; 10] => |d| (0..M).all(|k| d.p[AT[k][k]] >= 0.0) && d.p.iter().all(|p| abs(*p) <= 10.0),
+    open_v: f32 => |d| abs(d.open_v) <= 1e3,
+    slope_v: f32 => |d| abs(d.slope_v) <= 1e3,
+    slope_difference_v: f32 => |d| abs(d.slope_difference_v) <= 1e3,
+    at_soc: f32 => |d| d.at_soc >= NEVER && d.at_soc <= 2.0,
+    at_difference: f32 => |d| abs(d.at_difference) <= 2.0,
     ratios: [f32; 2] => |d| d.ratios.iter().all(|r| (0.2..=5.0).contains(r)),
-    shape_variance: f32 => |d| d.shape_variance >= 0.0,
+    shape_variance: f32 => |d| (0.0..=1e6).contains(&d.shape_variance),
     temperature_c: f32 => |d| abs(d.temperature_c) <= 1e6,
     rejected_s: f32 => |d| d.rejected_s >= 0.0,
     status: Status,
@@ -260,9 +260,9 @@ stored!(PackState[N] {
     reference: SocState,
     cells: [Difference; N],
     pending_soc: f32,
-    pending_s: f32 => |s| s.pending_s >= 0.0,
+    pending_s: f32 => |s| (0.0..=1e6).contains(&s.pending_s),
     turn: usize => |s| s.turn < TURNS,
-    bled: f32,
+    bled: f32 => |s| abs(s.bled) <= 1e3,
     estimate: PackEstimate,
 });
 
