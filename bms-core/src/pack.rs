@@ -217,7 +217,7 @@ stored!(Difference {
             && (-0.8..=2.0).contains(&d.x[CAP])
             && abs(d.x[ERR]) <= 2.0
     },
-    p: [f32; 10] => |d| (0..M).all(|k| d.p[AT[k][k]] >= 0.0) && d.p.iter().all(|p| abs(*p) <= 10.0),
+    p: [f32; 10] => |d| (0..M).all(|k| d.p[AT[k][k]] >= 0.0) && d.p.iter().all(|p| abs(*p) <= 1e6),
     open_v: f32 => |d| abs(d.open_v) <= 1e3,
     slope_v: f32 => |d| abs(d.slope_v) <= 1e3,
     slope_difference_v: f32 => |d| abs(d.slope_difference_v) <= 1e3,
