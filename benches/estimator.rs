@@ -6,10 +6,14 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use bms_core::cell::CellModel;
+use bms_core::energy;
+use bms_core::estimator::CellEstimator;
 use bms_core::example;
 use bms_core::measurement::{Measurement, Reading};
 use bms_core::pack::{PackEstimator, PackMeasurement};
+use bms_core::predict::Hold;
 use bms_core::soc::SocEstimator;
+use bms_core::sop::{self, Limits};
 use bms_core::tuning::Tuning;
 use bms_sim::baselines::TextbookEkf;
 use bms_sim::cell_file::CellFile;
@@ -44,6 +48,14 @@ fn one_step(c: &mut Criterion) {
     let mut group = c.benchmark_group("step");
     group.bench_function("one cell", |b| {
         let (mut cell, mut k) = (estimator(), 0);
+        b.iter(|| {
+            k += 1;
+            cell.step(black_box(&measurement(k)), 1.0)
+        });
+    });
+    group.bench_function("one cell with capacity and resistance", |b| {
+        let mut cell = CellEstimator::new(&MODEL, &Tuning::NMC, 0.8).expect("the example is usable");
+        let mut k = 0;
         b.iter(|| {
             k += 1;
             cell.step(black_box(&measurement(k)), 1.0)
@@ -84,6 +96,19 @@ fn textbook() -> TextbookEkf<'static> {
 fn textbook_step(filter: &mut TextbookEkf<'_>, k: u32) -> f64 {
     let (v, i) = black_box(sample(k));
     filter.step(f64::from(v), f64::from(i), f64::from(i), 25.0, 1.0)
+}
+
+fn predictions(c: &mut Criterion) {
+    let mut group = c.benchmark_group("prediction");
+    let (model, start) = ((&*MODEL).into(), estimator().operating_point().into());
+    let limits = Limits::of_cell(&MODEL, 15.0, 7.5);
+    group.bench_function("power of one cell", |b| {
+        b.iter(|| sop::power(&model, &limits, black_box(&start), None));
+    });
+    group.bench_function("energy left in one cell", |b| {
+        b.iter(|| energy::remaining(&model, black_box(&start), Hold::Power(10.0), 2.5, 0.0, None));
+    });
+    group.finish();
 }
 
 /// Both filters in turns, so that whatever else the machine does hits both alike; the median of the ratios.
@@ -144,5 +169,5 @@ fn whole_jobs(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, one_step, whole_jobs);
+criterion_group!(benches, one_step, predictions, whole_jobs);
 criterion_main!(benches);

@@ -36,7 +36,10 @@ instructions_drive $(per_step drive 1000 1)
 instructions_count_only $(per_step count_only 1000 1)
 instructions_look_up $(per_step look_up 1000 1)
 instructions_iterated $(per_step iterated 1000 1)
-instructions_per_cell_of_96 $(per_step pack96 100 96)"
+instructions_per_cell_of_96 $(per_step pack96 100 96)
+instructions_cell_estimator $(per_step cell 1000 1)
+instructions_sop_power $(per_step sop_power 20 1)
+instructions_energy_remaining $(per_step energy_remaining 20 1)"
 
 if [ "${1:-}" = --record ]; then
     {

@@ -8,10 +8,15 @@ use std::mem::size_of;
 use std::process::ExitCode;
 
 use bms_core::cell::CellModel;
+use bms_core::energy;
+use bms_core::estimator::CellEstimator;
 use bms_core::example;
 use bms_core::measurement::{Measurement, Reading};
 use bms_core::pack::{PackEstimator, PackMeasurement};
+use bms_core::predict::Hold;
 use bms_core::soc::SocEstimator;
+use bms_core::sop::{self, Limits};
+use bms_core::thermal::ThermalParameters;
 use bms_core::tuning::Tuning;
 
 const CELLS: usize = 96;
@@ -22,13 +27,17 @@ fn main() -> ExitCode {
     match arguments[..] {
         ["sizes"] => {
             println!("ram_bytes_one_cell {}", size_of::<SocEstimator<'_>>());
+            println!("ram_bytes_cell_estimator {}", size_of::<CellEstimator<'_>>());
             println!("ram_bytes_per_cell_of_96 {}", size_of::<PackEstimator<'_, CELLS>>().div_ceil(CELLS));
             return ExitCode::SUCCESS;
         }
         [case, steps] if steps.parse().is_ok_and(|steps| run(case, steps)) => return ExitCode::SUCCESS,
         _ => {}
     }
-    eprintln!("usage: count_steps sizes | count_steps drive|count_only|look_up|iterated|pack96 STEPS");
+    eprintln!(
+        "usage: count_steps sizes | \
+         count_steps drive|count_only|look_up|iterated|pack96|cell|sop_power|energy_remaining STEPS"
+    );
     ExitCode::from(2)
 }
 
@@ -53,7 +62,30 @@ fn run(case: &str, steps: u32) -> bool {
         black_box(&pack);
         return true;
     }
+    if case == "cell" {
+        // SOC, capacity, resistance and core temperature.
+        let made = CellEstimator::new(&model, &Tuning::NMC, 0.8).map(|cell| cell.with_core(THERMAL));
+        let Ok(Ok(mut cell)) = made else { return false };
+        for k in 0..steps {
+            let ambient_c = Reading::within(20.0, -60.0, 120.0);
+            black_box(cell.step_cooled(black_box(&drive(k)), ambient_c, 1.0));
+        }
+        black_box(&cell);
+        return true;
+    }
     let Ok(start) = SocEstimator::new(&model, &Tuning::NMC, capacity_ah, 0.8) else { return false };
+    if case == "sop_power" || case == "energy_remaining" {
+        let (pulses, from) = ((&model).into(), start.operating_point().into());
+        let limits = Limits::of_cell(&model, 15.0, 7.5);
+        for _ in 0..steps {
+            if case == "sop_power" {
+                black_box(sop::power(&pulses, &limits, black_box(&from), None));
+            } else {
+                black_box(energy::remaining(&pulses, black_box(&from), Hold::Power(10.0), 2.5, 0.0, None));
+            }
+        }
+        return true;
+    }
     let mut cell = start;
     for k in 0..steps {
         match case {
@@ -78,6 +110,15 @@ fn run(case: &str, steps: u32) -> bool {
     black_box(&cell);
     true
 }
+
+const THERMAL: ThermalParameters = ThermalParameters {
+    core_j_per_k: 60.0,
+    surface_j_per_k: 5.0,
+    core_surface_k_per_w: 0.8,
+    surface_ambient_k_per_w: 4.0,
+    core_surface_std: 0.15,
+    sensor_std_k: 0.3,
+};
 
 /// A fixed drive-like sample; the voltage follows what the tables say well enough not to be refused.
 fn drive(k: u32) -> Measurement {

@@ -27,6 +27,7 @@ use crate::charge::ChargeCounter;
 use crate::math::{abs, bound, sqrt};
 use crate::measurement::Measurement;
 use crate::soc::{Estimate, Estimated, Status};
+use crate::store::{Problem, Reader, Stored, Writer, kind, stored};
 use crate::tuning::Tuning;
 
 /// Moments that are kept for windows to begin at.
@@ -76,6 +77,35 @@ enum Known {
     Full { std: f32 },
     /// Open-circuit voltage without hysteresis, its variance alone and in common with other rests, temperature.
     Rest { ocv_v: f32, own_v2: f32, shared_v2: f32, temperature_c: f32 },
+}
+
+stored!(Anchor { drawn_uc: i64, doubt_ah: f32 => |a| a.doubt_ah >= 0.0, known: Known });
+
+/// Whether it is a full charge, and the numbers of either in their order.
+impl Stored for Known {
+    const KIND: u32 = kind("Known", &[<(bool, [f32; 4])>::KIND]);
+    const ENCODED_LEN: usize = <(bool, [f32; 4])>::ENCODED_LEN;
+
+    fn encode(&self, to: &mut Writer<'_>) {
+        match *self {
+            Self::Full { std } => (true, [std, 0.0, 0.0, 0.0]),
+            Self::Rest { ocv_v, own_v2, shared_v2, temperature_c } => {
+                (false, [ocv_v, own_v2, shared_v2, temperature_c])
+            }
+        }
+        .encode(to);
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, Problem> {
+        let (full, [first, own_v2, shared_v2, temperature_c]) = Stored::decode(from)?;
+        if full && first > 0.0 {
+            Ok(Self::Full { std: first })
+        } else if !full && own_v2 > 0.0 && shared_v2 > 0.0 {
+            Ok(Self::Rest { ocv_v: first, own_v2, shared_v2, temperature_c })
+        } else {
+            Err(Problem::Impossible("known"))
+        }
+    }
 }
 
 /// SOC at an anchor, with its variance alone and in common with others.
@@ -153,6 +183,18 @@ pub struct CapacityTracker {
     contradictions: u8,
     windows: u32,
 }
+
+stored!(CapacityTracker {
+    drawn: ChargeCounter,
+    anchors: [Option<Anchor>; ANCHORS],
+    next: u8 => |t| usize::from(t.next) < ANCHORS,
+    candidate: Option<Anchor>,
+    resting_s: f32 => |t| t.resting_s >= 0.0,
+    capacity: f32 => |t| (0.3..=1.3).contains(&t.capacity),
+    variance: f32 => |t| t.variance > 0.0 && t.variance <= 1.0,
+    contradictions: u8,
+    windows: u32,
+});
 
 impl CapacityTracker {
     /// A tracker that begins with a capacity over the new cell's (0.3..=1.3) and its standard deviation (above 0).

@@ -22,6 +22,7 @@
 
 use crate::math::{abs, bound, finite_or, median, sqrt};
 use crate::soc::Estimated;
+use crate::store::stored;
 
 const DEFICIT: usize = 0;
 const LEAK: usize = 1;
@@ -54,6 +55,12 @@ pub struct LeakLimits {
     /// Cells whose SOC difference is less certain than this (standard deviation, fraction) are left out of a sample.
     pub largest_soc_std: f32,
 }
+
+stored!(LeakLimits {
+    per_month: f32 => |l| l.per_month > 0.0,
+    significance: f32 => |l| l.significance > 0.0,
+    largest_soc_std: f32 => |l| l.largest_soc_std > 0.0,
+});
 
 impl LeakLimits {
     /// 5 % per month more than the others, and one false alarm in three million.
@@ -116,6 +123,14 @@ struct Trend {
     /// Samples since the start or the last news.
     samples: u8,
 }
+
+stored!(Trend {
+    x: [f32; M],
+    p: [[f32; M]; M] => |t| (0..M).all(|k| t.p[k][k] > 0.0),
+    bled: f32 => |t| abs(t.bled) <= 1e3,
+    outliers: i8 => |t| t.outliers > -NEWS && t.outliers < NEWS,
+    samples: u8,
+});
 
 impl Trend {
     fn new() -> Self {
@@ -191,7 +206,7 @@ impl Trend {
     }
 }
 
-/// Watches the self-discharge of a pack of `N` cells.
+/// Watches the self-discharge of a pack of `N` cells. A plain value: a copy of it is what to keep over a sleep.
 ///
 /// ```
 /// use bms_core::leak::{LeakLimits, LeakMonitor, LeakSample};
@@ -213,6 +228,13 @@ pub struct LeakMonitor<const N: usize> {
     started: bool,
     cells: [Trend; N],
 }
+
+stored!(LeakMonitor[N] {
+    limits: LeakLimits,
+    capacity_ah: f32 => |m| m.capacity_ah > 1e-3 && m.capacity_ah < 1e5,
+    started: bool,
+    cells: [Trend; N],
+});
 
 impl<const N: usize> LeakMonitor<N> {
     /// A monitor of a pack whose cells have `capacity_ah`.

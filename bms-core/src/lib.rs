@@ -11,13 +11,16 @@
 //! | [`ud`] | the covariance in factored form, which cannot lose positive definiteness |
 //! | [`tuning`] | the one frozen set of filter constants per chemistry |
 //! | [`soc`] | the state-of-charge estimator of one cell (extended Kalman filter) |
+//! | [`capacity`] | capacity from windows between rests and full charges |
+//! | [`resistance`] | resistance against the new cell's, from the current's edges |
+//! | [`thermal`] | core temperature of a cell from its surface, the coolant and its heat |
+//! | [`estimator`] | one cell in one step: core temperature, SOC, capacity, resistance |
 //! | [`predict`] | voltages ahead under a held current or power |
 //! | [`pulse`] | resistances as the driving shows them, apart from the SOC filter |
 //! | [`sop`] | state of power: what the cell can give or take for 2, 10 and 30 s |
 //! | [`energy`] | state of energy, time to empty, time to full |
 //! | [`pack`] | N cells in series that share one current sensor: one full filter and a light one per cell |
 //! | [`leak`] | self-discharge of every cell against the others, and which one leaks |
-//! | [`thermal`] | core temperature of a cell from its surface, the coolant and its heat |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
 //! # Sign and units

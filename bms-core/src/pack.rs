@@ -35,7 +35,8 @@
 use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE};
 use crate::math::{abs, bound, finite_or, median, sqrt};
 use crate::measurement::{Measurement, Reading};
-use crate::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, Status};
+use crate::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, SocState, Status};
+use crate::store::stored;
 use crate::tuning::Tuning;
 
 const SOC: usize = 0;
@@ -57,6 +58,8 @@ const OFFSET_TIME_S: f32 = 1e6;
 const DRIFT_PER_S: f32 = 1e-10;
 /// Variance per second of the difference in resistance: 2 % in an hour.
 const RESISTANCE_WALK_PER_S: f32 = 1.1e-7;
+/// No cell is there, so that the first look-up is due.
+const NEVER: f32 = -100.0;
 /// Variances of the differences in SOC and in capacity per full charge that passes: 0.4 points and 0.4 %.
 const SOC_WALK: f32 = 1.6e-5;
 const CAPACITY_WALK: f32 = 1.6e-5;
@@ -138,6 +141,17 @@ impl core::fmt::Display for BleedError {
 
 impl core::error::Error for BleedError {}
 
+stored!(Spread {
+    soc_std: f32 => |s| s.soc_std > 0.0,
+    resistance_std: f32 => |s| s.resistance_std > 0.0,
+    capacity_std: f32 => |s| s.capacity_std > 0.0,
+    voltage_offset_v: f32 => |s| s.voltage_offset_v > 0.0,
+    voltage_noise_v: f32 => |s| s.voltage_noise_v > 0.0,
+    drop_error: f32 => |s| s.drop_error > 0.0,
+    model_error: f32 => |s| s.model_error > 0.0,
+    drop_error_time_s: f32 => |s| s.drop_error_time_s > 0.0,
+});
+
 /// One cell of the pack.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct CellEstimate {
@@ -183,7 +197,7 @@ struct Difference {
     open_v: f32,
     slope_v: f32,
     slope_difference_v: f32,
-    /// SOC of the reference cell at the last look-up, NaN before the first, and the difference then.
+    /// SOC of the reference cell at the last look-up, [`NEVER`] before the first, and the difference then.
     at_soc: f32,
     at_difference: f32,
     /// Tables' resistances over those of the reference cell: ohmic with charge transfer, and of the RC pairs.
@@ -194,6 +208,63 @@ struct Difference {
     rejected_s: f32,
     status: Status,
 }
+
+// Limits are those that the filter keeps. A difference in SOC is held where the cell's own SOC is possible.
+stored!(Difference {
+    x: [f32; M] => |d| {
+        abs(d.x[SOC]) <= 1.2
+            && (-0.8..=5.0).contains(&d.x[RES])
+            && (-0.8..=2.0).contains(&d.x[CAP])
+            && abs(d.x[ERR]) <= 2.0
+    },
+    p: [f32; 10] => |d| (0..M).all(|k| d.p[AT[k][k]] >= 0.0) && d.p.iter().all(|p| abs(*p) <= 1e6),
+    open_v: f32 => |d| abs(d.open_v) <= 1e3,
+    slope_v: f32 => |d| abs(d.slope_v) <= 1e3,
+    slope_difference_v: f32 => |d| abs(d.slope_difference_v) <= 1e3,
+    at_soc: f32 => |d| d.at_soc >= NEVER && d.at_soc <= 2.0,
+    at_difference: f32 => |d| abs(d.at_difference) <= 2.0,
+    ratios: [f32; 2] => |d| d.ratios.iter().all(|r| (0.2..=5.0).contains(r)),
+    shape_variance: f32 => |d| (0.0..=1e6).contains(&d.shape_variance),
+    temperature_c: f32 => |d| abs(d.temperature_c) <= 1e6,
+    rejected_s: f32 => |d| d.rejected_s >= 0.0,
+    status: Status,
+});
+
+stored!(PackEstimate {
+    reference: Estimate,
+    soc: Estimated,
+    usable_ah: f32,
+    weakest: usize,
+    fullest: usize,
+    extremes: (f32, f32),
+    unused_cells: usize,
+});
+
+/// Everything that a pack's estimator has learnt and counted, and its spread: what to keep over a sleep.
+///
+/// An estimator restored from it goes on bit for bit ([`PackEstimator::state`], [`PackEstimator::restore`]).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PackState<const N: usize> {
+    spread: Spread,
+    reference: SocState,
+    cells: [Difference; N],
+    pending_soc: f32,
+    pending_s: f32,
+    turn: usize,
+    bled: f32,
+    estimate: PackEstimate,
+}
+
+stored!(PackState[N] {
+    spread: Spread,
+    reference: SocState,
+    cells: [Difference; N],
+    pending_soc: f32,
+    pending_s: f32 => |s| (0.0..=1e6).contains(&s.pending_s),
+    turn: usize => |s| s.turn < TURNS,
+    bled: f32 => |s| abs(s.bled) <= 1e3,
+    estimate: PackEstimate,
+});
 
 /// What all cells share in one update.
 struct Common {
@@ -232,7 +303,7 @@ impl Difference {
             open_v: 0.0,
             slope_v: 0.0,
             slope_difference_v: 0.0,
-            at_soc: f32::NAN,
+            at_soc: NEVER,
             at_difference: 0.0,
             ratios: [1.0; 2],
             shape_variance: 0.0,
@@ -458,12 +529,26 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         capacity_ah: f32,
         initial_soc: f32,
     ) -> Result<Self, ParameterError> {
+        let start = Estimated { value: initial_soc, std: tuning.initial_soc_std };
+        Self::starting_at(model, tuning, capacity_ah, start)
+    }
+
+    /// The same with a mean SOC that is known so well: remembered over a sleep, or read at a full charge.
+    ///
+    /// # Errors
+    /// As [`SocEstimator::starting_at`].
+    pub fn starting_at(
+        model: &'a CellModel<'a>,
+        tuning: &'a Tuning,
+        capacity_ah: f32,
+        start: Estimated,
+    ) -> Result<Self, ParameterError> {
         let spread = Spread::TYPICAL;
         Ok(Self {
             model,
             tuning,
             spread,
-            reference: SocEstimator::new(model, tuning, capacity_ah, initial_soc)?,
+            reference: SocEstimator::starting_at(model, tuning, capacity_ah, start)?,
             cells: [Difference::new(&spread, Self::SHARE); N],
             pending_soc: 0.0,
             pending_s: 0.0,
@@ -471,6 +556,38 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             bled: 0.0,
             estimate: PackEstimate::default(),
         })
+    }
+
+    /// What to keep over a sleep or a reset of the controller.
+    #[must_use]
+    pub const fn state(&self) -> PackState<N> {
+        PackState {
+            spread: self.spread,
+            reference: self.reference.state(),
+            cells: self.cells,
+            pending_soc: self.pending_soc,
+            pending_s: self.pending_s,
+            turn: self.turn,
+            bled: self.bled,
+            estimate: self.estimate,
+        }
+    }
+
+    /// An estimator that goes on where another one was. The tables and the tuning must be the ones that it had.
+    #[must_use]
+    pub const fn restore(model: &'a CellModel<'a>, tuning: &'a Tuning, state: PackState<N>) -> Self {
+        Self {
+            model,
+            tuning,
+            spread: state.spread,
+            reference: SocEstimator::restore(model, tuning, state.reference),
+            cells: state.cells,
+            pending_soc: state.pending_soc,
+            pending_s: state.pending_s,
+            turn: state.turn,
+            bled: state.bled,
+            estimate: state.estimate,
+        }
     }
 
     /// The same with another spread of cells and inputs; to be called before the first step.
@@ -682,7 +799,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         let z = common.point.soc.value;
         for (k, cell) in self.cells.iter_mut().enumerate() {
             let moved = abs(z - cell.at_soc) > MOVED_SOC || abs(cell.x[SOC] - cell.at_difference) > MOVED_SOC;
-            if k % TURNS == self.turn || moved || cell.at_soc.is_nan() {
+            if k % TURNS == self.turn || moved {
                 cell.look_up(self.model, self.tuning, &self.spread, common);
             }
         }

@@ -18,6 +18,7 @@
 use crate::math::{abs, bound, decay, sqrt};
 use crate::predict::{PulseModel, Start, follow_surface};
 use crate::soc::{Estimated, OperatingPoint};
+use crate::store::stored;
 
 /// Parts of the drop.
 const PARTS: usize = 4;
@@ -57,6 +58,21 @@ pub struct PulseState {
     error_variance: f32,
     started: bool,
 }
+
+stored!(PulseState {
+    v1: f32 => |s| abs(s.v1) <= 5.0,
+    v2: f32 => |s| abs(s.v2) <= 5.0,
+    surface: [f32; 3] => |s| s.surface.iter().all(|q| abs(*q) <= 1e4),
+    scale: [f32; PARTS] => |s| s.scale.iter().all(|k| (-0.3..=5.0).contains(k)),
+    covariance: [[f32; PARTS]; PARTS] => |s| {
+        s.covariance.iter().enumerate().all(|(k, row)| row.get(k).is_some_and(|p| *p >= 0.0))
+    },
+    slow: [f32; PARTS],
+    slow_y: f32,
+    error_v: f32 => |s| abs(s.error_v) <= 1.0,
+    error_variance: f32 => |s| (0.0..=1.0).contains(&s.error_variance),
+    started: bool,
+});
 
 impl<'a> PulseObserver<'a> {
     /// An observer of a rested cell.

@@ -21,6 +21,7 @@ use crate::cell::{Age, CellModel, CircuitPoint};
 use crate::math::{abs, bound, decay, sqrt};
 use crate::measurement::Measurement;
 use crate::soc::{Estimate, Estimated, Status};
+use crate::store::stored;
 
 /// Time constant of the high-pass filter in s.
 const HIGH_PASS_S: f32 = 15.0;
@@ -62,6 +63,19 @@ pub struct ResistanceTracker {
     variance: f32,
     blocks: u32,
 }
+
+stored!(ResistanceTracker {
+    v1: f32 => |t| abs(t.v1) <= 5.0,
+    v2: f32 => |t| abs(t.v2) <= 5.0,
+    last: Option<[f32; 3]>,
+    passed: [f32; 3] => |t| t.passed.iter().all(|v| abs(*v) <= 1e4),
+    sums: [f32; 3] => |t| t.sums.iter().all(|s| abs(*s) <= 1e11),
+    block_s: f32 => |t| t.block_s >= 0.0,
+    warm_s: f32 => |t| t.warm_s >= 0.0,
+    growth: f32 => |t| (-0.7..=10.0).contains(&t.growth),
+    variance: f32 => |t| t.variance > 0.0 && t.variance <= 1.0,
+    blocks: u32,
+});
 
 /// Resistance in ohm that a current (A, not zero) shows after `seconds` from rest.
 fn pulse_ohm(c: &CircuitPoint, current_a: f32, seconds: f32) -> f32 {

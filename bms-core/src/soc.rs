@@ -116,6 +116,8 @@ impl Status {
     /// A gap in the samples under load, without a charge reading over it: the band widens.
     pub const SAMPLES_LOST: Self = Self(1 << 11);
 
+    /// All flags.
+    const ALL: Self = Self((1 << 13) - 1);
     /// What an update found and what therefore holds until the next one.
     const HELD: Self = Self(
         Self::INNOVATION_REJECTED.0
@@ -387,7 +389,7 @@ impl<'a> SocEstimator<'a> {
     ) -> Result<Self, ParameterError> {
         let initial_soc = start.value;
         check_capacity(capacity_ah)?;
-        if !(0.0..=1.0).contains(&initial_soc) || !(start.std > 0.0 && start.std <= 1.0) {
+        if !((0.0..=1.0).contains(&initial_soc) && start.std > 0.0 && start.std <= 1.0) {
             return Err(ParameterError::InitialSoc);
         }
         let mut remaining = ChargeCounter::default();

@@ -16,6 +16,7 @@ use crate::cell::CellModel;
 use crate::math::{abs, bound, decay};
 use crate::predict::{Ahead, Heat, Hold, PulseModel, Start};
 use crate::soc::{Estimated, OperatingPoint};
+use crate::store::stored;
 
 /// The horizons in s.
 pub const HORIZONS_S: [f32; 3] = [2.0, 10.0, 30.0];
@@ -277,6 +278,12 @@ pub struct NegativeState {
     v2: f32,
     hysteresis: f32,
 }
+
+stored!(NegativeState {
+    v1: f32 => |s| abs(s.v1) <= 5.0,
+    v2: f32 => |s| abs(s.v2) <= 5.0,
+    hysteresis: f32 => |s| abs(s.hysteresis) <= 1.0,
+});
 
 impl<'a> NegativeElectrode<'a> {
     /// A rested electrode.

@@ -1,7 +1,7 @@
 //! Keeping what was learnt over a power-off: two slots in EEPROM or flash, written in turns.
 //!
-//! A [`Store`] turns a value (an estimator's [`SocState`](crate::soc::SocState), a tracker's state, a tuple or an array
-//! of them) into the bytes of one slot and back. The memory is the caller's; nothing here touches hardware.
+//! A [`Store`] turns a value into the bytes of one slot and back: a [`CellState`](crate::estimator::CellState), a
+//! [`PackState`](crate::pack::PackState), a [`SocState`](crate::soc::SocState), any tracker's state, a tuple or an array of them. The memory is the caller's; nothing here touches hardware.
 //!
 //! ```
 //! use bms_core::store::{fingerprint, Problem, Slot, Store};
@@ -59,6 +59,7 @@
 use core::marker::PhantomData;
 
 use crate::cell::{CellModel, CellTables, CircuitPoint, OcvAgeing};
+use crate::soc::Estimated;
 use crate::tuning::{Parts, Tuning};
 
 /// Version of the encoding. It goes up when stored numbers change their meaning without changing their name.
@@ -256,7 +257,21 @@ macro_rules! stored_integer {
         }
     )*};
 }
-stored_integer!(u8 u16 u32 u64 i64);
+stored_integer!(i8 u8 u16 u32 u64 i64);
+
+/// As a `u32`.
+impl Stored for usize {
+    const KIND: u32 = kind("usize", &[]);
+    const ENCODED_LEN: Self = u32::ENCODED_LEN;
+
+    fn encode(&self, to: &mut Writer<'_>) {
+        u32::try_from(*self).unwrap_or(u32::MAX).encode(to);
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, Problem> {
+        Self::try_from(u32::decode(from)?).map_err(|_| Problem::Impossible("count"))
+    }
+}
 
 /// As its bits; NaN and infinities are written but not read.
 impl Stored for f32 {
@@ -363,10 +378,10 @@ impl<A: Stored, B: Stored, C: Stored> Stored for (A, B, C) {
 }
 
 /// Implements [`Stored`] for a struct: all of its fields in the order given, each with the condition under which a value
-/// is possible. A field that is left out does not compile.
+/// is possible. A field that is left out does not compile. `Type[N]` stands for `Type<N>` with a constant `N: usize`.
 macro_rules! stored {
-    ($type:ident { $($field:ident: $kind:ty $(=> $possible:expr)?),+ $(,)? }) => {
-        impl $crate::store::Stored for $type {
+    ($type:ident $([$n:ident])? { $($field:ident: $kind:ty $(=> $possible:expr)?),+ $(,)? }) => {
+        impl $(<const $n: usize>)? $crate::store::Stored for $type $(<$n>)? {
             const KIND: u32 = $crate::store::kind(
                 concat!(stringify!($type) $(, " ", stringify!($field))+),
                 &[$(<$kind as $crate::store::Stored>::KIND),+],
@@ -391,6 +406,8 @@ macro_rules! stored {
     };
 }
 pub(crate) use stored;
+
+stored!(Estimated { value: f32, std: f32 => |e| e.std >= 0.0 });
 
 stored!(CircuitPoint {
     r0_ohm: f32 => |c| c.r0_ohm >= 0.0,

@@ -25,6 +25,7 @@ use crate::cell::CellModel;
 use crate::math::{abs, bound, finite_or, sqrt};
 use crate::measurement::Reading;
 use crate::soc::{Estimated, OperatingPoint};
+use crate::store::stored;
 
 const CORE: usize = 0;
 const SURFACE: usize = 1;
@@ -65,6 +66,24 @@ pub struct ThermalParameters {
     pub core_surface_std: f32,
     /// Standard deviation of the surface sensor in K.
     pub sensor_std_k: f32,
+}
+
+impl ThermalParameters {
+    fn check(&self) -> Result<(), ThermalParameterError> {
+        for (name, value) in [
+            ("core_j_per_k", self.core_j_per_k),
+            ("surface_j_per_k", self.surface_j_per_k),
+            ("core_surface_k_per_w", self.core_surface_k_per_w),
+            ("surface_ambient_k_per_w", self.surface_ambient_k_per_w),
+            ("core_surface_std", self.core_surface_std),
+            ("sensor_std_k", self.sensor_std_k),
+        ] {
+            if !(value > 1e-6 && value < 1e6) {
+                return Err(ThermalParameterError(name));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A thermal parameter that is not a positive finite number.
@@ -111,7 +130,7 @@ pub fn loss_w(model: &CellModel<'_>, point: &OperatingPoint) -> f32 {
     point.current_a * point.resistance_scale.value * drop_v
 }
 
-/// Estimator of one cell's core temperature.
+/// Estimator of one cell's core temperature. A plain value: a copy of it is what to keep over a sleep.
 ///
 /// ```
 /// use bms_core::{measurement::Reading, thermal::{CoreEstimator, ThermalParameters}};
@@ -144,25 +163,46 @@ pub struct CoreEstimator {
     estimate: CoreEstimate,
 }
 
+stored!(ThermalParameters {
+    core_j_per_k: f32,
+    surface_j_per_k: f32,
+    core_surface_k_per_w: f32,
+    surface_ambient_k_per_w: f32,
+    core_surface_std: f32,
+    sensor_std_k: f32,
+});
+
+stored!(CoreEstimate {
+    core_c: Estimated,
+    surface_c: Estimated,
+    cooling: Estimated,
+    surface_lost: bool,
+    ambient_lost: bool,
+    heat_lost: bool,
+});
+
+stored!(CoreEstimator {
+    parameters: ThermalParameters => |e| e.parameters.check().is_ok(),
+    x: [f32; M] => |e| {
+        let possible = |t: f32| (RANGE_C.0..=RANGE_C.1).contains(&t);
+        possible(e.x[CORE])
+            && possible(e.x[SURFACE])
+            && (COOLING_RANGE.0..=COOLING_RANGE.1).contains(&e.x[COOLING])
+    },
+    p: [[f32; M]; M] => |e| (0..M).all(|k| e.p[k][k] > 0.0),
+    heat_w: f32 => |e| abs(e.heat_w) <= 1e6,
+    ambient_c: f32 => |e| (RANGE_C.0..=RANGE_C.1).contains(&e.ambient_c),
+    started: bool,
+    estimate: CoreEstimate,
+});
+
 impl CoreEstimator {
     /// A cell that has the temperature that its sensor first shows.
     ///
     /// # Errors
     /// [`ThermalParameterError`] names the first parameter that is not a number above 0.
     pub fn new(parameters: ThermalParameters) -> Result<Self, ThermalParameterError> {
-        let p = &parameters;
-        for (name, value) in [
-            ("core_j_per_k", p.core_j_per_k),
-            ("surface_j_per_k", p.surface_j_per_k),
-            ("core_surface_k_per_w", p.core_surface_k_per_w),
-            ("surface_ambient_k_per_w", p.surface_ambient_k_per_w),
-            ("core_surface_std", p.core_surface_std),
-            ("sensor_std_k", p.sensor_std_k),
-        ] {
-            if !(value > 1e-6 && value < 1e6) {
-                return Err(ThermalParameterError(name));
-            }
-        }
+        parameters.check()?;
         let mut covariance = [[0.0; M]; M];
         for k in 0..M {
             covariance[k][k] = START_STD[k] * START_STD[k];
@@ -176,6 +216,15 @@ impl CoreEstimator {
             started: false,
             estimate: CoreEstimate::default(),
         })
+    }
+
+    /// The same temperatures and cooling with other parameters: for a state that older firmware has stored.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_parameters(self, parameters: ThermalParameters) -> Result<Self, ThermalParameterError> {
+        parameters.check()?;
+        Ok(Self { parameters, ..self })
     }
 
     /// Takes in one sample: surface and coolant or ambient temperature in degC, the mean heat in W since the previous

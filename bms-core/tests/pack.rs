@@ -9,7 +9,7 @@ use bms_core::cell::{Age, CellModel, CellTables};
 use bms_core::example;
 use bms_core::measurement::{Measurement, Reading};
 use bms_core::pack::{BleedError, PackEstimator, PackMeasurement};
-use bms_core::soc::{SocEstimator, Status};
+use bms_core::soc::{Estimated, SocEstimator, Status};
 use bms_core::tuning::Tuning;
 
 static NMC: LazyLock<CellModel<'static>> = LazyLock::new(|| CellModel::new(example::NMC_5AH).unwrap());
@@ -115,6 +115,18 @@ struct Bench<'a, const N: usize> {
 
 impl<'a, const N: usize> Bench<'a, N> {
     fn new(model: &'a CellModel<'a>, tuning: &'a Tuning, soc: f64, spread_soc: f64, seed: u64) -> Self {
+        Self::starting_at(model, tuning, soc, tuning.initial_soc_std, spread_soc, seed)
+    }
+
+    /// Estimators that know the mean SOC as well as `soc_std` says.
+    fn starting_at(
+        model: &'a CellModel<'a>,
+        tuning: &'a Tuning,
+        soc: f64,
+        soc_std: f32,
+        spread_soc: f64,
+        seed: u64,
+    ) -> Self {
         let mut s = Scatter(seed);
         let cells = [(); N].map(|()| Cell {
             soc: soc + spread_soc * s.next(),
@@ -127,12 +139,13 @@ impl<'a, const N: usize> Bench<'a, N> {
             v2: 0.0,
             h: 0.0,
         });
-        let full = SocEstimator::new(model, tuning, 5.0, soc as f32).unwrap();
+        let start = Estimated { value: soc as f32, std: soc_std };
+        let full = SocEstimator::starting_at(model, tuning, 5.0, start).unwrap();
         Self {
             model,
             cells,
             scatter: s,
-            pack: PackEstimator::new(model, tuning, 5.0, soc as f32).unwrap(),
+            pack: PackEstimator::starting_at(model, tuning, 5.0, start).unwrap(),
             full: vec![full; N],
             seconds: 0,
             lost: None,
@@ -229,23 +242,35 @@ fn light_filters_agree_with_full_ones() {
     }
 }
 
-#[test]
-fn cells_far_from_the_others_stay_right_on_a_knee() {
-    let mut b = Bench::<12>::new(&LFP, &Tuning::LFP, 0.6, 0.005, 3);
-    // One cell reaches the knee (25 %) long before the others, one long after. Nothing else tells where the pack is.
+/// A string of which one cell reaches the knee (25 %) long before the others, one long after; it is driven past it. Nothing
+/// else tells where the pack is. Returns by how much the far cell is off at most once it is past its knee.
+fn far_cells_past_a_knee(soc_std: f32, seed: u64) -> f64 {
+    let mut b = Bench::<12>::starting_at(&LFP, &Tuning::LFP, 0.6, soc_std, 0.005, seed);
     b.cells[4].soc -= 0.10;
     b.cells[7].soc += 0.06;
     let mut worst = 0.0f64;
     for k in 0..48 {
         b.drive(60);
-        assert!(b.covered(), "minute {k}");
+        assert!(b.covered(), "seed {seed}, minute {k}");
         if b.cells[4].soc < 0.15 {
             worst = worst.max(b.error(4).abs());
         }
     }
     assert!(b.cells[0].soc < 0.3, "{}", b.cells[0].soc);
-    println!("far cell: {:.2} points off once past its knee", 100.0 * worst);
-    assert!(worst < 0.03, "{worst}");
+    println!("seed {seed}, start +-{soc_std}: far cell {:.2} points off once past its knee", 100.0 * worst);
+    worst
+}
+
+#[test]
+fn cells_far_from_the_others_stay_right_on_a_knee() {
+    for seed in 1..=6 {
+        // Known as a pack remembers it; …
+        let worst = far_cells_past_a_knee(0.02, seed);
+        assert!(worst < 0.03, "{worst}");
+        // … a guess on the plateau leaves open where on the curve the pack is, and with it how steep a cell's own curve
+        // is: the band says so.
+        far_cells_past_a_knee(Tuning::LFP.initial_soc_std, seed);
+    }
 }
 
 #[test]

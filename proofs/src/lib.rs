@@ -10,15 +10,15 @@ use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterErr
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
 use bms_core::energy::{self, Energy};
-use bms_core::estimator::{CellEstimate, CellEstimator};
+use bms_core::estimator::{CellEstimate, CellEstimator, CellState};
 use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
 use bms_core::measurement::{Measurement, Reading, Validity};
-use bms_core::pack::{PackEstimator, PackMeasurement, Spread};
+use bms_core::pack::{PackEstimator, PackMeasurement, PackState, Spread};
 use bms_core::predict::{Heat, Hold, PulseModel, Start, Surface};
-use bms_core::pulse::PulseObserver;
+use bms_core::pulse::{PulseObserver, PulseState};
 use bms_core::resistance::new_cell_ohm;
 use bms_core::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, SocState, Status};
-use bms_core::sop::{self, Limits, NegativeElectrode, PowerState, Publisher};
+use bms_core::sop::{self, Limits, NegativeElectrode, NegativeState, PowerState, Publisher};
 use bms_core::store::{Loaded, Problem, Reader, Store, Stored, Writer, crc32, fingerprint};
 use bms_core::thermal::{CoreEstimator, ThermalParameterError, ThermalParameters, loss_w};
 use bms_core::tuning::Tuning;
@@ -207,10 +207,16 @@ pub extern "C" fn proof_cell_new<'a>(
 ) -> bool {
     let [soc, q, q_std, r, r_std, ..] = inputs.number;
     let known = |value, std| Estimated { value, std };
-    let made = if inputs.index == 0 {
-        CellEstimator::new(&shared.model, &shared.tuning, soc)
-    } else {
-        CellEstimator::aged(&shared.model, &shared.tuning, soc, known(q, q_std), known(r, r_std))
+    let made = match inputs.index {
+        0 => CellEstimator::new(&shared.model, &shared.tuning, soc),
+        1 => CellEstimator::aged(&shared.model, &shared.tuning, soc, known(q, q_std), known(r, r_std)),
+        _ => CellEstimator::starting_at(
+            &shared.model,
+            &shared.tuning,
+            known(soc, r_std),
+            known(q, q_std),
+            known(r, r_std),
+        ),
     };
     match made {
         Ok(e) => *cell = e,
@@ -228,7 +234,9 @@ pub extern "C" fn proof_cell_step(
     out: &mut CellEstimate,
 ) -> f32 {
     let [dt_s, t, z, ..] = inputs.number;
-    *out = cell.step(&inputs.sample, dt_s);
+    black_box(cell.step(&inputs.sample, dt_s));
+    *out = cell.step_cooled(&inputs.sample, inputs.sample.voltage_v, dt_s);
+    black_box(cell.operating_point());
     let (capacity, resistance) = (cell.capacity_tracker(), cell.resistance_tracker());
     black_box((capacity.soh_q(), capacity.windows(), resistance.soh_r(), resistance.blocks()));
     black_box((resistance.scale_at(&shared.model, t, z), new_cell_ohm(&shared.model, t, z)));
@@ -244,7 +252,9 @@ pub extern "C" fn proof_pack_new<'a>(
     pack: &mut PackEstimator<'a, 96>,
 ) -> bool {
     let [capacity, soc, ..] = inputs.number;
-    match PackEstimator::new(&shared.model, &shared.tuning, capacity, soc) {
+    black_box(PackEstimator::<96>::new(&shared.model, &shared.tuning, capacity, soc).is_ok());
+    let start = Estimated { value: soc, std: inputs.number[2] };
+    match PackEstimator::starting_at(&shared.model, &shared.tuning, capacity, start) {
         Ok(p) => *pack = p,
         Err(e) => return proof_errors(e),
     }
@@ -297,19 +307,25 @@ pub extern "C" fn proof_core(
     inputs: &Inputs<'_>,
     shared: &Shared<'_>,
     cell: &SocEstimator<'_>,
+    whole: &mut CellEstimator<'_>,
     core: &mut CoreEstimator,
 ) -> f32 {
     let [core_j_per_k, surface_j_per_k, core_surface_k_per_w, surface_ambient_k_per_w, ..] = inputs.number;
     let [.., core_surface_std, sensor_std_k, dt_s] = inputs.number;
-    match CoreEstimator::new(ThermalParameters {
+    let parameters = ThermalParameters {
         core_j_per_k,
         surface_j_per_k,
         core_surface_k_per_w,
         surface_ambient_k_per_w,
         core_surface_std,
         sensor_std_k,
-    }) {
+    };
+    match CoreEstimator::new(parameters) {
         Ok(new) => *core = new,
+        Err(e) => proof_thermal_error(e),
+    }
+    match whole.with_core(parameters) {
+        Ok(new) => *whole = new,
         Err(e) => proof_thermal_error(e),
     }
     let heat_w = loss_w(&shared.model, &cell.operating_point());
@@ -340,6 +356,31 @@ pub extern "C" fn proof_store<'a>(
     }
     let record: Record = (cell.state(), [Some(inputs.number[0]); 4], (1, true, -1));
     black_box(store.save(&record, bytes)).is_ok_and(|_| store.confirm(a).is_ok())
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn proof_learnt<'a>(
+    shared: &'a Shared<'a>,
+    memory: &mut [&mut [u8]; 3],
+    cell: &mut CellEstimator<'a>,
+    pack: &mut PackEstimator<'a, 96>,
+    monitor: &mut LeakMonitor<96>,
+) -> bool {
+    type Cell = (CellState, PulseState, NegativeState);
+    let [a, b, bytes] = memory;
+    let (store, loaded): (_, Loaded<Cell>) = Store::load(1, a, b);
+    let mut saved = false;
+    if let Some((state, pulses, negative)) = loaded.value {
+        *cell = CellEstimator::restore(&shared.model, &shared.tuning, state);
+        saved = store.save(&(cell.state(), black_box(pulses), black_box(negative)), bytes).is_ok();
+    }
+    let (store, loaded): (_, Loaded<(PackState<96>, LeakMonitor<96>)>) = Store::load(2, a, b);
+    if let Some((state, leaks)) = loaded.value {
+        *pack = PackEstimator::restore(&shared.model, &shared.tuning, state);
+        *monitor = leaks;
+    }
+    store.save(&(pack.state(), *monitor), bytes).is_ok() && saved
 }
 
 #[unsafe(no_mangle)]
@@ -413,7 +454,8 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_energy(inputs, shared, ahead));
     black_box(proof_pack_new(inputs, shared, pack));
     black_box(proof_leak(inputs, leak_sample, monitor, leak));
-    black_box(proof_core(inputs, shared, cell, core));
+    black_box(proof_core(inputs, shared, cell, &mut whole.0, core));
+    black_box(proof_learnt(shared, memory, &mut whole.0, pack, monitor));
     #[cfg(feature = "break-with-index")]
     black_box(inputs.number[inputs.index]);
     #[cfg(feature = "break-with-alloc")]

@@ -1,6 +1,6 @@
 //! How the state of an estimator is kept over a power-off, and which of its numbers are possible.
 
-use super::{EdgeRegression, Pending, SocState, Status, StuckVoltage, check_capacity};
+use super::{EdgeRegression, Estimate, Estimated, Pending, SocState, Status, StuckVoltage, check_capacity};
 use crate::cell::{Age, CircuitPoint, SOC_RANGE};
 use crate::charge::ChargeCounter;
 use crate::math::abs;
@@ -21,7 +21,7 @@ stored!(EdgeRegression {
 
 stored!(StuckVoltage { voltage: f32, slow_drop_v: f32, contradictions: u8 });
 
-/// Only what an update can leave behind.
+/// Flags that there are.
 impl Stored for Status {
     const KIND: u32 = u16::KIND;
     const ENCODED_LEN: usize = u16::ENCODED_LEN;
@@ -32,9 +32,22 @@ impl Stored for Status {
 
     fn decode(from: &mut Reader<'_>) -> Result<Self, Problem> {
         let status = Self(u16::decode(from)?);
-        if Self::HELD.contains(status) { Ok(status) } else { Err(Problem::Impossible("status")) }
+        if Self::ALL.contains(status) { Ok(status) } else { Err(Problem::Impossible("status")) }
     }
 }
+
+stored!(Estimate {
+    soc: Estimated,
+    current_bias_a: Estimated,
+    predicted_v: f32,
+    innovation_v: f32,
+    model_error_v: f32,
+    mean_current_a: f32,
+    resistance_scale: f32,
+    instant_scale: f32,
+    hysteresis: f32,
+    status: Status,
+});
 
 /// The count must be within the range of SOC that the filter holds it to; a little more is rounding.
 fn soc_possible(s: &SocState) -> bool {
@@ -71,7 +84,8 @@ stored!(SocState {
     blind_s: f32 => |s| s.blind_s >= 0.0,
     light_s: f32 => |s| s.light_s >= 0.0,
     stuck: StuckVoltage,
-    held: Status,
+    // Only what an update can leave behind.
+    held: Status => |s| Status::HELD.contains(s.held),
     last_predicted_v: f32,
     last_innovation_v: f32,
 });
