@@ -18,6 +18,7 @@
 //! J. Power Sources 196, 2319.
 
 use crate::math::bound;
+use crate::store::stored;
 
 /// Range of the slope.
 const LEAST: f32 = 0.3;
@@ -38,6 +39,13 @@ pub(crate) struct Point {
     pub y_variance: f32,
 }
 
+impl Point {
+    /// Variance of its distance from a line of this slope, along `y`.
+    pub(crate) fn variance(&self, slope: f32) -> f32 {
+        slope * slope * self.x_variance + self.y_variance
+    }
+}
+
 /// The sums, and the slope that they mean with its variance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Awtls {
@@ -46,6 +54,12 @@ pub(crate) struct Awtls {
     slope: f32,
     variance: f32,
 }
+
+stored!(Awtls {
+    sums: [f32; 6] => |a| a.sums.iter().all(|c| c.is_finite()),
+    slope: f32 => |a| (LEAST..=MOST).contains(&a.slope),
+    variance: f32 => |a| a.variance > 0.0 && a.variance <= 1.0,
+});
 
 impl Awtls {
     /// Begins with one point at `x = 1` that means the slope and the standard deviation given.
