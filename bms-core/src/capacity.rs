@@ -14,12 +14,12 @@
 //! least squares of `y` on `x` would come out low by `var(x) / x²`. Where voltage and charge say nothing of the fade, `x` is
 //! small and so is what the window teaches. Most of the error of `x` comes from the open-circuit table and is the same in
 //! the next window: that part counts in each window's variance as often as windows are remembered, so that a hundred equal
-//! windows do not claim to know what the table does not. Windows at which this error alone is worth more than a few percent
-//! of capacity (an LFP plateau) are left out: then the estimate stays and its band grows.
+//! windows do not claim to know what the table does not. Windows at which this error alone is worth more than a fifth of
+//! the capacity are left out, as are shallow ones; where nothing else comes, the estimate stays and its band grows.
 //!
 //! Windows are forgotten as the cell ages, by charge and by time, as fast as a random walk of the capacity means for what is
-//! known: a sure estimate forgets fast, a vague one slowly; and by 2 % at
-//! every window besides.
+//! known: a sure estimate forgets fast, a vague one slowly; and by 2 % at every
+//! window besides.
 //!
 //! Source: Plett (2011), "Recursive approximate weighted total least squares estimation of battery cell total capacity",
 //! J. Power Sources 196, 2319.
@@ -406,7 +406,7 @@ mod tests {
         let shallow = days(&model, 0.85, [0.6, 0.4], 0.0, 60);
         assert_eq!((shallow.windows(), shallow.soh_q().value), (0, 1.0));
         assert!(shallow.soh_q().std > 0.05);
-        // 60 mV over the whole SOC: a table error of 4 mV is 7 points.
+        // 60 mV over the whole SOC: a table error of 4 mV is 7 points at either end, 23 % of a window of 40 points.
         let flat: std::vec::Vec<f32> = (0..39).map(|k| 3.30 + 0.005 * (k % 13) as f32).collect();
         let model = CellModel::new(CellTables { ocv_v: &flat, ..example::NMC_5AH }).unwrap();
         assert_eq!(days(&model, 0.85, [0.8, 0.4], 0.0, 60).windows(), 0);
