@@ -47,6 +47,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod awtls;
 pub mod capacity;
 pub mod cell;
 pub mod charge;
