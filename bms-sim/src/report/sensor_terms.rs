@@ -51,8 +51,8 @@ pub(super) fn sensor_terms(terms: Option<&SensorTerms>) -> String {
          </thead><tbody>\n{rows}</tbody></table></div>\n"
     );
     format!(
-        "<p>One drive of every data set and temperature, started right, with the present capacity known; the same draws of \
-         the errors throughout. <i>Only</i> switches one term on, <i>all but</i> one off. Delay, lag and loss are not stated \
+        "<p>One drive of every data set and temperature, with the present capacity known and a right start \
+         that was remembered (±2 points); the same draws of the errors throughout. <i>Only</i> switches one term on, <i>all but</i> one off. Delay, lag and loss are not stated \
          by the protocol and not part of <i>all</i>.</p>\n<ul>{verdicts}</ul>\n<div class=\"grid2\">{plots}</div>\n{}{}",
         details("The numbers", false, &table),
         offsets(terms)

@@ -11,10 +11,14 @@ use crate::results::{Case, Cause, TARGET_POINTS};
 use crate::sensors::SensorCorner;
 use crate::verify::sets::Drive;
 
-/// Groups that are experimented on: those with the most misses.
+/// Groups that are experimented on: those with the most misses, first of cells whose capacity is known.
 const TRIED: usize = 25;
 /// Standard deviation of a start that was remembered, a fraction.
-const REMEMBERED_STD: f64 = 0.02;
+pub(super) const REMEMBERED_STD: f64 = 0.02;
+/// Ideal sensors, true start and known capacity together.
+const ALL_OF_THESE: &str = "all of these";
+/// The new cell in place of the aged one.
+const NEW_CELL: &str = "the new cell";
 /// The verdict where nothing helps.
 const MODEL_ERROR: &str = "model error (none of the experiments helps)";
 
@@ -35,7 +39,7 @@ pub fn run(
         |case: &Case| drives.iter().find(|(d, _)| d.set.name == case.dataset && d.file.file == case.file);
     let mut groups: BTreeMap<Group, Vec<&Case>> = BTreeMap::new();
     for case in cases.iter().filter(|c| c.sensors == "good" && c.current_offset_a == 0.0) {
-        let kind = find(case).and_then(|(d, _)| d.file.kind.clone()).unwrap_or_default();
+        let kind = find(case).and_then(|(d, _)| d.file.kind.as_deref()).unwrap_or("drive");
         groups.entry(group(case, kind)).or_default().push(case);
     }
     let mut missed: Vec<(Group, usize, Vec<&Case>)> = groups
@@ -46,7 +50,7 @@ pub fn run(
         })
         .filter(|(_, _, of)| !of.is_empty())
         .collect();
-    missed.sort_by_key(|(_, _, of)| std::cmp::Reverse(of.len()));
+    missed.sort_by_key(|(group, _, of)| std::cmp::Reverse((group.5, of.len())));
     progress.stage("causes of misses", missed.len());
     missed
         .par_iter()
@@ -78,7 +82,7 @@ fn missed(max_points: f64) -> bool {
     max_points.is_nan() || max_points > TARGET_POINTS
 }
 
-fn group(case: &Case, kind: String) -> Group {
+fn group(case: &Case, kind: &str) -> Group {
     let chemistry = match case.chemistry {
         Chemistry::Nmc => "NMC",
         Chemistry::Nca => "NCA",
@@ -90,12 +94,17 @@ fn group(case: &Case, kind: String) -> Group {
         _ => "right start",
     };
     let age = if case.age.is_empty() { "soh100".to_owned() } else { case.age.clone() };
+    let kind = match case.profile.as_str() {
+        "WEEK" => "shallow cycling".to_owned(),
+        "FAST" => "fast charge".to_owned(),
+        _ => kind.replace('_', " "),
+    };
     (chemistry, age, case.temperature_c.round() as i64, start, kind, case.capacity_known)
 }
 
 fn label((chemistry, age, temperature_c, start, kind, capacity_known): &Group) -> String {
     let capacity = if *capacity_known { "" } else { ", new cell's capacity" };
-    format!("{chemistry}, {age}, {temperature_c} degC, {start}, {}{capacity}", kind.replace('_', " "))
+    format!("{chemistry}, {age}, {temperature_c} degC, {start}, {kind}{capacity}")
 }
 
 /// How one case is run again.
@@ -127,12 +136,12 @@ fn experiments(
         tried.push(("capacity known", drive, known));
     }
     tried.push((
-        "all of these",
+        ALL_OF_THESE,
         drive,
         Setup { sensors: SensorCorner::Ideal, capacity_known: true, ..remembered },
     ));
-    // The open-circuit voltage of this age cannot be told to the core: the new cell's run shows what age costs.
-    tried.extend(new_cells_run(drive, drives).map(|new| ("the new cell on this profile", new, known)));
+    // The open-circuit voltage of this age cannot be told to the core: the new cell shows what age costs.
+    tried.extend(new_cells_run(drive, drives).map(|new| (NEW_CELL, new, known)));
     let mut out = Vec::new();
     for (name, drive, setup) in tried {
         if let Some(max) = largest_error(drive, setup, case, seed)? {
@@ -142,20 +151,22 @@ fn experiments(
     Ok(out)
 }
 
-/// The same profile at the same temperature by the new cell of the same type, for an aged one.
+/// The new cell of the same type at the same temperature, for an aged one: on the same profile if it drives it, else on
+/// another of the same kind.
 fn new_cells_run<'a, 'c>(
     (aged, _): &(Drive, &CellFile),
     drives: &'a [(Drive, &'c CellFile)],
 ) -> Option<&'a (Drive, &'c CellFile)> {
     aged.present_capacity_ah?;
     let same_cell = |d: &Drive| d.cell == aged.cell || d.set.dir.parent() == aged.set.dir.parent();
-    drives.iter().find(|(d, _)| {
+    let alike = |d: &Drive| {
         d.present_capacity_ah.is_none()
             && same_cell(d)
-            && d.file.profile == aged.file.profile
             && d.file.kind == aged.file.kind
             && d.file.ambient_c == aged.file.ambient_c
-    })
+    };
+    let same = |(d, _): &&(Drive, &CellFile)| alike(d) && d.file.profile == aged.file.profile;
+    drives.iter().find(same).or_else(|| drives.iter().find(|(d, _)| alike(d)))
 }
 
 fn largest_error(
@@ -188,12 +199,17 @@ fn verdict(experiments: &[(String, f64)]) -> String {
     if experiments.is_empty() {
         return "not tried".into();
     }
-    // What helps together says less than what helps alone.
-    let alone = experiments.iter().filter(|(name, _)| name != "all of these");
-    let best = |of: &mut dyn Iterator<Item = &(String, f64)>| {
-        of.filter(|(_, max)| !missed(*max)).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(name, _)| name.clone())
+    // What helps together says less than what helps alone, and another cell less than this one.
+    let rank = |name: &str| match name {
+        NEW_CELL => 2,
+        ALL_OF_THESE => 1,
+        _ => 0,
     };
-    best(&mut alone.into_iter()).or_else(|| best(&mut experiments.iter())).unwrap_or(MODEL_ERROR.into())
+    experiments
+        .iter()
+        .filter(|(_, max)| !missed(*max))
+        .min_by(|a, b| rank(&a.0).cmp(&rank(&b.0)).then(a.1.total_cmp(&b.1)))
+        .map_or_else(|| MODEL_ERROR.into(), |(name, _)| name.clone())
 }
 
 #[cfg(test)]
