@@ -10,6 +10,8 @@ use crate::verify::{DataKind, Summary};
 /// Rows of the table.
 const LISTED: usize = 20;
 
+const CAPTION: &str = "Runs of this kind (same data, extent and seed), the oldest on the left.";
+
 /// Weighted RMSE over the whole of the data sets or of the plants.
 fn weighted(summary: &Summary, plants: bool) -> Option<f64> {
     let whole = |w: &&crate::verify::weights::Weighted| {
@@ -112,7 +114,7 @@ fn kind(summary: &Summary) -> String {
     out
 }
 
-/// Misses in percent, the worst maximum and the weighted errors over the runs.
+/// Misses in percent, the worst maximum and the weighted errors, from the oldest run to this one.
 fn plot(runs: &[&Summary]) -> String {
     let (left, top, width, height) = (66.0, 30.0, 470.0, 130.0);
     let ends = (0.5, runs.len() as f64 + 0.5);
@@ -123,10 +125,10 @@ fn plot(runs: &[&Summary]) -> String {
     let draw = |lines: &[(Vec<(f64, f64)>, RGBColor, &str)], title: &str, limit: Option<f64>| {
         let values = lines.iter().flat_map(|l| l.0.iter().map(|p| p.1));
         let highest = values.chain(limit).fold(0.1, f64::max);
-        Drawing::new(left + width + 20.0, top + height + 44.0, |canvas| {
+        Drawing::new(left + width + 20.0, top + height + 12.0, |canvas| {
             let y = Axis::linear(0.0, 1.1 * highest);
             let x = Axis::linear(ends.0, ends.1);
-            let mut chart = chart(canvas, [left, top, width, height], (x, "runs of this kind"), (y, title))?;
+            let mut chart = chart(canvas, [left, top, width, height], (x, ""), (y, title))?;
             let mut marks = Vec::new();
             for (points, colour, name) in lines.iter().filter(|l| !l.0.is_empty()) {
                 chart.draw_series(LineSeries::new(points.clone(), stroke(*colour, 1.8)))?;
@@ -145,15 +147,49 @@ fn plot(runs: &[&Summary]) -> String {
     let errors = draw(
         &[
             (series(&|s| Some(s.worst_points)), BAD, "worst maximum"),
-            (series(&|s| weighted(s, false)), COUNTER, "weighted RMSE, data sets"),
-            (series(&|s| weighted(s, true)), EKF, "plants"),
+            (series(&|s| weighted(s, false)), COUNTER, "RMSE, data sets"),
+            (series(&|s| weighted(s, true)), EKF, "RMSE, plants"),
         ],
         "points",
         Some(TARGET_POINTS),
     );
     let figures = [
-        figure(&missed.inline("Cases outside the target over earlier runs"), ""),
-        figure(&errors.inline("Errors over earlier runs"), ""),
+        figure(&missed.inline("Cases outside the target over earlier runs"), CAPTION),
+        figure(&errors.inline("Errors over earlier runs"), CAPTION),
     ];
     format!("<div class=\"grid2\">{}</div>\n", figures.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(within_target: usize, worst_points: f64) -> Summary {
+        Summary {
+            version: "0".into(),
+            data: DataKind::Default,
+            quick: false,
+            full: false,
+            filter: None,
+            seed: 1,
+            cases: 10,
+            within_target,
+            worst_points,
+            weighted: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_run_is_compared_with_the_last_of_its_kind() {
+        let quick = Summary { quick: true, ..summary(1, 30.0) };
+        let mut runs = vec![summary(5, 9.0), quick, summary(7, 8.0)];
+        let told = difference(&runs);
+        assert!(told.contains("50.0 -> 70.0 % (5 of 10 -> 7 of 10), worst 9.00 -> 8.00"), "{told}");
+        let html = history(&runs);
+        assert!(html.contains("<svg") && html.matches("<tr><td").count() == 3 && html.contains("quick"));
+        runs.remove(0);
+        assert!(difference(&runs).starts_with("No earlier run"));
+        assert!(!history(&runs).contains("<svg"));
+        assert!(history(&[]).contains("No summary"));
+    }
 }

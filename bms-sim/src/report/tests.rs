@@ -7,7 +7,10 @@ use super::{Condition, condition, identification, table, write_report};
 use crate::cell_file::{
     CellFile, CellInfo, Chemistry, FORMAT_VERSION, FitSummary, Provenance, PulseResidual, Tables, Validity,
 };
-use crate::results::{Ablation, BoundCheck, Case, IdentifiedCell, Results, Score, Trace};
+use crate::results::{
+    Ablation, BoundCheck, Case, Cause, IdentifiedCell, OffsetTrial, Results, Score, SensorTerms, TermScore,
+    Trace,
+};
 
 const DATASETS: [(&str, Chemistry, bool); 3] = [
     ("physics/synthetic_nmc/soh100", Chemistry::Nmc, false),
@@ -288,6 +291,63 @@ fn the_page_tells_everything_and_its_links_lead_somewhere() {
         );
         assert!(svg.contains("SOC, %"), "{plot:?}");
     }
+}
+
+#[test]
+fn sensor_terms_and_causes_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut results = synthetic_results();
+    let term = |sensors: &str, max_points| TermScore {
+        corner: "limit".into(),
+        family: "LFP".into(),
+        sensors: sensors.into(),
+        runs: 7,
+        missed: usize::from(max_points > 3.0),
+        max_points,
+        rmse_points: 0.5,
+    };
+    results.sensor_terms = Some(SensorTerms {
+        scores: vec![term("none", 1.0), term("all", 7.0), term("only <voltage> offset", f64::NAN)],
+        offsets: vec![OffsetTrial {
+            drive: "plant/x/US06".into(),
+            chemistry: Chemistry::Lfp,
+            offset_c: 0.1,
+            hours: 2.0,
+            bound_points: 20.0,
+            zero_known_points: 2.5,
+            zero_unknown_points: 12.5,
+        }],
+        verdicts: vec!["limit corner, LFP: the <b> breaks it".into()],
+    });
+    results.causes = vec![Cause {
+        group: "LFP, soh080, -10 degC".into(),
+        cases: 3,
+        of: 9,
+        worst_points: 5.5,
+        worst: "set/file".into(),
+        experiments: vec![("ideal sensors".into(), 2.75), ("true start".into(), f64::NAN)],
+        verdict: "ideal sensors".into(),
+    }];
+    write_report(dir.path(), &results, &[], &[]).unwrap();
+    let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
+    assert!(html.contains("bound: limit-grade offset of 0.10 C over 2.0 hours = 20.0 points"));
+    assert!(html.contains("the &lt;b&gt; breaks it") && html.contains("limit corner, LFP (7 drives)"));
+    assert!(html.contains("3 of 9") && html.contains("<td class=\"n ok\">2.75</td>"));
+    assert!(!html.contains("NaN"));
+}
+
+#[test]
+fn a_map_over_life_has_a_row_for_each_age_and_start() {
+    let mut cases: Vec<Case> =
+        synthetic_results().cases.into_iter().filter(|c| c.sensors == "good").collect();
+    cases.retain(|c| c.capacity_known);
+    let html = super::heat_map::over_life(&cases);
+    for text in ["new, right start", "80 %, right start", "NMC (3 runs)", "LFP (3 runs)", "NCA (3 runs)"] {
+        assert!(html.contains(text), "{text}");
+    }
+    cases[0].start_error_points = -30.0;
+    assert!(super::heat_map::over_life(&cases).contains("new, start ±30"));
+    assert!(super::heat_map::over_life(&[]).contains("No run had good sensors"));
 }
 
 #[test]
