@@ -18,6 +18,12 @@ pub struct Results {
     /// The targets of the acceptance protocol and what was reached.
     #[serde(default)]
     pub targets: Vec<TargetOutcome>,
+    /// What each term of the sensors' errors costs, where the whole matrix ran.
+    #[serde(default)]
+    pub sensor_terms: Option<SensorTerms>,
+    /// Where the target is missed with good sensors and what helps, the most misses first.
+    #[serde(default)]
+    pub causes: Vec<Cause>,
     /// What was skipped and why.
     pub notes: Vec<String>,
 }
@@ -172,6 +178,74 @@ pub struct TargetOutcome {
     pub met: bool,
     /// Over what, and where it is missed.
     pub detail: String,
+}
+
+/// What each term of the sensors' errors costs (`verify::sensor_terms`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SensorTerms {
+    /// Figures for each corner, family of chemistries and set of terms.
+    pub scores: Vec<TermScore>,
+    /// The largest offset of the limit corner, drive by drive.
+    pub offsets: Vec<OffsetTrial>,
+    /// Which term breaks each corner, in words.
+    pub verdicts: Vec<String>,
+}
+
+/// Sensors with some of a corner's terms over a sample of drives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TermScore {
+    /// `good` or `limit`.
+    pub corner: String,
+    /// Family of chemistries: `NMC, NCA` or `LFP`.
+    pub family: String,
+    /// Terms that are on: `none`, `all`, `only …` or `all but …`.
+    pub sensors: String,
+    /// Number of drives.
+    pub runs: usize,
+    /// Number of them whose maximum is above the target.
+    pub missed: usize,
+    /// Largest maximum in points.
+    pub max_points: f64,
+    /// Mean over the drives of the RMSE in points.
+    pub rmse_points: f64,
+}
+
+/// The largest current offset of the limit corner over one drive, the worse of both signs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OffsetTrial {
+    /// Data set and file.
+    pub drive: String,
+    /// Chemistry of the cell.
+    pub chemistry: Chemistry,
+    /// The offset as a share of the capacity per hour.
+    pub offset_c: f64,
+    /// Hours of the drive.
+    pub hours: f64,
+    /// What a counter drifts by in that time, in points.
+    pub bound_points: f64,
+    /// Maximum error reached in points.
+    pub zero_known_points: f64,
+    /// The same where the contactors are never known to be open, so that no zero can be taken.
+    pub zero_unknown_points: f64,
+}
+
+/// A group of cases that miss the target with good sensors, and what helps the worst of them (`verify::causes`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Chemistry, age, temperature, start, kind of profile.
+    pub group: String,
+    /// Cases that miss it …
+    pub cases: usize,
+    /// … of so many.
+    pub of: usize,
+    /// Largest maximum in points.
+    pub worst_points: f64,
+    /// The case that has it.
+    pub worst: String,
+    /// What was changed in that case, and the maximum in points then; empty where nothing was tried.
+    pub experiments: Vec<(String, f64)>,
+    /// The experiment that brings it within the target, or that none does.
+    pub verdict: String,
 }
 
 /// One identified cell for the report's identification section.

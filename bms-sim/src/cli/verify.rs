@@ -9,7 +9,7 @@ use bms_sim::model::rate::{Effort, measure};
 use bms_sim::plants::{PLANTS, Plant};
 use bms_sim::report::model::write_rate_page;
 use bms_sim::report::table::summary_table;
-use bms_sim::report::{RATE_FOLDER, condition};
+use bms_sim::report::{RATE_FOLDER, condition, difference};
 use bms_sim::results::{Case, TARGET_POINTS};
 use bms_sim::verify::bounds::{self, Bounds};
 use bms_sim::verify::{DataKind, Options, ResultsFile, sets, verify};
@@ -231,6 +231,7 @@ fn text(file: &ResultsFile, strict: bool) -> String {
     if misses.len() > LISTED {
         out += &format!("  … and {} more in the report\n", misses.len() - LISTED);
     }
+    out += &format!("\n{}\n", difference(&file.summaries()));
     if !results.notes.is_empty() {
         out += "\nNotes\n";
         for note in &results.notes {

@@ -99,8 +99,10 @@ pub fn condition(case: &Case) -> Condition {
 
 /// True for `soh90` and the like; `soh100`, an empty label or one without a number count as new.
 pub(super) fn is_aged(age: &str) -> bool {
-    age.to_ascii_lowercase()
-        .strip_prefix("soh")
-        .and_then(|n| n.parse::<f64>().ok())
-        .is_some_and(|soh| soh < 99.5)
+    soh_percent(age).is_some_and(|soh| soh < 99.5)
+}
+
+/// The number in `soh90` and the like.
+pub(super) fn soh_percent(age: &str) -> Option<f64> {
+    age.to_ascii_lowercase().strip_prefix("soh")?.parse().ok()
 }

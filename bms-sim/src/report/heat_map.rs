@@ -1,4 +1,4 @@
-//! Heat maps of the largest error: data sets over temperature, one map per condition.
+//! Heat maps of the largest error over temperature: data sets, one map per condition; ages, one map per chemistry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,9 +6,10 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::aggregate::{dataset_label, group_by, severity, temperature_key};
-use super::condition::{Condition, condition};
+use super::condition::{condition, is_aged, soh_percent};
 use super::html::{count, esc, figure, maximum, number};
 use super::plot::{Canvas, Drawing, Drawn, PLAIN, SMALL, TEXT, at, label, stroke};
+use super::traces::chemistry_name;
 use crate::results::{Case, TARGET_POINTS};
 
 const CELL_W: f64 = 56.0;
@@ -19,21 +20,52 @@ pub(super) fn heat_maps(cases: &[Case]) -> String {
     let mut html = figure(&scale().inline("colour scale"), "");
     html.push_str("<div class=\"maps\">");
     for (group, members) in group_by(cases, condition) {
-        let title = format!("{} ({})", group.label(), count(members.len(), "run"));
-        html.push_str(&format!("<div><h3>{}</h3>{}</div>", esc(&title), figure(&map(group, &members), "")));
+        html.push_str(&titled(group.label(), &members, |case| (0, dataset_label(case))));
     }
     html.push_str("</div>");
     html
 }
 
-fn map(group: Condition, cases: &[&Case]) -> String {
+/// One map per chemistry for good sensors and a known capacity: ages and starts over temperature.
+pub(super) fn over_life(cases: &[Case]) -> String {
+    let good = cases.iter().filter(|c| c.sensors == "good" && c.capacity_known && c.current_offset_a == 0.0);
+    let groups = group_by(good, chemistry_name);
+    if groups.is_empty() {
+        return "<p class=\"dim\">No run had good sensors.</p>".into();
+    }
+    let mut html = String::from("<div class=\"maps\">");
+    for (chemistry, members) in groups {
+        html.push_str(&titled(chemistry, &members, |case| {
+            let (rank, start) = match case.start_error_points.abs() {
+                error if error > 20.0 => (2, "start ±30"),
+                error if error > 0.5 => (1, "start ±10"),
+                _ => (0, "right start"),
+            };
+            // Young before old, and within an age from right to wrong.
+            let soh = soh_percent(&case.age).unwrap_or(100.0);
+            let age = if is_aged(&case.age) { format!("{} %", number(soh, 0)) } else { "new".into() };
+            (3 * (1000.0 - soh).round() as i64 + rank, format!("{age}, {start}"))
+        }));
+    }
+    html.push_str("</div>");
+    html
+}
+
+/// A map with its heading.
+fn titled(title: &str, cases: &[&Case], row: impl Fn(&Case) -> (i64, String)) -> String {
+    let heading = format!("{title} ({})", count(cases.len(), "run"));
+    format!("<div><h3>{}</h3>{}</div>", esc(&heading), figure(&map(title, cases, row), ""))
+}
+
+/// Rows in the order of their keys over temperature.
+fn map(title: &str, cases: &[&Case], row: impl Fn(&Case) -> (i64, String)) -> String {
     let columns: Vec<i64> =
         cases.iter().map(|c| temperature_key(c)).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut rows: BTreeMap<String, BTreeMap<i64, Vec<&Case>>> = BTreeMap::new();
+    let mut rows: BTreeMap<(i64, String), BTreeMap<i64, Vec<&Case>>> = BTreeMap::new();
     for case in cases {
-        rows.entry(dataset_label(case)).or_default().entry(temperature_key(case)).or_default().push(case);
+        rows.entry(row(case)).or_default().entry(temperature_key(case)).or_default().push(case);
     }
-    let longest = rows.keys().map(|k| k.chars().count()).max().unwrap_or(0);
+    let longest = rows.keys().map(|(_, k)| k.chars().count()).max().unwrap_or(0);
     let left = 16.0 + 6.9 * longest.min(48) as f64;
     let top = 24.0;
     let mut tips = Vec::new();
@@ -44,7 +76,7 @@ fn map(group: Condition, cases: &[&Case]) -> String {
             let x = left + CELL_W * (i as f64 + 0.5);
             label(canvas, (x, top - 12.0), HPos::Center, SMALL, &number(*column as f64, 0))?;
         }
-        for (j, (name, cells)) in rows.iter().enumerate() {
+        for (j, ((_, name), cells)) in rows.iter().enumerate() {
             let y = top + CELL_H * (j as f64 + 0.5);
             let short: String = if name.chars().count() > 48 {
                 name.chars().take(47).chain(['…']).collect()
@@ -74,7 +106,7 @@ fn map(group: Condition, cases: &[&Case]) -> String {
         }
         Ok(())
     });
-    drawing.with_tips("rect", &tips).inline(&format!("Maximum error of the BMS, {}", group.label()))
+    drawing.with_tips("rect", &tips).inline(&format!("Maximum error of the BMS, {title}"))
 }
 
 /// A coloured cell around a place with its number.

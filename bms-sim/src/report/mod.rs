@@ -4,18 +4,22 @@
 use std::path::{Path, PathBuf};
 
 use crate::results::{IdentifiedCell, Results};
+use crate::verify::Summary;
 
 mod ablation;
 mod aggregate;
+mod causes;
 mod condition;
 mod convergence;
 mod files;
 mod heat_map;
+mod history;
 mod html;
 pub mod identification;
 pub mod model;
 mod plot;
 mod sections;
+mod sensor_terms;
 mod strip;
 pub mod table;
 #[cfg(test)]
@@ -23,6 +27,7 @@ mod tests;
 mod traces;
 
 pub use condition::{Condition, condition};
+pub use history::difference;
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +54,18 @@ impl ReportError {
 /// Writes `index.html`, `runs.csv`, `ablation.csv` and, for each case that has both a trace and a trace file, that CSV
 /// into `dir`. Folders are made as needed.
 ///
-/// `results.json` and the cell files are linked when they already exist, so write them first.
+/// `results.json` and the cell files are linked when they already exist, so write them first. `summaries` are those of
+/// earlier runs and, last, of this one.
 ///
 /// # Errors
 ///
 /// When a file cannot be written or a case's trace file would lie outside of `dir`.
-pub fn write_report(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> Result<(), ReportError> {
+pub fn write_report(
+    dir: &Path,
+    results: &Results,
+    cells: &[IdentifiedCell],
+    summaries: &[Summary],
+) -> Result<(), ReportError> {
     for case in &results.cases {
         if let (Some(trace), Some(file)) = (&case.trace, &case.trace_file) {
             files::write_trace(&files::trace_path(dir, file)?, trace)?;
@@ -62,14 +73,14 @@ pub fn write_report(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> 
     }
     files::write_runs(&dir.join("runs.csv"), &results.cases)?;
     files::write_ablations(&dir.join("ablation.csv"), &results.ablations)?;
-    write_file(&dir.join("index.html"), page(dir, results, cells).as_bytes())
+    write_file(&dir.join("index.html"), page(dir, results, cells, summaries).as_bytes())
 }
 
 /// Folder of a report where [`model::write_rate_page`] puts how fast the plants are.
 pub const RATE_FOLDER: &str = "rate";
 
 /// The page as one string.
-fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> String {
+fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell], summaries: &[Summary]) -> String {
     let link = |file: &str| html::file_link(dir, file, file);
     let cases = &results.cases;
     let some = |body: fn(&Path, &Results) -> String| {
@@ -85,6 +96,17 @@ fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> String {
         section("targets", "Targets of the acceptance protocol", sections::targets(results)),
         section("headline", "Headline figures", some(|_, r| sections::headline(&r.cases))),
         section("bounds", "Recorded bounds", sections::bounds(results)),
+        section("history", "Earlier runs", history::history(summaries)),
+        section(
+            "life",
+            "Maximum error over temperature and age",
+            format!(
+                "<p>Good sensors, present capacity known: the largest maximum |error| in points of all runs of a chemistry, \
+                 by age and start. Blue meets the target of 3 points, red misses it (numbers in bold). Numbers: {}.</p>\n{}",
+                link("runs.csv"),
+                heat_map::over_life(cases)
+            ),
+        ),
         section(
             "heat",
             "Maximum error by data set and temperature",
@@ -112,11 +134,20 @@ fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> String {
             ablation::ablation(&results.ablations, &link("ablation.csv")),
         ),
         section(
+            "sensor-terms",
+            "What each sensor error costs",
+            sensor_terms::sensor_terms(results.sensor_terms.as_ref()),
+        ),
+        section(
             "runs",
             "Run by run",
             html::details(&html::count(cases.len(), "run"), true, &sections::runs(dir, cases)),
         ),
-        section("misses", "Where the target is not met", sections::misses(cases)),
+        section(
+            "misses",
+            "Where the target is not met",
+            causes::causes(&results.causes) + &sections::misses(cases),
+        ),
         section("identification", "Identified cells", identification::identification(dir, cells)),
         section("notes", "Notes", sections::notes(results)),
     ];

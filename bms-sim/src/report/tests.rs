@@ -7,7 +7,10 @@ use super::{Condition, condition, identification, table, write_report};
 use crate::cell_file::{
     CellFile, CellInfo, Chemistry, FORMAT_VERSION, FitSummary, Provenance, PulseResidual, Tables, Validity,
 };
-use crate::results::{Ablation, BoundCheck, Case, IdentifiedCell, Results, Score, Trace};
+use crate::results::{
+    Ablation, BoundCheck, Case, Cause, IdentifiedCell, OffsetTrial, Results, Score, SensorTerms, TermScore,
+    Trace,
+};
 
 const DATASETS: [(&str, Chemistry, bool); 3] = [
     ("physics/synthetic_nmc/soh100", Chemistry::Nmc, false),
@@ -144,6 +147,8 @@ fn synthetic_results() -> Results {
         cases,
         ablations,
         targets: Vec::new(),
+        sensor_terms: None,
+        causes: Vec::new(),
         bounds: vec![bound("NMC worst max", 2.9, true), bound("LFP worst max & more", 4.1, false)],
         notes: vec!["synthetic: skipped <file> because it was invented".into()],
     }
@@ -236,7 +241,7 @@ fn the_page_tells_everything_and_its_links_lead_somewhere() {
         cell: synthetic_cell(),
         cell_file: "cells/synthetic.toml".into(),
     };
-    write_report(dir, &results, &[cell]).unwrap();
+    write_report(dir, &results, &[cell], &[]).unwrap();
 
     let html = std::fs::read_to_string(dir.join("index.html")).unwrap();
     assert!(html.len() < 6_000_000, "{} bytes", html.len());
@@ -290,6 +295,63 @@ fn the_page_tells_everything_and_its_links_lead_somewhere() {
 }
 
 #[test]
+fn sensor_terms_and_causes_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut results = synthetic_results();
+    let term = |sensors: &str, max_points| TermScore {
+        corner: "limit".into(),
+        family: "LFP".into(),
+        sensors: sensors.into(),
+        runs: 7,
+        missed: usize::from(max_points > 3.0),
+        max_points,
+        rmse_points: 0.5,
+    };
+    results.sensor_terms = Some(SensorTerms {
+        scores: vec![term("none", 1.0), term("all", 7.0), term("only <voltage> offset", f64::NAN)],
+        offsets: vec![OffsetTrial {
+            drive: "plant/x/US06".into(),
+            chemistry: Chemistry::Lfp,
+            offset_c: 0.1,
+            hours: 2.0,
+            bound_points: 20.0,
+            zero_known_points: 2.5,
+            zero_unknown_points: 12.5,
+        }],
+        verdicts: vec!["limit corner, LFP: the <b> breaks it".into()],
+    });
+    results.causes = vec![Cause {
+        group: "LFP, soh080, -10 degC".into(),
+        cases: 3,
+        of: 9,
+        worst_points: 5.5,
+        worst: "set/file".into(),
+        experiments: vec![("ideal sensors".into(), 2.75), ("true start".into(), f64::NAN)],
+        verdict: "ideal sensors".into(),
+    }];
+    write_report(dir.path(), &results, &[], &[]).unwrap();
+    let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
+    assert!(html.contains("bound: limit-grade offset of 0.10 C over 2.0 hours = 20.0 points"));
+    assert!(html.contains("the &lt;b&gt; breaks it") && html.contains("limit corner, LFP (7 drives)"));
+    assert!(html.contains("3 of 9") && html.contains("<td class=\"n ok\">2.75</td>"));
+    assert!(!html.contains("NaN"));
+}
+
+#[test]
+fn a_map_over_life_has_a_row_for_each_age_and_start() {
+    let mut cases: Vec<Case> =
+        synthetic_results().cases.into_iter().filter(|c| c.sensors == "good").collect();
+    cases.retain(|c| c.capacity_known);
+    let html = super::heat_map::over_life(&cases);
+    for text in ["new, right start", "80 %, right start", "NMC (3 runs)", "LFP (3 runs)", "NCA (3 runs)"] {
+        assert!(html.contains(text), "{text}");
+    }
+    cases[0].start_error_points = -30.0;
+    assert!(super::heat_map::over_life(&cases).contains("new, start ±30"));
+    assert!(super::heat_map::over_life(&[]).contains("No run had good sensors"));
+}
+
+#[test]
 fn empty_results_make_a_page_that_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let mut results = synthetic_results();
@@ -297,7 +359,7 @@ fn empty_results_make_a_page_that_says_so() {
     results.ablations.clear();
     results.bounds.clear();
     results.notes.clear();
-    write_report(dir.path(), &results, &[]).unwrap();
+    write_report(dir.path(), &results, &[], &[]).unwrap();
     let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
     assert!(html.contains("Nothing was scored.") && html.contains("No bounds are recorded"));
     assert!(!html.contains("NaN"));
@@ -323,7 +385,7 @@ fn broken_series_and_scores_do_not_break_the_page() {
     cell.tables.r1_ohm.clear();
     cell.fit.clear();
     let cell = IdentifiedCell { dataset: "x".into(), cell, cell_file: "missing.toml".into() };
-    write_report(dir.path(), &results, &[cell]).unwrap();
+    write_report(dir.path(), &results, &[cell], &[]).unwrap();
     let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
     assert!(!html.contains("NaN") && !html.contains("inf<"));
     assert!(!html.contains("href=\"./missing.toml"));
@@ -347,7 +409,7 @@ fn five_hundred_runs_and_many_cells_stay_a_small_page() {
         cell: synthetic_cell(),
         cell_file: String::new(),
     };
-    write_report(dir.path(), &results, &(0..15).map(cell).collect::<Vec<_>>()).unwrap();
+    write_report(dir.path(), &results, &(0..15).map(cell).collect::<Vec<_>>(), &[]).unwrap();
     let bytes = std::fs::metadata(dir.path().join("index.html")).unwrap().len();
     assert!(bytes < 6_000_000, "{bytes} bytes");
     println!("{bytes} bytes");
@@ -362,7 +424,7 @@ fn a_trace_file_outside_the_report_is_refused() {
     for file in ["../x.csv", "/x.csv", ""] {
         let mut results = synthetic_results();
         results.cases[0].trace_file = Some(file.into());
-        assert!(write_report(dir.path(), &results, &[]).is_err(), "{file:?}");
+        assert!(write_report(dir.path(), &results, &[], &[]).is_err(), "{file:?}");
     }
     assert!(!Path::new("/x.csv").exists());
 }

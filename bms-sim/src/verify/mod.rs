@@ -6,11 +6,14 @@
 //! ```
 
 pub mod ablation;
+pub mod again;
 pub mod bounds;
+pub mod causes;
 mod finished;
 pub mod full_charge;
 pub mod matrix;
 pub mod runner;
+pub mod sensor_terms;
 pub mod sets;
 pub mod split;
 pub mod targets;
@@ -228,8 +231,10 @@ pub fn verify(
     progress.stage("making plants", options.plants.len());
     let plants = plants::data_sets(&options.plants, options.extent(), filter, || progress.advance(1))?;
     let plan = sets::plan(&options.data, &plants, filter)?;
+    let again = again::Drives::of(&plan);
     let outcome = runner::run(plan, options, progress)?;
     let (cells, mut results) = (outcome.cells, outcome.results);
+    again.experiments(&cells, &mut results, options, progress)?;
     let weighted = weights::all(&results.cases);
     if let Some(bounds) = bounds {
         let (checks, unbounded) = bounds.check(&results.cases, &weighted, options);
@@ -258,6 +263,14 @@ pub fn verify(
     Ok(Verification { file: ResultsFile { summary, history: Vec::new(), results }, cells })
 }
 
+impl ResultsFile {
+    /// Summaries of all runs, this one last.
+    #[must_use]
+    pub fn summaries(&self) -> Vec<Summary> {
+        self.history.iter().chain([&self.summary]).cloned().collect()
+    }
+}
+
 impl Verification {
     /// Writes `results.json`, the cell files, the CSV files and `index.html` into a folder.
     ///
@@ -279,7 +292,7 @@ impl Verification {
         self.file.history = earlier(&path);
         let text = serde_json::to_string_pretty(&self.file).map_err(|e| io(&path)(e.into()))?;
         std::fs::write(&path, text).map_err(io(&path))?;
-        Ok(report::write_report(dir, &self.file.results, &self.cells)?)
+        Ok(report::write_report(dir, &self.file.results, &self.cells, &self.file.summaries())?)
     }
 }
 

@@ -36,15 +36,15 @@ pub struct Outcome {
 }
 
 /// A drive read once and ready to be replayed.
-struct Loaded<'a> {
+pub(super) struct Loaded<'a> {
     drive: &'a Drive,
-    cell: &'a CellFile,
-    run: Run,
-    reference: Vec<f64>,
+    pub(super) cell: &'a CellFile,
+    pub(super) run: Run,
+    pub(super) reference: Vec<f64>,
     /// Number of tests in the file; the first is scored.
     parts: usize,
     /// Present capacity as the estimators are told it, in Ah.
-    capacity_ah: f64,
+    pub(super) capacity_ah: f64,
 }
 
 /// A case with what is needed to run it again.
@@ -167,6 +167,8 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
         ablations: ablation::summarise(&trials),
         bounds: Vec::new(),
         targets: Vec::new(),
+        sensor_terms: None,
+        causes: Vec::new(),
         notes,
     };
     Ok(Outcome { cells: identified, results })
@@ -210,7 +212,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Reads a drive, its first part where the file goes on with another test, and its reference.
-fn load<'a>(drive: &'a Drive, cell: &'a CellFile) -> Result<Loaded<'a>, VerifyError> {
+pub(super) fn load<'a>(drive: &'a Drive, cell: &'a CellFile) -> Result<Loaded<'a>, VerifyError> {
     let parts = drive.set.runs(&drive.file)?;
     let count = parts.len();
     let mut run = parts.into_iter().next().unwrap_or_default();
