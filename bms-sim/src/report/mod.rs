@@ -4,17 +4,20 @@
 use std::path::{Path, PathBuf};
 
 use crate::results::{IdentifiedCell, Results};
+use crate::verify::health::Health;
 
 mod ablation;
 mod aggregate;
 mod condition;
 mod convergence;
 mod files;
+pub mod health;
 mod heat_map;
 mod html;
 pub mod identification;
 pub mod model;
 mod plot;
+pub mod power;
 mod sections;
 mod strip;
 pub mod table;
@@ -54,7 +57,12 @@ impl ReportError {
 /// # Errors
 ///
 /// When a file cannot be written or a case's trace file would lie outside of `dir`.
-pub fn write_report(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> Result<(), ReportError> {
+pub fn write_report(
+    dir: &Path,
+    results: &Results,
+    states: Option<&Health>,
+    cells: &[IdentifiedCell],
+) -> Result<(), ReportError> {
     for case in &results.cases {
         if let (Some(trace), Some(file)) = (&case.trace, &case.trace_file) {
             files::write_trace(&files::trace_path(dir, file)?, trace)?;
@@ -62,14 +70,14 @@ pub fn write_report(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> 
     }
     files::write_runs(&dir.join("runs.csv"), &results.cases)?;
     files::write_ablations(&dir.join("ablation.csv"), &results.ablations)?;
-    write_file(&dir.join("index.html"), page(dir, results, cells).as_bytes())
+    write_file(&dir.join("index.html"), page(dir, results, states, cells).as_bytes())
 }
 
 /// Folder of a report where [`model::write_rate_page`] puts how fast the plants are.
 pub const RATE_FOLDER: &str = "rate";
 
 /// The page as one string.
-fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> String {
+fn page(dir: &Path, results: &Results, states: Option<&Health>, cells: &[IdentifiedCell]) -> String {
     let link = |file: &str| html::file_link(dir, file, file);
     let cases = &results.cases;
     let some = |body: fn(&Path, &Results) -> String| {
@@ -120,9 +128,23 @@ fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell]) -> String {
         section("identification", "Identified cells", identification::identification(dir, cells)),
         section("notes", "Notes", sections::notes(results)),
     ];
-    let sections: Vec<_> = sections.into_iter().chain(rate_section(dir)).collect();
+    let states = states.into_iter().flat_map(states_sections);
+    let sections: Vec<_> = sections.into_iter().chain(states).chain(rate_section(dir)).collect();
     let intro = sections::intro(results, &link("results.json"), &link("runs.csv"));
     html::page("State of charge: verification report", &intro, &sections)
+}
+
+/// State of power, lives and packs, each if it was scored.
+fn states_sections(states: &Health) -> Vec<html::Section> {
+    let Health { power, lives, packs } = states;
+    let mut all = Vec::new();
+    let mut add = |wanted: bool, id, title, body: &dyn Fn() -> String| {
+        all.extend(wanted.then(|| html::Section { id, title, body: body() }));
+    };
+    add(!power.is_empty(), "power", "State of power", &|| power::section(power));
+    add(!lives.is_empty(), "lives", "State of health over whole lives", &|| health::lives(lives));
+    add(!packs.is_empty(), "packs", "Packs", &|| health::packs(packs));
+    all
 }
 
 /// How fast the plants were simulated, if that was measured into this folder.

@@ -235,7 +235,7 @@ fn the_page_tells_everything_and_its_links_lead_somewhere() {
         cell: synthetic_cell(),
         cell_file: "cells/synthetic.toml".into(),
     };
-    write_report(dir, &results, &[cell]).unwrap();
+    write_report(dir, &results, None, &[cell]).unwrap();
 
     let html = std::fs::read_to_string(dir.join("index.html")).unwrap();
     assert!(html.len() < 6_000_000, "{} bytes", html.len());
@@ -296,7 +296,7 @@ fn empty_results_make_a_page_that_says_so() {
     results.ablations.clear();
     results.bounds.clear();
     results.notes.clear();
-    write_report(dir.path(), &results, &[]).unwrap();
+    write_report(dir.path(), &results, None, &[]).unwrap();
     let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
     assert!(html.contains("Nothing was scored.") && html.contains("No bounds are recorded"));
     assert!(!html.contains("NaN"));
@@ -322,7 +322,7 @@ fn broken_series_and_scores_do_not_break_the_page() {
     cell.tables.r1_ohm.clear();
     cell.fit.clear();
     let cell = IdentifiedCell { dataset: "x".into(), cell, cell_file: "missing.toml".into() };
-    write_report(dir.path(), &results, &[cell]).unwrap();
+    write_report(dir.path(), &results, None, &[cell]).unwrap();
     let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
     assert!(!html.contains("NaN") && !html.contains("inf<"));
     assert!(!html.contains("href=\"./missing.toml"));
@@ -346,7 +346,7 @@ fn five_hundred_runs_and_many_cells_stay_a_small_page() {
         cell: synthetic_cell(),
         cell_file: String::new(),
     };
-    write_report(dir.path(), &results, &(0..15).map(cell).collect::<Vec<_>>()).unwrap();
+    write_report(dir.path(), &results, None, &(0..15).map(cell).collect::<Vec<_>>()).unwrap();
     let bytes = std::fs::metadata(dir.path().join("index.html")).unwrap().len();
     assert!(bytes < 6_000_000, "{bytes} bytes");
     println!("{bytes} bytes");
@@ -361,7 +361,7 @@ fn a_trace_file_outside_the_report_is_refused() {
     for file in ["../x.csv", "/x.csv", ""] {
         let mut results = synthetic_results();
         results.cases[0].trace_file = Some(file.into());
-        assert!(write_report(dir.path(), &results, &[]).is_err(), "{file:?}");
+        assert!(write_report(dir.path(), &results, None, &[]).is_err(), "{file:?}");
     }
     assert!(!Path::new("/x.csv").exists());
 }
