@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
-use super::{Condition, condition, identification, table, write_report};
+use super::{Condition, condition, health as health_report, identification, power, table, write_report};
 use crate::cell_file::{
     CellFile, CellInfo, Chemistry, FORMAT_VERSION, FitSummary, Provenance, PulseResidual, Tables, Validity,
 };
 use crate::results::{Ablation, BoundCheck, Case, IdentifiedCell, Results, Score, Trace};
+use crate::verify::health::tests::health;
 
 const DATASETS: [(&str, Chemistry, bool); 3] = [
     ("physics/synthetic_nmc/soh100", Chemistry::Nmc, false),
@@ -400,4 +401,33 @@ fn the_terminal_table_fits_and_names_every_group() {
     }
     assert!(text.contains("start ±30") && text.contains("aged, new C") && text.contains("1 of 2 hold"));
     assert!(text.contains("-10"));
+}
+
+#[test]
+fn power_lives_and_packs_have_sections() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut states = health();
+    states.lives[0].check_ups[1].soh_q_estimated = f64::NAN;
+    states.power[0].worst[0].set = "<set>".into();
+    write_report(dir.path(), &synthetic_results(), Some(&states), &[]).unwrap();
+    let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
+    for id in ["power", "lives", "packs"] {
+        assert!(html.contains(&format!("<section id=\"{id}\">")), "{id}");
+    }
+    assert!(html.contains("kim2011, −10 °C, discharge: 5.00 %"), "a dot of the chart");
+    assert!(html.contains("Capacity and resistance over the life of okane2022, 80 to 20 %, seed 7"));
+    assert!(html.contains("after 72 h") && !html.contains("NaN") && !html.contains("<set>"));
+    for line in [
+        power::table(&states.power),
+        health_report::lives_table(&states.lives),
+        health_report::packs_table(&states.packs),
+    ]
+    .concat()
+    .lines()
+    {
+        assert!(line.chars().count() <= 112, "{} columns: {line}", line.chars().count());
+    }
+    states.lives.clear();
+    write_report(dir.path(), &synthetic_results(), Some(&states), &[]).unwrap();
+    assert!(!std::fs::read_to_string(dir.path().join("index.html")).unwrap().contains("id=\"lives\""));
 }

@@ -323,6 +323,35 @@ mod tests {
     }
 
     #[test]
+    fn figures_are_held_where_they_belong() {
+        let mut cases = [case(25.0, 0.0, 1.0), case(25.0, 0.0, 1.0)];
+        cases[1].plant = true;
+        let figure = |name: &str, value, unit, plants| Figure { name: name.into(), value, unit, plants };
+        let mut figures = [
+            figure("p99", 10.0, "%", true),
+            figure("too high", 0.0, "", true),
+            figure("tables", 1.0, "%", false),
+        ];
+        let mut bounds = Bounds::default();
+        let weighted = all(&cases);
+        bounds.record(&cases, &weighted, &figures, &options(None));
+        let text = toml::to_string(&bounds).unwrap();
+        assert_eq!(toml::from_str::<Bounds>(&text).unwrap(), bounds, "{text}");
+        figures[0].value = 10.9;
+        let names = |bounds: &Bounds, figures: &[Figure]| -> Vec<String> {
+            let (checks, unbounded) = bounds.check(&cases, &weighted, figures, &options(None));
+            checks.into_iter().filter(|c| !c.ok).map(|c| c.name).chain(unbounded).collect()
+        };
+        assert!(names(&bounds, &figures).is_empty());
+        for (f, value) in figures.iter_mut().zip([11.1, 1.0, 1.4]) {
+            f.value = value;
+        }
+        assert_eq!(names(&bounds, &figures), ["p99", "too high", "tables"]);
+        let full = Options { full: true, ..options(None) };
+        assert!(bounds.check(&cases, &weighted, &figures, &full).1.contains(&"p99".to_owned()));
+    }
+
+    #[test]
     fn the_file_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bounds.toml");

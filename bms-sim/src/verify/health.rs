@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Options, Progress, VerifyError};
-use crate::lives::{self, LifeOutcome};
+use crate::lives::{self, Life, LifeOutcome};
 use crate::packs::{self, PackOptions, PackOutcome};
 use crate::plants::PLANTS;
 use crate::sensors::SensorCorner;
@@ -288,7 +288,9 @@ fn power_of_plants(options: &Options, progress: &dyn Progress) -> Result<Vec<Pow
 }
 
 fn lives_of(options: &Options, progress: &dyn Progress) -> Result<Vec<LifeOutcome>, VerifyError> {
-    let mut lives = if options.full { lives::full() } else { lives::quick() };
+    let of_plants = |life: Life| PLANTS.map(|p| Life { plant: p.name.into(), ..life.clone() });
+    let mut lives =
+        if options.full { lives::full() } else { lives::quick().into_iter().flat_map(of_plants).collect() };
     for life in &mut lives {
         life.seed += SEEDS_ON * options.seed;
     }
@@ -304,7 +306,7 @@ fn packs_of(options: &Options, progress: &dyn Progress) -> Result<Vec<PackOutcom
         (PLANTS.to_vec(), whole)
     } else {
         let plants = PLANTS.into_iter().filter(|p| QUICK_PACKS.contains(&p.name)).collect();
-        (plants, PackOptions { packs: 1, days: 4, ambients_c: vec![25.0], compare: false, ..whole })
+        (plants, PackOptions { packs: 1, days: 5, ambients_c: vec![25.0], compare: false, ..whole })
     };
     progress.stage("packs", 1);
     let outcomes = packs::run(&plants, &wanted)?;
@@ -367,5 +369,131 @@ impl Health {
             }
         }
         all
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::cell_file::Chemistry;
+    use crate::lives::{CheckUp, Habit};
+    use crate::packs::{LeakOutcome, PackScore};
+
+    /// A limit of 100 W with an estimate and a safe value.
+    pub(crate) fn limit(set: &str, discharge: bool, best: f64, safe: f64) -> SopCase {
+        SopCase {
+            set: set.into(),
+            soh: 0.8,
+            ambient_c: -10.0,
+            soc: 0.5,
+            rested: true,
+            discharge,
+            horizon_s: 10.0,
+            power: true,
+            truth: 100.0,
+            truth_by: if discharge { "voltage" } else { "plating" }.into(),
+            best,
+            best_by: "voltage".into(),
+            safe,
+            rated: 100.0,
+            soc_error: 0.01,
+            resistance_scale: 1.0,
+        }
+    }
+
+    /// A life with one check-up before and two after it settled, with these errors in points and percent.
+    pub(crate) fn life(soh_q_points: f64, soh_r_percent: f64) -> LifeOutcome {
+        let at = |day: usize, cycles, q: f64, r: f64| CheckUp {
+            day,
+            cycles,
+            soh_q: 0.9,
+            soh_q_estimated: 0.9 + q / 100.0,
+            soh_q_std: 0.01,
+            soh_r: 1.2,
+            soh_r_estimated: 1.2 * (1.0 + r / 100.0),
+            soh_r_std: 0.012,
+            soc_max_points: 1.5,
+            windows: 7,
+        };
+        LifeOutcome {
+            life: Life::of("okane2022", Habit::DEEP, 7),
+            chemistry: Chemistry::Nmc,
+            check_ups: vec![
+                at(5, 10.0, 20.0, 20.0),
+                at(50, 40.0, soh_q_points, soh_r_percent),
+                at(55, 45.0, 0.1, 0.1),
+            ],
+        }
+    }
+
+    /// A pack of cells with this largest error and a leak that was found or not.
+    pub(crate) fn pack(max_points: f64, detected_h: Option<f64>) -> PackOutcome {
+        PackOutcome {
+            plant: "prada2013".into(),
+            chemistry: Chemistry::Lfp,
+            ambient_c: 25.0,
+            pack: 0,
+            cells: 100,
+            hours: 80.0,
+            scored_from_s: 900.0,
+            bms: PackScore { max_points, p99_points: 0.5, rmse_points: 0.2, coverage: 1.0 },
+            full_filters: None,
+            weakest_max_points: 0.9,
+            fullest_max_points: 0.8,
+            pack_soc_max_points: 0.7,
+            capacity_rmse_percent: 0.3,
+            capacity_spread_percent: 1.5,
+            current_offset_max_a: 0.001,
+            leak: Some(LeakOutcome { cell: 3, true_a: 0.002, estimated_a: 0.002, std_a: 1e-4, detected_h }),
+            false_leaks: 0,
+        }
+    }
+
+    /// One discharge limit 5 % too high, one charge limit right with a safe value 2 % too high.
+    pub(crate) fn health() -> Health {
+        let cases = [limit("kim2011", true, 105.0, 90.0), limit("okane2022", false, 100.0, 102.0)];
+        Health {
+            power: vec![PowerScore::of(PowerSource::Plants, &cases).unwrap()],
+            lives: vec![life(-2.5, 3.5)],
+            packs: vec![pack(1.2, Some(72.0))],
+        }
+    }
+
+    #[test]
+    fn cases_are_grouped_by_what_they_share() {
+        let health = health();
+        let score = &health.power[0];
+        let all = score.all().unwrap();
+        assert_eq!((all.key.label(), all.figures.cases, all.beyond), ("all".into(), 2, 1));
+        let sets: Vec<_> = score.sets().map(|g| (g.key.label(), g.figures.cases)).collect();
+        assert_eq!(sets, [("kim2011".into(), 1), ("okane2022".into(), 1)]);
+        let limits: Vec<_> = score.limits().map(|g| (g.key.label(), g.beyond)).collect();
+        assert_eq!(
+            limits,
+            [("discharge, limited by voltage".into(), 1), ("charge, limited by plating".into(), 0)]
+        );
+        assert_eq!(score.worst[0].set, "kim2011");
+        assert_eq!(score.worst_safe.len(), 1, "the other one is below the truth");
+        assert!(PowerScore::of(PowerSource::Tables, &[]).is_none());
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let health = health();
+        let text = serde_json::to_string(&health).unwrap();
+        assert_eq!(serde_json::from_str::<Health>(&text).unwrap(), health);
+    }
+
+    #[test]
+    fn experiments_have_no_bounds() {
+        let mut health = health();
+        let figures = health.figures();
+        let value = |name: &str| figures.iter().find(|f| f.name == name).map(|f| f.value);
+        assert!((value("SOP kim2011: 99th percentile").unwrap() - 5.0).abs() < 1e-9);
+        assert!((value("SOP okane2022: safe values too high").unwrap() - 1.0).abs() < 1e-9);
+        assert!((value("life okane2022, 80 to 20 %, seed 7: SOH_R").unwrap() - 3.5).abs() < 1e-9);
+        assert!((value("pack prada2013, 25 degC, 0: leaks not found").unwrap()).abs() < 1e-9);
+        health.power[0].source = PowerSource::TrueSoc;
+        assert!(health.figures().iter().all(|f| !f.name.starts_with("SOP")));
     }
 }

@@ -203,7 +203,14 @@ fn pack_error(packs: &[PackOutcome]) -> Option<TargetOutcome> {
 fn capacity(lives: &[LifeOutcome]) -> Option<TargetOutcome> {
     let soc = lives.iter().filter_map(LifeOutcome::soc_max_points).fold(0.0, f64::max);
     let name = "SOH_Q: largest error at any check-up after 30 equivalent cycles, good sensors";
-    let target = over_lives(3, name, "points", lives, LifeOutcome::soh_q_max_points, CheckUp::soh_q_points)?;
+    let target = over_lives(
+        3,
+        name,
+        "points",
+        lives,
+        LifeOutcome::soh_q_max_points,
+        [CheckUp::soh_q_points, |c| 100.0 * c.soh_q_std],
+    )?;
     Some(TargetOutcome {
         detail: format!("{}; SOC within {soc:.2} points meanwhile", target.detail),
         ..target
@@ -213,7 +220,14 @@ fn capacity(lives: &[LifeOutcome]) -> Option<TargetOutcome> {
 /// Target 4.
 fn resistance(lives: &[LifeOutcome]) -> Option<TargetOutcome> {
     let name = "SOH_R: largest error at any check-up after 30 equivalent cycles, good sensors";
-    over_lives(4, name, "%", lives, LifeOutcome::soh_r_max_percent, CheckUp::soh_r_percent)
+    over_lives(
+        4,
+        name,
+        "%",
+        lives,
+        LifeOutcome::soh_r_max_percent,
+        [CheckUp::soh_r_percent, |c| 100.0 * c.soh_r_std / c.soh_r],
+    )
 }
 
 /// The largest error over all lives, where it is, and what it is for each plant and habit.
@@ -223,7 +237,7 @@ fn over_lives(
     unit: &str,
     lives: &[LifeOutcome],
     largest: fn(&LifeOutcome) -> Option<f64>,
-    error: fn(&CheckUp) -> f64,
+    [error, std]: [fn(&CheckUp) -> f64; 2],
 ) -> Option<TargetOutcome> {
     let scored = || lives.iter().filter_map(|o| largest(o).map(|value| (o, value)));
     let (worst, measured) = scored().max_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -246,12 +260,15 @@ fn over_lives(
         unit: unit.into(),
         met: within == lives.len(),
         detail: format!(
-            "{within} of {} lives within it; worst {}, day {} at {:.0} % capacity: {:+.2}; by plant and habit: {}",
+            "{within} of {} lives within it; worst {}, day {} at {:.0} % capacity: {:+.2} \
+             (own σ {:.2}, {} capacity windows till then); by plant and habit: {}",
             lives.len(),
             worst.life.label(),
             at.day,
             100.0 * at.soh_q,
             error(at),
+            std(at),
+            at.windows,
             by_kind.join("; ")
         ),
     })
@@ -350,6 +367,7 @@ pub fn power_place(case: &SopCase) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::health::tests::{health, life, pack};
     use super::super::weights::tests::case;
     use super::*;
 
@@ -412,5 +430,29 @@ mod tests {
         assert!(band.met && (band.measured - 99.0).abs() < 1e-9, "{band:?}");
         cases[1].bms.scored_h = 1.1;
         assert!(!outcomes(&cases).pop().unwrap().met);
+    }
+
+    #[test]
+    fn what_is_missed_says_where() {
+        let found = of_health(&health());
+        let numbers: Vec<_> = found.iter().map(|t| (t.number, t.met)).collect();
+        assert_eq!(numbers, [(1, true), (3, true), (4, false), (5, false), (5, false)], "{found:?}");
+        let [_, capacity, resistance, best, safe] = &found[..] else { panic!("{found:?}") };
+        assert!((capacity.measured - 2.5).abs() < 1e-9 && (resistance.measured - 3.5).abs() < 1e-9);
+        assert!(resistance.detail.contains("day 50 at 90 % capacity: +3.50"), "{}", resistance.detail);
+        assert!((best.measured - 5.0).abs() < 1e-9 && (safe.measured - 2.0).abs() < 1e-9);
+        assert!(best.detail.contains("beyond it: discharge, limited by voltage 1 of 1"), "{}", best.detail);
+        assert!(safe.detail.contains("1 of 2 promise more"), "{}", safe.detail);
+    }
+
+    #[test]
+    fn what_was_not_reached_is_not_met() {
+        let mut young = life(0.1, 0.1);
+        young.check_ups.truncate(1);
+        let lives = vec![life(1.0, 1.0), young];
+        let found = of_health(&Health { lives, packs: vec![pack(3.1, None)], ..Health::default() });
+        assert!(found.iter().all(|t| !t.met) && found.len() == 3, "{found:?}");
+        assert!(found[0].detail.contains("leaks found 0 of 1"), "{}", found[0].detail);
+        assert!(of_health(&Health::default()).is_empty());
     }
 }
