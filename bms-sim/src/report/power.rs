@@ -171,7 +171,7 @@ fn over_temperature(score: &PowerScore) -> String {
                     .collect();
                 points.sort_by(|a, b| a.0.total_cmp(&b.0));
                 for (t, p99) in &points {
-                    tips.push(format!("{set}, {t:.0} °C, {title}: {} %", number(*p99, 2)));
+                    tips.push(format!("{set}, {} °C, {title}: {} %", number(*t, 0), number(*p99, 2)));
                 }
                 let style = stroke(colour(k), 2.0);
                 chart.draw_series(LineSeries::new(points.clone(), style))?;
