@@ -188,8 +188,8 @@ stored!(CapacityTracker {
     next: u8 => |t| usize::from(t.next) < ANCHORS,
     candidate: Option<Anchor>,
     resting_s: f32 => |t| t.resting_s >= 0.0,
-    capacity: f32 => |t| (0.3..=1.3).contains(&t.capacity),
-    variance: f32 => |t| t.variance > 0.0 && t.variance <= 1.0,
+    fit: Awtls,
+    aged: f32 => |t| t.aged >= 0.0,
     contradictions: u8,
     windows: u32,
 });

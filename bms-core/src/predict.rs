@@ -49,7 +49,7 @@ pub struct Surface<'a> {
     /// Temperatures of the rows in degC, ascending.
     pub temperature_c: &'a [f32],
     /// `g` of the positive and of the negative electrode in SOC per (1/h √s), one row per temperature. The negative one needs
-    /// the negative electrode's potential ([`crate::cell::OcvAgeing::negative_v`]); without it all acts on the cell's curve.
+    /// the negative electrode's potential ([`crate::cell::CellTables::negative_v`]); without it all acts on the cell's curve.
     pub gain: &'a [[f32; 2]],
 }
 

@@ -725,7 +725,8 @@ impl<'a> SocEstimator<'a> {
     fn watch_fixed_error(&mut self, slope: f32, lost: f32) {
         let table = self.tuning.rest_voltage_std_v / slope.max(1e-3);
         let axis = self.axis_error();
-        self.state.fixed_variance = (self.state.fixed_variance + lost).min(axis * axis + table * table).min(0.1);
+        self.state.fixed_variance =
+            (self.state.fixed_variance + lost).min(axis * axis + table * table).min(0.1);
     }
 
     fn propagate_covariance(&mut self) {

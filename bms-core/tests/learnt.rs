@@ -137,9 +137,9 @@ fn impossible_values_are_named() {
     assert_eq!(forged(&tracker, anchors + 1 + 8, &number(-1.0)), is("doubt_ah"));
     assert_eq!(forged(&tracker, anchors + 1 + 8 + 4 + 1, &number(-0.1)), is("known"));
     assert_eq!(forged(&tracker, next, &[6]), is("next"));
-    let capacity = CapacityTracker::ENCODED_LEN - 13;
-    assert_eq!(forged(&tracker, capacity, &number(0.2)), is("capacity"));
-    assert_eq!(forged(&tracker, capacity + 4, &number(0.0)), is("variance"));
+    let slope = CapacityTracker::ENCODED_LEN - 17;
+    assert_eq!(forged(&tracker, slope, &number(0.2)), is("slope"));
+    assert_eq!(forged(&tracker, slope + 4, &number(0.0)), is("variance"));
     let resistance = ResistanceTracker::new(Estimated { value: 1.1, std: 0.1 });
     let growth = ResistanceTracker::ENCODED_LEN - 12;
     assert_eq!(forged(&resistance, growth, &number(11.0)), is("growth"));

@@ -199,6 +199,14 @@ pub struct PackOutcome {
     pub false_leaks: usize,
 }
 
+impl PackOutcome {
+    /// Plant, temperature and number, e.g. `okane2022, 25 degC, 0`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}, {:.0} degC, {}", self.plant, self.ambient_c, self.pack)
+    }
+}
+
 /// A plant that the core has got to know.
 #[derive(Debug, Clone)]
 struct Known {

@@ -7,12 +7,13 @@ use anyhow::{Context, Result, anyhow, bail};
 use bms_sim::model;
 use bms_sim::model::rate::{Effort, measure};
 use bms_sim::plants::{PLANTS, Plant};
+use bms_sim::report::health::{lives_table, packs_table};
 use bms_sim::report::model::write_rate_page;
 use bms_sim::report::table::summary_table;
-use bms_sim::report::{RATE_FOLDER, condition, difference};
+use bms_sim::report::{RATE_FOLDER, condition, difference, power};
 use bms_sim::results::{Case, TARGET_POINTS};
 use bms_sim::verify::bounds::{self, Bounds};
-use bms_sim::verify::{DataKind, Options, ResultsFile, sets, verify};
+use bms_sim::verify::{DataKind, Options, ResultsFile, figures, sets, verify};
 
 use super::args::VerifyArgs;
 use super::progress::Bar;
@@ -72,10 +73,11 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
     if args.update_bounds {
         let path = bounds_path.context("no place for the bounds file: say --bounds FILE")?;
         let new = recorded.get_or_insert_default();
-        let (results, summary) = (&mut verified.file.results, &verified.file.summary);
-        new.record(&results.cases, &summary.weighted, &options);
+        let ResultsFile { results, summary, health, .. } = &mut verified.file;
+        let figures = figures(health.as_ref());
+        new.record(&results.cases, &summary.weighted, &figures, &options);
         new.save(&path)?;
-        results.bounds = new.check(&results.cases, &summary.weighted, &options).0;
+        results.bounds = new.check(&results.cases, &summary.weighted, &figures, &options).0;
         results.bounds.extend(bounds::against_baselines(&summary.weighted, &options));
         results.notes.retain(|n| !n.starts_with("no bound"));
     }
@@ -188,6 +190,11 @@ fn text(file: &ResultsFile, strict: bool) -> String {
             w.coulomb_counter_rmse_points,
             w.textbook_ekf_rmse_points
         );
+    }
+    if let Some(health) = &file.health {
+        out += &power::table(&health.power);
+        out += &lives_table(&health.lives);
+        out += &packs_table(&health.packs);
     }
     if !results.targets.is_empty() {
         out += "\nTargets of the acceptance protocol\n";

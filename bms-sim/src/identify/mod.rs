@@ -226,13 +226,14 @@ pub fn identify(plan: &Plan) -> Result<CellFile, IdentifyError> {
     let error = model_error(&nodes, &prepared, &residuals, &edges);
     let ageing = ageing::tables(plan, nominal_ah, &reference_curves, &mut warnings);
     let cell_tables = assemble(&nodes, &tables, &base, &hysteresis, &error, capacity_ah);
-    let instant = cell_tables.r0_ohm.iter().zip(&cell_tables.rct_ohm);
-    for (r0_rct, t) in instant.zip(&cell_tables.temperature_c) {
-        let largest = r0_rct.0.iter().zip(r0_rct.1).map(|(r0, rct)| r0 + rct).fold(0.0, f64::max);
+    let instant = cell_tables.r0_ohm.iter().zip(&cell_tables.rct_ohm).zip(&cell_tables.i_ct_a);
+    for (((r0, rct), i_ct_a), t) in instant.zip(&cell_tables.temperature_c) {
+        let at_1c = (capacity_ah / i_ct_a).asinh() * i_ct_a / capacity_ah;
+        let largest = r0.iter().zip(rct).map(|(r0, rct)| r0 + at_1c * rct).fold(0.0, f64::max);
         // A cell that drops more than its whole voltage at 1C is a unit or sign error.
         if largest <= 0.0 || largest * capacity_ah > 4.0 {
             return Err(IdentifyError::Nonsense {
-                what: format!("R0 and charge transfer at {t} degC in ohm"),
+                what: format!("R0 and charge transfer at 1C and {t} degC in ohm"),
                 value: largest,
                 files: plan.pulses.iter().map(|p| p.run.source.clone()).collect::<Vec<_>>().join(", "),
             });

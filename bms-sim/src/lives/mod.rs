@@ -126,6 +126,19 @@ impl Life {
             longest_days: 1000,
         }
     }
+
+    /// Plant, the SOC between which it is used, and seed, e.g. `okane2022, 80 to 40 %, seed 1`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}, seed {}", self.kind(), self.seed)
+    }
+
+    /// The same without the seed.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let Habit { charge_to, drive_to } = self.habit;
+        format!("{}, {:.0} to {:.0} %", self.plant, 100.0 * charge_to, 100.0 * drive_to)
+    }
 }
 
 /// One life, lived in some ten seconds.

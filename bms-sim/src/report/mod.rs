@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::results::{IdentifiedCell, Results};
 use crate::verify::Summary;
+use crate::verify::health::Health;
 
 mod ablation;
 mod aggregate;
@@ -12,12 +13,14 @@ mod causes;
 mod condition;
 mod convergence;
 mod files;
+pub mod health;
 mod heat_map;
 mod history;
 mod html;
 pub mod identification;
 pub mod model;
 mod plot;
+pub mod power;
 mod sections;
 mod sensor_terms;
 mod strip;
@@ -63,6 +66,7 @@ impl ReportError {
 pub fn write_report(
     dir: &Path,
     results: &Results,
+    states: Option<&Health>,
     cells: &[IdentifiedCell],
     summaries: &[Summary],
 ) -> Result<(), ReportError> {
@@ -73,14 +77,20 @@ pub fn write_report(
     }
     files::write_runs(&dir.join("runs.csv"), &results.cases)?;
     files::write_ablations(&dir.join("ablation.csv"), &results.ablations)?;
-    write_file(&dir.join("index.html"), page(dir, results, cells, summaries).as_bytes())
+    write_file(&dir.join("index.html"), page(dir, results, states, cells, summaries).as_bytes())
 }
 
 /// Folder of a report where [`model::write_rate_page`] puts how fast the plants are.
 pub const RATE_FOLDER: &str = "rate";
 
 /// The page as one string.
-fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell], summaries: &[Summary]) -> String {
+fn page(
+    dir: &Path,
+    results: &Results,
+    states: Option<&Health>,
+    cells: &[IdentifiedCell],
+    summaries: &[Summary],
+) -> String {
     let link = |file: &str| html::file_link(dir, file, file);
     let cases = &results.cases;
     let some = |body: fn(&Path, &Results) -> String| {
@@ -151,9 +161,23 @@ fn page(dir: &Path, results: &Results, cells: &[IdentifiedCell], summaries: &[Su
         section("identification", "Identified cells", identification::identification(dir, cells)),
         section("notes", "Notes", sections::notes(results)),
     ];
-    let sections: Vec<_> = sections.into_iter().chain(rate_section(dir)).collect();
+    let states = states.into_iter().flat_map(states_sections);
+    let sections: Vec<_> = sections.into_iter().chain(states).chain(rate_section(dir)).collect();
     let intro = sections::intro(results, &link("results.json"), &link("runs.csv"));
     html::page("State of charge: verification report", &intro, &sections)
+}
+
+/// State of power, lives and packs, each if it was scored.
+fn states_sections(states: &Health) -> Vec<html::Section> {
+    let Health { power, lives, packs } = states;
+    let mut all = Vec::new();
+    let mut add = |wanted: bool, id, title, body: &dyn Fn() -> String| {
+        all.extend(wanted.then(|| html::Section { id, title, body: body() }));
+    };
+    add(!power.is_empty(), "power", "State of power", &|| power::section(power));
+    add(!lives.is_empty(), "lives", "State of health over whole lives", &|| health::lives(lives));
+    add(!packs.is_empty(), "packs", "Packs", &|| health::packs(packs));
+    all
 }
 
 /// How fast the plants were simulated, if that was measured into this folder.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Condition, condition, identification, table, write_report};
+use super::{Condition, condition, health as health_report, identification, power, table, write_report};
 use crate::cell_file::{
     CellFile, CellInfo, Chemistry, FORMAT_VERSION, FitSummary, Provenance, PulseResidual, Tables, Validity,
 };
@@ -11,6 +11,7 @@ use crate::results::{
     Ablation, BoundCheck, Case, Cause, IdentifiedCell, OffsetTrial, Results, Score, SensorTerms, TermScore,
     Trace,
 };
+use crate::verify::health::tests::health;
 
 const DATASETS: [(&str, Chemistry, bool); 3] = [
     ("physics/synthetic_nmc/soh100", Chemistry::Nmc, false),
@@ -241,7 +242,7 @@ fn the_page_tells_everything_and_its_links_lead_somewhere() {
         cell: synthetic_cell(),
         cell_file: "cells/synthetic.toml".into(),
     };
-    write_report(dir, &results, &[cell], &[]).unwrap();
+    write_report(dir, &results, None, &[cell], &[]).unwrap();
 
     let html = std::fs::read_to_string(dir.join("index.html")).unwrap();
     assert!(html.len() < 6_000_000, "{} bytes", html.len());
@@ -329,7 +330,7 @@ fn sensor_terms_and_causes_are_told() {
         experiments: vec![("ideal sensors".into(), 2.75), ("true start".into(), f64::NAN)],
         verdict: "ideal sensors".into(),
     }];
-    write_report(dir.path(), &results, &[], &[]).unwrap();
+    write_report(dir.path(), &results, None, &[], &[]).unwrap();
     let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
     assert!(html.contains("bound: limit-grade offset of 0.10 C over 2.0 hours = 20.0 points"));
     assert!(html.contains("the &lt;b&gt; breaks it") && html.contains("limit corner, LFP (7 drives)"));
@@ -359,7 +360,7 @@ fn empty_results_make_a_page_that_says_so() {
     results.ablations.clear();
     results.bounds.clear();
     results.notes.clear();
-    write_report(dir.path(), &results, &[], &[]).unwrap();
+    write_report(dir.path(), &results, None, &[], &[]).unwrap();
     let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
     assert!(html.contains("Nothing was scored.") && html.contains("No bounds are recorded"));
     assert!(!html.contains("NaN"));
@@ -385,7 +386,7 @@ fn broken_series_and_scores_do_not_break_the_page() {
     cell.tables.r1_ohm.clear();
     cell.fit.clear();
     let cell = IdentifiedCell { dataset: "x".into(), cell, cell_file: "missing.toml".into() };
-    write_report(dir.path(), &results, &[cell], &[]).unwrap();
+    write_report(dir.path(), &results, None, &[cell], &[]).unwrap();
     let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
     assert!(!html.contains("NaN") && !html.contains("inf<"));
     assert!(!html.contains("href=\"./missing.toml"));
@@ -409,7 +410,7 @@ fn five_hundred_runs_and_many_cells_stay_a_small_page() {
         cell: synthetic_cell(),
         cell_file: String::new(),
     };
-    write_report(dir.path(), &results, &(0..15).map(cell).collect::<Vec<_>>(), &[]).unwrap();
+    write_report(dir.path(), &results, None, &(0..15).map(cell).collect::<Vec<_>>(), &[]).unwrap();
     let bytes = std::fs::metadata(dir.path().join("index.html")).unwrap().len();
     assert!(bytes < 6_000_000, "{bytes} bytes");
     println!("{bytes} bytes");
@@ -424,7 +425,7 @@ fn a_trace_file_outside_the_report_is_refused() {
     for file in ["../x.csv", "/x.csv", ""] {
         let mut results = synthetic_results();
         results.cases[0].trace_file = Some(file.into());
-        assert!(write_report(dir.path(), &results, &[], &[]).is_err(), "{file:?}");
+        assert!(write_report(dir.path(), &results, None, &[], &[]).is_err(), "{file:?}");
     }
     assert!(!Path::new("/x.csv").exists());
 }
@@ -463,4 +464,33 @@ fn the_terminal_table_fits_and_names_every_group() {
     }
     assert!(text.contains("start ±30") && text.contains("aged, new C") && text.contains("1 of 2 hold"));
     assert!(text.contains("-10"));
+}
+
+#[test]
+fn power_lives_and_packs_have_sections() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut states = health();
+    states.lives[0].check_ups[1].soh_q_estimated = f64::NAN;
+    states.power[0].worst[0].set = "<set>".into();
+    write_report(dir.path(), &synthetic_results(), Some(&states), &[], &[]).unwrap();
+    let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
+    for id in ["power", "lives", "packs"] {
+        assert!(html.contains(&format!("<section id=\"{id}\">")), "{id}");
+    }
+    assert!(html.contains("kim2011, −10 °C, discharge: 5.00 %"), "a dot of the chart");
+    assert!(html.contains("Capacity and resistance over the life of okane2022, 80 to 20 %, seed 7"));
+    assert!(html.contains("after 72 h") && !html.contains("NaN") && !html.contains("<set>"));
+    for line in [
+        power::table(&states.power),
+        health_report::lives_table(&states.lives),
+        health_report::packs_table(&states.packs),
+    ]
+    .concat()
+    .lines()
+    {
+        assert!(line.chars().count() <= 112, "{} columns: {line}", line.chars().count());
+    }
+    states.lives.clear();
+    write_report(dir.path(), &synthetic_results(), Some(&states), &[], &[]).unwrap();
+    assert!(!std::fs::read_to_string(dir.path().join("index.html")).unwrap().contains("id=\"lives\""));
 }

@@ -11,7 +11,12 @@
 //! [default.sets."physics/nmc_m50/soh100"."right start"]
 //! worst_max_points = 2.9
 //! mean_rmse_points = 1.1
+//!
+//! [plants.figures]
+//! "SOP okane2022: 99th percentile" = 8.1
 //! ```
+//!
+//! `figures` are those of the state of power, of whole lives and of packs, each in the unit that the report gives it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Options;
+use super::health::Figure;
 use super::weights::Weighted;
 use crate::report::{Condition, condition};
 use crate::results::{BoundCheck, Case};
@@ -38,6 +44,8 @@ struct Section {
     weighted_rmse_points: Option<f64>,
     #[serde(default)]
     sets: BTreeMap<String, BTreeMap<String, GroupBound>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    figures: BTreeMap<String, f64>,
 }
 
 /// Bounds of one condition group of one data set.
@@ -77,8 +85,9 @@ const MARGIN_POINTS: f64 = 0.3;
 
 /// Head of a file that the program writes.
 const HEAD: &str =
-    "# Recorded bounds of `bms verify`, in points of SOC. An error that grows beyond its bound fails the run.
-# Written by `bms verify --update-bounds`: what was reached plus 10 %, at least plus 0.3 points.
+    "# Recorded bounds of `bms verify`, in points of SOC where nothing else is said. An error that grows beyond its bound fails the run.
+# Written by `bms verify --update-bounds`: what was reached plus 10 %, at least plus 0.3 points. Figures of the state of
+# power, of lives and of packs are in points or percent likewise; numbers of things that must not happen get 10 % alone.
 
 ";
 
@@ -116,18 +125,27 @@ impl Bounds {
     }
 
     /// Replaces the bounds of the data and of the plants, if they were scored, by what was reached, with a margin.
-    pub fn record(&mut self, cases: &[Case], weighted: &[Weighted], options: &Options) {
+    pub fn record(&mut self, cases: &[Case], weighted: &[Weighted], figures: &[Figure], options: &Options) {
         for plants in [false, true] {
             if cases.iter().any(|c| c.plant == plants) {
-                self.record_section(plants, cases, weighted, options);
+                self.record_section(plants, cases, weighted, figures, options);
             }
         }
     }
 
-    fn record_section(&mut self, plants: bool, cases: &[Case], weighted: &[Weighted], options: &Options) {
+    fn record_section(
+        &mut self,
+        plants: bool,
+        cases: &[Case],
+        weighted: &[Weighted],
+        figures: &[Figure],
+        options: &Options,
+    ) {
+        let of_section = figures.iter().filter(|f| f.plants == plants);
         let mut new = Section {
             weighted_rmse_points: whole(weighted, plants).map(|w| with_margin(w.bms_rmse_points)),
             sets: BTreeMap::new(),
+            figures: of_section.map(|f| (f.name.clone(), figure_bound(f))).collect(),
         };
         for ((_, set, group), reached) in groups(cases).into_iter().filter(|((p, ..), _)| *p == plants) {
             let bound = GroupBound {
@@ -147,6 +165,7 @@ impl Bounds {
         &self,
         cases: &[Case],
         weighted: &[Weighted],
+        figures: &[Figure],
         options: &Options,
     ) -> (Vec<BoundCheck>, Vec<String>) {
         let none = Section::default();
@@ -172,6 +191,15 @@ impl Bounds {
             if options.filter.is_none() {
                 let mean = format!("{name}: mean RMSE");
                 checks.push(check(&mean, reached.mean_rmse_points, bound.mean_rmse_points));
+            }
+        }
+        for figure in figures {
+            match recorded(figure.plants).figures.get(&figure.name) {
+                Some(bound) => checks.push(BoundCheck {
+                    unit: figure.unit.into(),
+                    ..check(&figure.name, figure.value, *bound)
+                }),
+                None => unbounded.push(figure.name.clone()),
             }
         }
         (checks, unbounded)
@@ -238,6 +266,11 @@ fn with_margin(reached: f64) -> f64 {
     (bound * 100.0 - 1e-6).ceil() / 100.0
 }
 
+/// A number of things that must not happen gets no margin beyond the factor: none stays none.
+fn figure_bound(figure: &Figure) -> f64 {
+    if figure.unit.is_empty() { (figure.value * MARGIN_FACTOR).ceil() } else { with_margin(figure.value) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::DataKind;
@@ -262,12 +295,12 @@ mod tests {
     fn what_was_recorded_holds_until_an_error_grows() {
         let mut cases = [case(25.0, 0.0, 1.0), case(0.0, 30.0, 2.0)];
         let mut bounds = Bounds::default();
-        assert_eq!(bounds.check(&cases, &all(&cases), &options(None)).1.len(), 3);
-        bounds.record(&cases, &all(&cases), &options(None));
-        let (checks, unbounded) = bounds.check(&cases, &all(&cases), &options(None));
+        assert_eq!(bounds.check(&cases, &all(&cases), &[], &options(None)).1.len(), 3);
+        bounds.record(&cases, &all(&cases), &[], &options(None));
+        let (checks, unbounded) = bounds.check(&cases, &all(&cases), &[], &options(None));
         assert!(unbounded.is_empty() && checks.len() == 5 && checks.iter().all(|c| c.ok), "{checks:?}");
         cases[1].bms.max_points = 4.41;
-        let (checks, _) = bounds.check(&cases, &all(&cases), &options(Some("x")));
+        let (checks, _) = bounds.check(&cases, &all(&cases), &[], &options(Some("x")));
         let broken: Vec<_> = checks.iter().filter(|c| !c.ok).map(|c| c.name.as_str()).collect();
         assert_eq!((checks.len(), broken), (2, vec!["set, start ±30 points: worst maximum"]));
         assert!((checks[1].bound - 4.4).abs() < 1e-9);
@@ -278,15 +311,44 @@ mod tests {
         let mut cases = [case(25.0, 0.0, 1.0), case(25.0, 0.0, 4.0)];
         cases[1].plant = true;
         let mut bounds = Bounds::default();
-        bounds.record(&cases, &all(&cases), &options(None));
+        bounds.record(&cases, &all(&cases), &[], &options(None));
         assert_eq!(bounds.sections.keys().collect::<Vec<_>>(), ["default", "plants"]);
         // Without plants, theirs stay.
-        bounds.record(&cases[..1], &all(&cases[..1]), &options(None));
+        bounds.record(&cases[..1], &all(&cases[..1]), &[], &options(None));
         assert_eq!(bounds.sections.len(), 2);
         let every = Options { plants: crate::plants::PLANTS.to_vec(), ..options(None) };
-        let (checks, unbounded) = bounds.check(&cases, &all(&cases), &every);
+        let (checks, unbounded) = bounds.check(&cases, &all(&cases), &[], &every);
         assert!(unbounded.is_empty() && checks.len() == 6 && checks.iter().all(|c| c.ok), "{checks:?}");
-        assert_eq!(bounds.check(&cases, &all(&cases), &options(None)).0.len(), 5, "not all plants ran");
+        assert_eq!(bounds.check(&cases, &all(&cases), &[], &options(None)).0.len(), 5, "not all plants ran");
+    }
+
+    #[test]
+    fn figures_are_held_where_they_belong() {
+        let mut cases = [case(25.0, 0.0, 1.0), case(25.0, 0.0, 1.0)];
+        cases[1].plant = true;
+        let figure = |name: &str, value, unit, plants| Figure { name: name.into(), value, unit, plants };
+        let mut figures = [
+            figure("p99", 10.0, "%", true),
+            figure("too high", 0.0, "", true),
+            figure("tables", 1.0, "%", false),
+        ];
+        let mut bounds = Bounds::default();
+        let weighted = all(&cases);
+        bounds.record(&cases, &weighted, &figures, &options(None));
+        let text = toml::to_string(&bounds).unwrap();
+        assert_eq!(toml::from_str::<Bounds>(&text).unwrap(), bounds, "{text}");
+        figures[0].value = 10.9;
+        let names = |bounds: &Bounds, figures: &[Figure]| -> Vec<String> {
+            let (checks, unbounded) = bounds.check(&cases, &weighted, figures, &options(None));
+            checks.into_iter().filter(|c| !c.ok).map(|c| c.name).chain(unbounded).collect()
+        };
+        assert!(names(&bounds, &figures).is_empty());
+        for (f, value) in figures.iter_mut().zip([11.1, 1.0, 1.4]) {
+            f.value = value;
+        }
+        assert_eq!(names(&bounds, &figures), ["p99", "too high", "tables"]);
+        let full = Options { full: true, ..options(None) };
+        assert!(bounds.check(&cases, &weighted, &figures, &full).1.contains(&"p99".to_owned()));
     }
 
     #[test]
@@ -295,7 +357,7 @@ mod tests {
         let path = dir.path().join("bounds.toml");
         let cases = [case(25.0, 0.0, 1.0)];
         let mut bounds = Bounds::default();
-        bounds.record(&cases, &all(&cases), &options(None));
+        bounds.record(&cases, &all(&cases), &[], &options(None));
         bounds.save(&path).unwrap();
         assert_eq!(Bounds::load(&path).unwrap(), bounds);
         let text = std::fs::read_to_string(&path).unwrap().replace("right start", "left start");

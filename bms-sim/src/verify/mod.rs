@@ -3,6 +3,7 @@
 //! ```text
 //! sets ──► which drive is scored with the cell of which tests ─┐
 //! matrix ► start errors, offsets, sensor corners, capacities ───┼─► runner ─► weights, ablation, bounds ─► Verification
+//! health ► state of power, whole lives, packs ──────────────────────────────► targets, bounds ──────────┘
 //! ```
 
 pub mod ablation;
@@ -11,6 +12,7 @@ pub mod bounds;
 pub mod causes;
 mod finished;
 pub mod full_charge;
+pub mod health;
 pub mod matrix;
 pub mod runner;
 pub mod sensor_terms;
@@ -27,10 +29,14 @@ use thiserror::Error;
 use crate::cell_file::CellFileError;
 use crate::data::DataError;
 use crate::identify::IdentifyError;
+use crate::lives::LifeError;
+use crate::packs::PackError;
 use crate::plants::{self, Extent, PLANTS, Plant, PlantSetError};
 use crate::report::{self, ReportError};
 use crate::results::{IdentifiedCell, Results, TARGET_POINTS};
+use crate::sop::SopError;
 use bounds::{Bounds, BoundsError};
+use health::{Figure, Health};
 use weights::Weighted;
 
 /// Why a verification cannot be carried out.
@@ -68,6 +74,15 @@ pub enum VerifyError {
     /// A plant cannot be used.
     #[error(transparent)]
     Plant(#[from] PlantSetError),
+    /// The state of power cannot be scored.
+    #[error(transparent)]
+    Power(#[from] SopError),
+    /// A life cannot be lived.
+    #[error(transparent)]
+    Life(#[from] LifeError),
+    /// A pack cannot be scored.
+    #[error(transparent)]
+    Packs(#[from] PackError),
     /// A cell cannot be used.
     #[error(transparent)]
     Cell(#[from] CellFileError),
@@ -184,6 +199,9 @@ pub struct ResultsFile {
     pub summary: Summary,
     /// Summaries of earlier runs into the same folder, the oldest first.
     pub history: Vec<Summary>,
+    /// State of power, lives and packs, where they were scored.
+    #[serde(default)]
+    pub health: Option<Health>,
     /// Case by case.
     #[serde(flatten)]
     pub results: Results,
@@ -236,8 +254,9 @@ pub fn verify(
     let (cells, mut results) = (outcome.cells, outcome.results);
     again.experiments(&cells, &mut results, options, progress)?;
     let weighted = weights::all(&results.cases);
+    let health = health::run(options, progress)?;
     if let Some(bounds) = bounds {
-        let (checks, unbounded) = bounds.check(&results.cases, &weighted, options);
+        let (checks, unbounded) = bounds.check(&results.cases, &weighted, &figures(health.as_ref()), options);
         results.bounds = checks;
         if !unbounded.is_empty() {
             results.notes.push(format!("no bound recorded for: {}", unbounded.join("; ")));
@@ -247,6 +266,8 @@ pub fn verify(
     }
     results.bounds.extend(bounds::against_baselines(&weighted, options));
     results.targets = targets::outcomes(&results.cases);
+    results.targets.extend(health.iter().flat_map(targets::of_health));
+    results.targets.sort_by_key(|t| t.number);
     let maxima = || results.cases.iter().map(|c| c.bms.max_points);
     let summary = Summary {
         version: results.version.clone(),
@@ -260,7 +281,13 @@ pub fn verify(
         worst_points: maxima().fold(0.0, f64::max),
         weighted,
     };
-    Ok(Verification { file: ResultsFile { summary, history: Vec::new(), results }, cells })
+    Ok(Verification { file: ResultsFile { summary, history: Vec::new(), health, results }, cells })
+}
+
+/// The figures beside the errors of the SOC that have bounds.
+#[must_use]
+pub fn figures(health: Option<&Health>) -> Vec<Figure> {
+    health.map(Health::figures).unwrap_or_default()
 }
 
 impl ResultsFile {
@@ -292,7 +319,8 @@ impl Verification {
         self.file.history = earlier(&path);
         let text = serde_json::to_string_pretty(&self.file).map_err(|e| io(&path)(e.into()))?;
         std::fs::write(&path, text).map_err(io(&path))?;
-        Ok(report::write_report(dir, &self.file.results, &self.cells, &self.file.summaries())?)
+        let (results, health) = (&self.file.results, self.file.health.as_ref());
+        Ok(report::write_report(dir, results, health, &self.cells, &self.file.summaries())?)
     }
 }
 

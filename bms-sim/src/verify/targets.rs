@@ -1,14 +1,22 @@
-//! Targets 1, 2 and 10 of the acceptance protocol, from the cases of a run.
+//! Targets of the acceptance protocol: 1, 2 and 10 from the cases of a run, 3 to 5 from what is scored beside them.
 //!
 //! All are for good sensors, and for estimators that know the present capacity: what becomes of a capacity that is not
 //! known belongs to the state of health.
 
+use std::collections::BTreeSet;
+
+use super::health::{Health, POWER_PERCENT, PowerScore, PowerSource};
 use super::matrix::CONVERGENCE_S;
 use crate::cell_file::Chemistry;
+use crate::lives::{CheckUp, LifeOutcome, SETTLED_CYCLES};
+use crate::packs::PackOutcome;
 use crate::results::{Case, TARGET_COVERAGE, TARGET_POINTS, TargetOutcome};
+use crate::sop::SopCase;
 
 /// From this start error on (points) a case belongs to target 2.
 const WRONG_START_POINTS: f64 = 20.0;
+/// Limit of the errors of `SOH_Q` (points) and `SOH_R` (percent).
+const HEALTH_LIMIT: f64 = 3.0;
 /// What a share is to reach, in percent.
 const ALL: f64 = 100.0;
 
@@ -145,8 +153,221 @@ fn place(case: &Case) -> String {
     format!("{}/{}, start {:+.0}, draw {}", case.dataset, case.file, case.start_error_points, case.draw)
 }
 
+/// Targets 3 to 5, and 1 for the cells of packs.
+#[must_use]
+pub fn of_health(health: &Health) -> Vec<TargetOutcome> {
+    let mut all: Vec<TargetOutcome> = pack_error(&health.packs).into_iter().collect();
+    all.extend(capacity(&health.lives));
+    all.extend(resistance(&health.lives));
+    for score in health.judged() {
+        all.extend(power_best(score, health));
+        all.extend(power_safe(score));
+    }
+    all
+}
+
+/// Target 1 for packs.
+fn pack_error(packs: &[PackOutcome]) -> Option<TargetOutcome> {
+    let worst = packs.iter().max_by(|a, b| a.bms.max_points.total_cmp(&b.bms.max_points))?;
+    let cells: usize = packs.iter().map(|p| p.cells).sum();
+    let within = packs.iter().filter(|p| p.bms.max_points <= TARGET_POINTS).count();
+    let largest = |f: fn(&PackOutcome) -> f64| packs.iter().map(f).fold(0.0, f64::max);
+    let leaks = packs.iter().filter_map(|p| p.leak);
+    let found = leaks.clone().filter(|l| l.detected_h.is_some()).count();
+    let over: Vec<String> = packs
+        .iter()
+        .filter(|p| p.bms.max_points > TARGET_POINTS)
+        .map(|p| format!("{} {:.2}", p.label(), p.bms.max_points))
+        .collect();
+    let over = if over.is_empty() { String::new() } else { format!("; beyond it: {}", over.join("; ")) };
+    Some(TargetOutcome {
+        number: 1,
+        name: "packs: largest SOC error of any cell after convergence, good sensors".into(),
+        measured: worst.bms.max_points,
+        limit: TARGET_POINTS,
+        unit: "points".into(),
+        met: within == packs.len(),
+        detail: format!(
+            "{within} of {} packs ({cells} cells) within it; weakest cell within {:.2}, fullest within {:.2} points; \
+             leaks found {found} of {}, false {}{over}",
+            packs.len(),
+            largest(|p| p.weakest_max_points),
+            largest(|p| p.fullest_max_points),
+            leaks.count(),
+            packs.iter().map(|p| p.false_leaks).sum::<usize>(),
+        ),
+    })
+}
+
+/// Target 3.
+fn capacity(lives: &[LifeOutcome]) -> Option<TargetOutcome> {
+    let soc = lives.iter().filter_map(LifeOutcome::soc_max_points).fold(0.0, f64::max);
+    let name = "SOH_Q: largest error at any check-up after 30 equivalent cycles, good sensors";
+    let target = over_lives(
+        3,
+        name,
+        "points",
+        lives,
+        LifeOutcome::soh_q_max_points,
+        [CheckUp::soh_q_points, |c| 100.0 * c.soh_q_std],
+    )?;
+    Some(TargetOutcome {
+        detail: format!("{}; SOC within {soc:.2} points meanwhile", target.detail),
+        ..target
+    })
+}
+
+/// Target 4.
+fn resistance(lives: &[LifeOutcome]) -> Option<TargetOutcome> {
+    let name = "SOH_R: largest error at any check-up after 30 equivalent cycles, good sensors";
+    over_lives(
+        4,
+        name,
+        "%",
+        lives,
+        LifeOutcome::soh_r_max_percent,
+        [CheckUp::soh_r_percent, |c| 100.0 * c.soh_r_std / c.soh_r],
+    )
+}
+
+/// The largest error over all lives, where it is, and what it is for each plant and habit.
+fn over_lives(
+    number: u32,
+    name: &str,
+    unit: &str,
+    lives: &[LifeOutcome],
+    largest: fn(&LifeOutcome) -> Option<f64>,
+    [error, std]: [fn(&CheckUp) -> f64; 2],
+) -> Option<TargetOutcome> {
+    let scored = || lives.iter().filter_map(|o| largest(o).map(|value| (o, value)));
+    let (worst, measured) = scored().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let within = scored().filter(|(_, value)| *value <= HEALTH_LIMIT).count();
+    let settled = worst.check_ups.iter().filter(|c| c.cycles >= SETTLED_CYCLES);
+    let at = settled.max_by(|a, b| error(a).abs().total_cmp(&error(b).abs()))?;
+    let kinds: BTreeSet<String> = lives.iter().map(|o| o.life.kind()).collect();
+    let by_kind: Vec<String> = kinds
+        .iter()
+        .map(|kind| {
+            let of_kind = scored().filter(|(o, _)| o.life.kind() == *kind);
+            format!("{kind} {:.2}", of_kind.map(|(_, value)| value).fold(0.0, f64::max))
+        })
+        .collect();
+    Some(TargetOutcome {
+        number,
+        name: name.into(),
+        measured,
+        limit: HEALTH_LIMIT,
+        unit: unit.into(),
+        met: within == lives.len(),
+        detail: format!(
+            "{within} of {} lives within it; worst {}, day {} at {:.0} % capacity: {:+.2} \
+             (own σ {:.2}, {} capacity windows till then); by plant and habit: {}",
+            lives.len(),
+            worst.life.label(),
+            at.day,
+            100.0 * at.soh_q,
+            error(at),
+            std(at),
+            at.windows,
+            by_kind.join("; ")
+        ),
+    })
+}
+
+/// Target 5, the best estimate.
+fn power_best(score: &PowerScore, health: &Health) -> Option<TargetOutcome> {
+    let all = score.all()?;
+    let measured = all.figures.p99;
+    let sets: Vec<String> = score.sets().map(|g| format!("{} {:.1}", g.key.label(), g.figures.p99)).collect();
+    let mut detail = format!(
+        "{} limits, {:.1} % of them within it; {}",
+        all.figures.cases,
+        100.0 * (1.0 - all.beyond as f64 / all.figures.cases as f64),
+        sets.join(", ")
+    );
+    if all.beyond > 0 {
+        let mut limits: Vec<_> = score.limits().filter(|g| g.beyond > 0).collect();
+        limits.sort_by_key(|g| std::cmp::Reverse(g.beyond));
+        let shares: Vec<String> =
+            limits.iter().map(|g| format!("{} {} of {}", g.key.label(), g.beyond, g.figures.cases)).collect();
+        detail += &format!("; beyond it: {}", shares.join("; "));
+    }
+    if score.source == PowerSource::Plants {
+        for experiment in health.power.iter().filter(|p| !p.source.judged()) {
+            if let Some(g) = experiment.all() {
+                detail += &format!("; experiment {}: {:.1} %", experiment.source.label(), g.figures.p99);
+            }
+        }
+    }
+    if let Some(worst) = score.worst.first() {
+        detail += &format!("; worst {:+.1} %: {}", worst.error(), power_place(worst));
+    }
+    Some(TargetOutcome {
+        number: 5,
+        name: format!(
+            "SOP, {}: 99th percentile of the best estimate's error, 2/10/30 s, good sensors",
+            score.source.label()
+        ),
+        measured,
+        limit: POWER_PERCENT,
+        unit: "%".into(),
+        met: measured <= POWER_PERCENT,
+        detail,
+    })
+}
+
+/// Target 5, the safe value.
+fn power_safe(score: &PowerScore) -> Option<TargetOutcome> {
+    let all = score.all()?;
+    let mut detail = format!(
+        "{} of {} promise more than the truth; on average {:.1} % below it",
+        all.figures.safe_over_cases, all.figures.cases, all.figures.safe_below
+    );
+    let mut limits: Vec<_> = score.limits().filter(|g| g.figures.safe_over_cases > 0).collect();
+    limits.sort_by_key(|g| std::cmp::Reverse(g.figures.safe_over_cases));
+    if !limits.is_empty() {
+        let counts: Vec<String> =
+            limits.iter().map(|g| format!("{} {}", g.key.label(), g.figures.safe_over_cases)).collect();
+        detail += &format!("; too high: {}", counts.join("; "));
+    }
+    if let Some(worst) = score.worst_safe.first() {
+        detail += &format!("; worst {:+.1} %: {}", worst.safe_error(), power_place(worst));
+    }
+    Some(TargetOutcome {
+        number: 5,
+        name: format!(
+            "SOP, {}: largest over-prediction of the safe value, good sensors",
+            score.source.label()
+        ),
+        measured: all.figures.safe_over,
+        limit: 0.0,
+        unit: "%".into(),
+        met: all.figures.safe_over_cases == 0,
+        detail,
+    })
+}
+
+/// Where a case of the state of power was, and what the core knew there.
+#[must_use]
+pub fn power_place(case: &SopCase) -> String {
+    format!(
+        "{}, SOH {:.0} %, {:.0} degC, {} at SOC {:.0} %, {} over {:.0} s, limited by {} (core: {}), SOC error {:+.1} points",
+        case.set,
+        100.0 * case.soh,
+        case.ambient_c,
+        if case.rested { "rested" } else { "in a drive" },
+        100.0 * case.soc,
+        if case.discharge { "discharge" } else { "charge" },
+        case.horizon_s,
+        case.truth_by,
+        case.best_by,
+        100.0 * case.soc_error,
+    )
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::health::tests::{health, life, pack};
     use super::super::weights::tests::case;
     use super::*;
 
@@ -209,5 +430,29 @@ mod tests {
         assert!(band.met && (band.measured - 99.0).abs() < 1e-9, "{band:?}");
         cases[1].bms.scored_h = 1.1;
         assert!(!outcomes(&cases).pop().unwrap().met);
+    }
+
+    #[test]
+    fn what_is_missed_says_where() {
+        let found = of_health(&health());
+        let numbers: Vec<_> = found.iter().map(|t| (t.number, t.met)).collect();
+        assert_eq!(numbers, [(1, true), (3, true), (4, false), (5, false), (5, false)], "{found:?}");
+        let [_, capacity, resistance, best, safe] = &found[..] else { panic!("{found:?}") };
+        assert!((capacity.measured - 2.5).abs() < 1e-9 && (resistance.measured - 3.5).abs() < 1e-9);
+        assert!(resistance.detail.contains("day 50 at 90 % capacity: +3.50"), "{}", resistance.detail);
+        assert!((best.measured - 5.0).abs() < 1e-9 && (safe.measured - 2.0).abs() < 1e-9);
+        assert!(best.detail.contains("beyond it: discharge, limited by voltage 1 of 1"), "{}", best.detail);
+        assert!(safe.detail.contains("1 of 2 promise more"), "{}", safe.detail);
+    }
+
+    #[test]
+    fn what_was_not_reached_is_not_met() {
+        let mut young = life(0.1, 0.1);
+        young.check_ups.truncate(1);
+        let lives = vec![life(1.0, 1.0), young];
+        let found = of_health(&Health { lives, packs: vec![pack(3.1, None)], ..Health::default() });
+        assert!(found.iter().all(|t| !t.met) && found.len() == 3, "{found:?}");
+        assert!(found[0].detail.contains("leaks found 0 of 1"), "{}", found[0].detail);
+        assert!(of_health(&Health::default()).is_empty());
     }
 }
