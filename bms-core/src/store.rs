@@ -409,15 +409,16 @@ pub(crate) use stored;
 
 stored!(Estimated { value: f32, std: f32 => |e| e.std >= 0.0 });
 
+// No cell comes near these ends; between them no product of the filter's overflows.
 stored!(CircuitPoint {
-    r0_ohm: f32 => |c| c.r0_ohm >= 0.0,
-    rct_ohm: f32 => |c| c.rct_ohm >= 0.0,
-    i_ct_a: f32 => |c| c.i_ct_a > 0.0,
-    r1_ohm: f32 => |c| c.r1_ohm >= 0.0,
-    tau1_s: f32 => |c| c.tau1_s > 0.0,
-    r2_ohm: f32 => |c| c.r2_ohm >= 0.0,
-    tau2_s: f32 => |c| c.tau2_s > 0.0,
-    model_error_v: f32 => |c| c.model_error_v >= 0.0,
+    r0_ohm: f32 => |c| (0.0..=1e6).contains(&c.r0_ohm),
+    rct_ohm: f32 => |c| (0.0..=1e6).contains(&c.rct_ohm),
+    i_ct_a: f32 => |c| (1e-9..=1e9).contains(&c.i_ct_a),
+    r1_ohm: f32 => |c| (0.0..=1e6).contains(&c.r1_ohm),
+    tau1_s: f32 => |c| (1e-9..=1e9).contains(&c.tau1_s),
+    r2_ohm: f32 => |c| (0.0..=1e6).contains(&c.r2_ohm),
+    tau2_s: f32 => |c| (1e-9..=1e9).contains(&c.tau2_s),
+    model_error_v: f32 => |c| (0.0..=1e3).contains(&c.model_error_v),
 });
 
 /// Tells a cell's tables and tuning from any others: a checksum over all their numbers.

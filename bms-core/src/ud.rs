@@ -31,7 +31,7 @@ pub struct UdCovariance {
 
 stored!(UdCovariance {
     u: [[f32; N]; N] => |p| p.u.iter().flatten().all(|u| abs(*u) <= U_MAX),
-    d: [f32; N] => |p| p.d.iter().all(|d| *d > 0.0),
+    d: [f32; N] => |p| p.d.iter().all(|d| *d > 0.0 && *d <= D_MAX),
 });
 
 impl UdCovariance {

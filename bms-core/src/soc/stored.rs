@@ -8,9 +8,10 @@ use crate::store::{Problem, Reader, Stored, Writer, stored};
 use crate::ud::UdCovariance;
 
 stored!(Pending {
-    dt_s: f32 => |p| p.dt_s >= 0.0,
-    soc_throughput: f32 => |p| p.soc_throughput >= 0.0,
-    lost_soc_variance: f32 => |p| p.lost_soc_variance >= 0.0,
+    dt_s: f32 => |p| (0.0..=1e7).contains(&p.dt_s),
+    soc_throughput: f32 => |p| (0.0..=1e13).contains(&p.soc_throughput),
+    // What the absurdest readings give; beyond it sums overflow.
+    lost_soc_variance: f32 => |p| (0.0..=1e30).contains(&p.lost_soc_variance),
 });
 
 stored!(EdgeRegression {
