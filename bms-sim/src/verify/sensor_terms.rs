@@ -29,6 +29,9 @@ const OFFSET_AT_C: f64 = 25.0;
 /// A corner, a family of chemistries, the sensors.
 type Key = (&'static str, &'static str, String);
 
+/// What one drive gives.
+type Outcome = (Vec<(Key, Score)>, Option<OffsetTrial>);
+
 /// Runs the experiment.
 ///
 /// # Errors
@@ -40,7 +43,7 @@ pub fn run(
 ) -> Result<SensorTerms, VerifyError> {
     let sample = sample(drives);
     progress.stage("sensor terms", sample.len());
-    let outcomes: Vec<(Vec<(Key, Score)>, Option<OffsetTrial>)> = sample
+    let outcomes: Vec<Outcome> = sample
         .par_iter()
         .map(|drive| {
             let outcome = over_terms(drive, seed)?;
@@ -90,10 +93,7 @@ fn without(term: SensorTerm) -> String {
     format!("all but {}", term.name())
 }
 
-fn over_terms(
-    drive: &(Drive, &CellFile),
-    seed: u64,
-) -> Result<(Vec<(Key, Score)>, Option<OffsetTrial>), VerifyError> {
+fn over_terms(drive: &(Drive, &CellFile), seed: u64) -> Result<Outcome, VerifyError> {
     let loaded = again::load(drive)?;
     let (set, file, cell) = (&drive.0.set.name, &drive.0.file.file, loaded.cell);
     let options = ReplayOptions {
