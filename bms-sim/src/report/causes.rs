@@ -43,8 +43,7 @@ pub(super) fn causes(causes: &[Cause]) -> String {
         "<h3>With good sensors, and why</h3>\n<p>Cases with good sensors by chemistry, age, temperature, start and kind of \
          profile. The worst of a group (named under the pointer) runs again with one difficulty removed; its maximum error in \
          points then. Green meets the target and tells the cause. The open-circuit voltage of an aged cell cannot be told to \
-         the core, so the new cell drives instead, the same profile or, where it has none, another at that temperature. A dash: does not apply, or not among the groups with the \
-         most misses, of which those with a known capacity go first.</p>\n<div class=\"tall\"><table><thead><tr><th>group</th><th class=\"n\">missed</th>\
+         the core, so the new cell drives instead, the same profile or, where it has none, another at that temperature. A dash: does not apply, or not among the groups of its chemistry with the most misses.</p>\n<div class=\"tall\"><table><thead><tr><th>group</th><th class=\"n\">missed</th>\
          <th class=\"n\">worst</th>{heads}<th>verdict</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n"
     )
 }

@@ -114,6 +114,9 @@ fn kind(summary: &Summary) -> String {
     out
 }
 
+/// Points, colour and name.
+type Line<'a> = (Vec<(f64, f64)>, RGBColor, &'a str);
+
 /// Misses in percent, the worst maximum and the weighted errors, from the oldest run to this one.
 fn plot(runs: &[&Summary]) -> String {
     let (left, top, width, height) = (66.0, 30.0, 470.0, 130.0);
@@ -122,7 +125,7 @@ fn plot(runs: &[&Summary]) -> String {
     let series = |f: &dyn Fn(&Summary) -> Option<f64>| -> Vec<(f64, f64)> {
         runs.iter().enumerate().filter_map(|(k, s)| Some((place(k), f(s)?))).collect()
     };
-    let draw = |lines: &[(Vec<(f64, f64)>, RGBColor, &str)], title: &str, limit: Option<f64>| {
+    let draw = |lines: &[Line<'_>], title: &str, limit: Option<f64>| {
         let values = lines.iter().flat_map(|l| l.0.iter().map(|p| p.1));
         let highest = values.chain(limit).fold(0.1, f64::max);
         Drawing::new(left + width + 20.0, top + height + 12.0, |canvas| {

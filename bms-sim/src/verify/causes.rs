@@ -11,8 +11,8 @@ use crate::results::{Case, Cause, TARGET_POINTS};
 use crate::sensors::SensorCorner;
 use crate::verify::sets::Drive;
 
-/// Groups that are experimented on: those with the most misses, first of cells whose capacity is known.
-const TRIED: usize = 25;
+/// Groups that are experimented on, of each chemistry with known and with unknown capacity: those with the most misses.
+const TRIED: usize = 5;
 /// Standard deviation of a start that was remembered, a fraction.
 pub(super) const REMEMBERED_STD: f64 = 0.02;
 /// Ideal sensors, true start and known capacity together.
@@ -56,9 +56,11 @@ pub fn run(
         .par_iter()
         .enumerate()
         .filter_map(|(k, (group, total, of))| {
+            let alike = |(other, ..): &&(Group, usize, Vec<&Case>)| (other.0, other.5) == (group.0, group.5);
+            let tried = missed.iter().take(k).filter(alike).count() < TRIED;
             let worst = of.iter().max_by(|a, b| a.bms.max_points.total_cmp(&b.bms.max_points))?;
             let experiments = match find(worst) {
-                Some(drive) if k < TRIED => experiments(worst, drive, drives, seed),
+                Some(drive) if tried => experiments(worst, drive, drives, seed),
                 _ => Ok(Vec::new()),
             };
             progress.advance(1);

@@ -29,6 +29,9 @@ const OFFSET_AT_C: f64 = 25.0;
 /// A corner, a family of chemistries, the sensors.
 type Key = (&'static str, &'static str, String);
 
+/// What one drive gives.
+type Outcome = (Vec<(Key, Score)>, Option<OffsetTrial>);
+
 /// Runs the experiment.
 ///
 /// # Errors
@@ -40,7 +43,7 @@ pub fn run(
 ) -> Result<SensorTerms, VerifyError> {
     let sample = sample(drives);
     progress.stage("sensor terms", sample.len());
-    let outcomes: Vec<(Vec<(Key, Score)>, Option<OffsetTrial>)> = sample
+    let outcomes: Vec<Outcome> = sample
         .par_iter()
         .map(|drive| {
             let outcome = over_terms(drive, seed)?;
@@ -90,10 +93,7 @@ fn without(term: SensorTerm) -> String {
     format!("all but {}", term.name())
 }
 
-fn over_terms(
-    drive: &(Drive, &CellFile),
-    seed: u64,
-) -> Result<(Vec<(Key, Score)>, Option<OffsetTrial>), VerifyError> {
+fn over_terms(drive: &(Drive, &CellFile), seed: u64) -> Result<Outcome, VerifyError> {
     let loaded = again::load(drive)?;
     let (set, file, cell) = (&drive.0.set.name, &drive.0.file.file, loaded.cell);
     let options = ReplayOptions {
@@ -197,6 +197,12 @@ fn verdicts(scores: &[TermScore]) -> Vec<String> {
             .filter_map(|t| Some((t, of(&without(*t))?)))
             .min_by(|(_, a), (_, b)| a.rmse_points.total_cmp(&b.rmse_points));
         out.push(match best {
+            Some((term, rest)) if all.missed == 0 => format!(
+                "{head}. The {} costs most: the mean RMSE is {:.2} with it and {:.2} without.",
+                term.name(),
+                all.rmse_points,
+                rest.rmse_points
+            ),
             _ if all.missed == 0 => format!("{head}."),
             Some((term, rest)) if worse && rest.rmse_points < all.rmse_points => {
                 let alone = of(&only(*term));
@@ -242,6 +248,9 @@ mod tests {
         assert!(verdict.contains("The current offset breaks it: alone it makes 6 miss"), "{verdict}");
         assert!(verdict.contains("without it 2 miss (worst 5.00)"), "{verdict}");
         scores[0].missed = 0;
-        assert!(!verdicts(&scores)[0].contains("breaks"));
+        assert!(
+            verdicts(&scores)[0]
+                .ends_with("The current offset costs most: the mean RMSE is 8.00 with it and 2.00 without.")
+        );
     }
 }
