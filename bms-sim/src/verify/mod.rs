@@ -250,6 +250,7 @@ pub fn verify(
     let (cells, mut results) = (outcome.cells, outcome.results);
     let weighted = weights::all(&results.cases);
     let health = health::run(options, progress)?;
+    results.notes.extend(health.iter().flat_map(|h| h.notes.clone()));
     if let Some(bounds) = bounds {
         let (checks, unbounded) = bounds.check(&results.cases, &weighted, &figures(health.as_ref()), options);
         results.bounds = checks;
