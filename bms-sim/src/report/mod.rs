@@ -169,7 +169,7 @@ fn page(
 
 /// State of power, lives and packs, each if it was scored.
 fn states_sections(states: &Health) -> Vec<html::Section> {
-    let Health { power, lives, packs } = states;
+    let Health { power, lives, packs, .. } = states;
     let mut all = Vec::new();
     let mut add = |wanted: bool, id, title, body: &dyn Fn() -> String| {
         all.extend(wanted.then(|| html::Section { id, title, body: body() }));

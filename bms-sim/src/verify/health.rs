@@ -4,6 +4,8 @@
 //! By default so much of it runs that a program that got worse is noticed; `--full` runs all of it, and the state of
 //! power also with sensors or an SOC better than due, which tells what its errors come from.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Options, Progress, VerifyError};
@@ -11,7 +13,7 @@ use crate::lives::{self, Life, LifeOutcome};
 use crate::packs::{self, PackOptions, PackOutcome};
 use crate::plants::PLANTS;
 use crate::sensors::SensorCorner;
-use crate::sop::{self, SopCase, SopFigures, SopOptions, Told, figures};
+use crate::sop::{self, SopCase, SopError, SopFigures, SopOptions, Told, figures, tables};
 
 /// The states beside the SOC of single cells.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +24,9 @@ pub struct Health {
     pub lives: Vec<LifeOutcome>,
     /// Packs.
     pub packs: Vec<PackOutcome>,
+    /// What was left out and why.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// What a state of power was scored against, and what the core knew.
@@ -244,10 +249,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Option<Health>,
     let mut health = Health::default();
     let physics = options.data.join("physics");
     if options.whole() && physics.is_dir() {
-        progress.stage("state of power: recorded tables", 1);
-        let cases = sop::tables::run(&physics, SensorCorner::Good, options.seed)?;
-        health.power.extend(PowerScore::of(PowerSource::Tables, &cases));
-        progress.advance(1);
+        health.power.extend(power_of_tables(&physics, options, &mut health.notes, progress)?);
     }
     if options.whole_plants() {
         health.power.splice(0..0, power_of_plants(options, progress)?);
@@ -255,6 +257,29 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Option<Health>,
         health.packs = packs_of(options, progress)?;
     }
     Ok((health != Health::default()).then_some(health))
+}
+
+/// Recorded tables; a cell that cannot be identified is left out and said so.
+fn power_of_tables(
+    physics: &Path,
+    options: &Options,
+    notes: &mut Vec<String>,
+    progress: &dyn Progress,
+) -> Result<Option<PowerScore>, VerifyError> {
+    let cells = tables::folders(physics).map_err(SopError::from)?;
+    progress.stage("state of power: recorded tables", cells.len());
+    let mut cases = Vec::new();
+    for cell in cells {
+        match tables::of_cell(&cell, SensorCorner::Good, options.seed) {
+            Err(SopError::Identify(e)) => {
+                let name = cell.file_name().unwrap_or_default().display();
+                notes.push(format!("state of power of physics/{name} is not scored: {e}"));
+            }
+            scored => cases.extend(scored?),
+        }
+        progress.advance(1);
+    }
+    Ok(PowerScore::of(PowerSource::Tables, &cases))
 }
 
 fn power_of_plants(options: &Options, progress: &dyn Progress) -> Result<Vec<PowerScore>, VerifyError> {
@@ -456,6 +481,7 @@ pub(crate) mod tests {
             power: vec![PowerScore::of(PowerSource::Plants, &cases).unwrap()],
             lives: vec![life(-2.5, 3.5)],
             packs: vec![pack(1.2, Some(72.0))],
+            notes: Vec::new(),
         }
     }
 

@@ -255,6 +255,7 @@ pub fn verify(
     again.experiments(&cells, &mut results, options, progress)?;
     let weighted = weights::all(&results.cases);
     let health = health::run(options, progress)?;
+    results.notes.extend(health.iter().flat_map(|h| h.notes.clone()));
     if let Some(bounds) = bounds {
         let (checks, unbounded) = bounds.check(&results.cases, &weighted, &figures(health.as_ref()), options);
         results.bounds = checks;
