@@ -389,7 +389,8 @@ impl<'a> SocEstimator<'a> {
     ) -> Result<Self, ParameterError> {
         let initial_soc = start.value;
         check_capacity(capacity_ah)?;
-        if !((0.0..=1.0).contains(&initial_soc) && start.std > 0.0 && start.std <= 1.0) {
+        let known = (0.0..=1.0).contains(&initial_soc) && start.std > 0.0 && start.std <= 1.0;
+        if !known {
             return Err(ParameterError::InitialSoc);
         }
         let mut remaining = ChargeCounter::default();
