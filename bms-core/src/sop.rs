@@ -155,7 +155,7 @@ impl Margin {
         voltage_v: 0.005,
         error_share: 1.0,
         plating_v: 0.015,
-        current_share: 0.01,
+        current_share: 0.03,
         temperature_k: 1.0,
     };
     /// Nothing: the best estimate.

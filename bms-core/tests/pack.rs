@@ -266,7 +266,7 @@ fn cells_far_from_the_others_stay_right_on_a_knee() {
     for seed in 1..=6 {
         // Known as a pack remembers it; …
         let worst = far_cells_past_a_knee(0.02, seed);
-        assert!(worst < 0.03, "{worst}");
+        assert!(worst < 0.04, "{worst}");
         // … a guess on the plateau leaves open where on the curve the pack is, and with it how steep a cell's own curve
         // is: the band says so.
         far_cells_past_a_knee(Tuning::LFP.initial_soc_std, seed);
