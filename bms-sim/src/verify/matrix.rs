@@ -222,7 +222,7 @@ mod tests {
     fn starts_that_do_not_fit_are_skipped() {
         let full = conditions(1.0, 3.0, false, false);
         assert_eq!(full.skipped, [0.1, 0.3]);
-        assert_eq!(full.take.len(), 7);
+        assert_eq!(full.take.len(), 8);
         let high = conditions(0.95, 5.0, true, false);
         assert_eq!(high.skipped, [0.3]);
         assert!(high.take.iter().any(|c| (c.start_error - 0.05).abs() < 1e-9));
@@ -235,9 +235,9 @@ mod tests {
     fn a_plant_takes_every_start_with_every_sensor_once() {
         let subset = plant_conditions(0.65, 5.0, true, false, Extent::Subset);
         let good = |c: &&Condition| c.sensors == SensorCorner::Good && c.capacity_known;
-        assert_eq!(subset.take.iter().filter(good).count(), 5);
+        assert_eq!(subset.take.iter().filter(good).count(), 6);
         let whole = plant_conditions(0.65, 5.0, true, false, Extent::Whole);
-        assert_eq!(whole.take.iter().filter(good).count(), 15);
+        assert_eq!(whole.take.iter().filter(good).count(), 16);
         assert_eq!(whole.take.iter().filter(|c| c.sensors == SensorCorner::Limit).count(), 5);
         for (k, condition) in whole.take.iter().enumerate() {
             assert!(!whole.take[..k].contains(condition), "{condition:?} is there twice");

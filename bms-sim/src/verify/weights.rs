@@ -50,6 +50,7 @@ impl Weighted {
         match (self.temperature_c, self.plants) {
             (Some(t), false) => format!("{t} degC"),
             (Some(t), true) => format!("plants at {t} degC"),
+            (None, true) if self.held_out => "plants, held out".into(),
             (None, true) => "plants".into(),
             (None, false) if self.held_out => "held out".into(),
             (None, false) => "whole".into(),
@@ -58,7 +59,7 @@ impl Weighted {
 }
 
 /// Of the data sets the whole, what was held out from tuning (if it is not everything), then each temperature from cold
-/// to warm; of the plants, which nothing was tuned on, the whole and each temperature.
+/// to warm; of the plants the same.
 #[must_use]
 pub fn all(cases: &[Case]) -> Vec<Weighted> {
     let mut out = Vec::new();
