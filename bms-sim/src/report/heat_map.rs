@@ -37,14 +37,15 @@ pub(super) fn over_life(cases: &[Case]) -> String {
     for (chemistry, members) in groups {
         html.push_str(&titled(chemistry, &members, |case| {
             let (rank, start) = match case.start_error_points.abs() {
-                error if error > 20.0 => (2, "start ±30"),
-                error if error > 0.5 => (1, "start ±10"),
+                error if error > 20.0 => (3, "start ±30"),
+                error if error > 0.5 => (2, "start ±10"),
+                _ if !case.remembered => (1, "right, guessed"),
                 _ => (0, "right start"),
             };
             // Young before old, and within an age from right to wrong.
             let soh = soh_percent(&case.age).unwrap_or(100.0);
             let age = if is_aged(&case.age) { format!("{} %", number(soh, 0)) } else { "new".into() };
-            (3 * (1000.0 - soh).round() as i64 + rank, format!("{age}, {start}"))
+            (4 * (1000.0 - soh).round() as i64 + rank, format!("{age}, {start}"))
         }));
     }
     html.push_str("</div>");
