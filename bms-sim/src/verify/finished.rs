@@ -36,7 +36,9 @@ impl Finished {
     pub(super) fn open(path: &Path, fresh: bool) -> Result<Self, VerifyError> {
         let io = |source| VerifyError::Io { path: path.into(), source };
         // Two builds may have one version: the program's own bytes tell them apart.
-        let program = std::env::current_exe().and_then(fs::read).map(|bytes| hash(&bytes)).map_err(io)?;
+        let own = std::env::current_exe().and_then(fs::read);
+        let own = own.map_err(|source| VerifyError::Io { path: "the program itself".into(), source })?;
+        let program = hash(&own);
         let old =
             if fresh || !path.is_file() { String::new() } else { fs::read_to_string(path).map_err(io)? };
         // A line that was cut off when the run was stopped is not understood, and done again.
