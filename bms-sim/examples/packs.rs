@@ -11,12 +11,7 @@ fn main() -> Result<()> {
     let plants = if named.is_empty() { PLANTS.to_vec() } else { named };
     for outcome in run(
         &plants,
-        &PackOptions {
-            days,
-            packs: std::env::var("PACKS").map_or(2, |p| p.parse().unwrap()),
-            ambients_c: std::env::var("AMB").map_or(vec![25.0, -10.0], |a| vec![a.parse().unwrap()]),
-            ..PackOptions::default()
-        },
+        &PackOptions { days, packs: 2, ambients_c: vec![25.0, -10.0], ..PackOptions::default() },
     )? {
         println!("{}", serde_json::to_string_pretty(&outcome)?);
     }
