@@ -244,6 +244,25 @@ impl CellFile {
         std::fs::write(path, text).map_err(|source| CellFileError::Io { path: path.into(), source })
     }
 
+    /// So many of these cells in parallel as one cell: more capacity and less resistance, the same voltages.
+    ///
+    /// `count` need not be whole: a cell whose electrodes have so many times the area.
+    #[must_use]
+    pub fn in_parallel(&self, count: f64) -> Self {
+        let mut out = self.clone();
+        out.cell.nominal_capacity_ah *= count;
+        out.cell.capacity_ah *= count;
+        let t = &mut out.tables;
+        for table in [&mut t.r0_ohm, &mut t.rct_ohm, &mut t.r1_ohm, &mut t.r2_ohm] {
+            table.iter_mut().flatten().for_each(|r| *r /= count);
+        }
+        t.i_ct_a.iter_mut().for_each(|i| *i *= count);
+        for pulse in out.fit.iter_mut().flat_map(|f| &mut f.pulses) {
+            pulse.current_a *= count;
+        }
+        out
+    }
+
     /// The tables in the core's single precision, checked.
     ///
     /// # Errors

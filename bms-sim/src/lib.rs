@@ -5,6 +5,7 @@ pub mod cell_file;
 pub mod data;
 pub mod firmware;
 pub mod identify;
+pub mod known;
 pub mod lives;
 pub mod metrics;
 pub mod model;

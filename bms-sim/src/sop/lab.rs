@@ -5,6 +5,7 @@ use cell_models::physics::SpmeCell;
 use cell_models::{Plant as _, PlantError};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::cell_file::CellFile;
 use crate::data::Run;
@@ -99,14 +100,15 @@ const GAINS: [f64; 6] = [0.0, 0.001, 0.002, 0.004, 0.007, 0.011];
 const COLDER: [f64; 5] = [1.0, 1.3, 1.7, 2.2, 2.8];
 
 /// A cell file together with its surfaces: what predictions of power work with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PulseFile {
-    /// What is left beside the surfaces.
-    pub file: CellFile,
     /// Temperatures in degC.
     pub temperature_c: Vec<f32>,
     /// Gains of the positive and the negative electrode (`bms_core::predict::Surface`).
     pub gain: Vec<[f32; 2]>,
+    /// What is left beside the surfaces.
+    pub file: CellFile,
 }
 
 /// The pulse tables of a cell and of its negative electrode, from the same tests and the same with a reference electrode.

@@ -24,9 +24,9 @@ use thiserror::Error;
 
 use crate::cell_file::{CellFile, CellFileError, OwnedTables};
 use crate::data::{DataError, Run};
-use crate::identify::plan::{Plan, Selection};
-use crate::identify::{IdentifyError, identify};
-use crate::plants::{self, Extent, Plant, PlantSetError};
+use crate::identify::IdentifyError;
+use crate::known::{KnownCell, KnownError};
+use crate::plants::{self, Plant, PlantSetError};
 use crate::profiles::Profile;
 use crate::profiles::speed::Cycle;
 use crate::sensors::{self, SensorCorner};
@@ -47,6 +47,9 @@ pub enum SopError {
     /// A cell cannot be identified.
     #[error(transparent)]
     Identify(#[from] IdentifyError),
+    /// A plant's cell cannot be characterised.
+    #[error(transparent)]
+    Known(#[from] KnownError),
     /// The core refuses a cell file.
     #[error(transparent)]
     CellFile(#[from] CellFileError),
@@ -156,21 +159,16 @@ pub fn run(options: &SopOptions, progress: impl Fn(usize, usize) + Sync) -> Resu
 }
 
 fn subject(plant: Plant) -> Result<Subject, SopError> {
-    let sets = plants::data_sets(&[plant], Extent::Subset, None, || ())?;
-    let new =
-        &sets.first().ok_or(DataError::Simulation { run: plant.name.into(), reason: "no set".into() })?.new;
-    let plan = Plan::of_set(new, &Selection::default())?;
-    let (cell, nominal_ah) = plant.cell(1.0)?;
-    let file = identify(&plan)?;
-    let [pulse, negative] = lab::pulse_files(&plan, &lab::negative_plan(&plan, &cell)?)?;
-    let heat = lab::heat(&plan, &file);
+    let KnownCell { circuit, electrodes, heat } = KnownCell::of_plant(plant)?;
+    let [pulse, negative] = electrodes;
     let known = Known {
-        tables: file.core_tables()?,
+        tables: circuit.core_tables()?,
         pulse: (pulse.file.core_tables()?, pulse),
         negative: (negative.file.core_tables()?, negative),
-        file,
+        file: circuit,
         heat,
     };
+    let (cell, nominal_ah) = plant.cell(1.0)?;
     let mut middle = cell.clone();
     middle.set_current(nominal_ah / 3.0)?;
     middle.advance(0.5 * cell.capacity_ah() / nominal_ah * 3.0 * 3600.0)?;
