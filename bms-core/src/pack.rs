@@ -702,6 +702,22 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         })
     }
 
+    /// Heat in W that each cell releases under a current in A: that of the reference cell ([`crate::thermal::loss_w`]) with
+    /// each cell's own resistance.
+    #[must_use]
+    pub fn losses_w(&self, current_a: f32) -> [f32; N] {
+        let point = self.reference.operating_point();
+        let circuit = self.model.circuit(point.temperature_c, point.soc.value);
+        let drops_v = [circuit.instant_drop(current_a).0, point.v1 + point.v2];
+        let mut out = [0.0; N];
+        for (w, c) in out.iter_mut().zip(&self.cells) {
+            let scale = point.resistance_scale.value + c.x[RES];
+            let drop_v = drops_v[0] * c.ratios[0] + drops_v[1] * c.ratios[1];
+            *w = finite_or(current_a * scale * drop_v, 0.0);
+        }
+        out
+    }
+
     /// The filter of the reference cell.
     #[must_use]
     pub const fn reference(&self) -> &SocEstimator<'a> {

@@ -400,3 +400,20 @@ fn where_predictions_start_is_each_cells_own_state() {
         assert!((f64::from(predicted) - v).abs() < 0.005, "cell {k}: {predicted} {v}");
     }
 }
+
+#[test]
+fn losses_are_each_cells_own() {
+    let mut b = Bench::<12>::new(&NMC, &Tuning::NMC, 0.8, 0.02, 3);
+    b.cells[2].resistance = 1.3;
+    b.drive(3600);
+    b.hold(10.0, 60);
+    let losses_w = b.pack.losses_w(10.0);
+    for (k, cell) in b.cells.iter().enumerate() {
+        let c = NMC.circuit(cell.temperature_c as f32, cell.soc as f32);
+        let drop_v = cell.resistance * (f64::from(c.instant_drop(10.0).0) + cell.v1 + cell.v2);
+        let error = f64::from(losses_w[k]) / (10.0 * drop_v) - 1.0;
+        assert!(error.abs() < 0.1, "cell {k}: {} W against {} W", losses_w[k], 10.0 * drop_v);
+    }
+    assert!(losses_w[2] > 1.15 * losses_w[3]);
+    assert!(b.pack.losses_w(f32::NAN).iter().all(|w| *w == 0.0));
+}
