@@ -28,6 +28,8 @@ use crate::temperatures::TemperatureSummary;
 const RANGE_C: (f32, f32) = (-60.0, 150.0);
 /// The coolant's ends differ by more than this (K) before turning the flow can help.
 const TURN_RISE_K: f32 = 0.3;
+/// The flow does not turn before it has replaced the coolant in the pack so many times.
+pub const TURN_VOLUMES: f32 = 1.5;
 /// A change of flow below this share of the largest is not worth it.
 const FLOW_STEP: f32 = 0.05;
 /// Below this the coolant stands (L/min).
@@ -145,6 +147,8 @@ pub struct ClimateSettings {
     pub reverse_earliest_s: f32,
     /// See [`Self::reverse_earliest_s`].
     pub reverse_latest_s: f32,
+    /// Volume of the coolant inside the pack (L): it is let through [`TURN_VOLUMES`] times before the flow turns again.
+    pub coolant_l: f32,
     /// The cells along the channel differ by this much (K, end to end) before the flow turns for it.
     pub reverse_gradient_k: f32,
     /// Shortest time that chiller, heaters and pump stay on, and off (s).
@@ -191,7 +195,7 @@ impl ClimateSettings {
         inlet_below_k: 12.0,
         hottest_inlet_c: 50.0,
         inlet_above_k: 12.0,
-        coolant_rise_k: 2.0,
+        coolant_rise_k: 1.0,
         horizon_s: 600.0,
         pack_j_per_k: 96.0 * 2500.0,
         coolant_j_per_l_k: 3500.0,
@@ -200,10 +204,11 @@ impl ClimateSettings {
         zone_k: 1.5,
         reverse_earliest_s: 20.0,
         reverse_latest_s: 60.0,
-        reverse_gradient_k: 0.1,
+        coolant_l: 4.0,
+        reverse_gradient_k: 0.3,
         min_on_s: 60.0,
         min_off_s: 60.0,
-        min_flow_l_per_min: 3.0,
+        min_flow_l_per_min: 6.0,
         max_flow_l_per_min: 20.0,
         min_chiller_w: 500.0,
         max_chiller_w: 5000.0,
@@ -244,6 +249,7 @@ impl ClimateSettings {
         let not_negative = [
             self.horizon_s,
             self.reverse_earliest_s,
+            self.coolant_l,
             self.reverse_gradient_k,
             self.min_on_s,
             self.min_off_s,
@@ -749,14 +755,15 @@ impl<const M: usize> Climate<M> {
         let worse = finite_or(takes * along * gradient_k, 0.0);
         let useful = flow > 0.0 && s.parts.reversal;
         let asked = useful && worse > s.reverse_gradient_k && abs(forward) > TURN_RISE_K;
+        let through_s = 60.0 * TURN_VOLUMES * s.coolant_l / bound(flow, 0.1, 1e6);
         let due = useful
             && self.backwards.for_s >= s.reverse_latest_s
             && abs(forward) > TURN_RISE_K
             && worse > -s.reverse_gradient_k;
         let wanted = asked || due;
         let before = self.backwards.on;
-        let (earliest, on) = (s.reverse_earliest_s, self.backwards.on);
-        self.backwards.step(wanted && !on, wanted && on, earliest, earliest, dt_s);
+        let earliest = s.reverse_earliest_s.max(through_s);
+        self.backwards.step(wanted && !before, wanted && before, earliest, earliest, dt_s);
         let turned = before != self.backwards.on;
         self.ledger.turns = self.ledger.turns.saturating_add(u32::from(turned));
         self.backwards.on

@@ -54,7 +54,7 @@ const STANDING_L_PER_MIN: f32 = 0.2;
 /// Heat and film above this is no heat that a sensible pack has (W per cell, W per module).
 const LARGEST_W: f32 = 1e5;
 /// Time in which all cells follow what the sensors have in common (s).
-const COMMON_TIME_S: f32 = 60.0;
+const COMMON_TIME_S: f32 = 20.0;
 /// Time over which the errors of a cell's sensor and of its heat last (s).
 const OFFSET_TIME_S: f32 = 300.0;
 const HEAT_TIME_S: f32 = 300.0;
@@ -76,6 +76,11 @@ const NEWS_TIME_S: f32 = 60.0;
 /// within half of it.
 const IMPLAUSIBLE_K: f32 = 5.0;
 const IMPLAUSIBLE_S: f32 = 120.0;
+/// What a cell without a sensor has of its own: at the start (K), share of its heat, share of its cooling. Standard
+/// deviations.
+const OWN_STD_K: f32 = 0.2;
+const OWN_HEAT: f32 = 0.06;
+const OWN_COOLING: f32 = 0.1;
 /// Share of core minus surface that is uncertain.
 const INSIDE_ERROR: f32 = 0.15;
 /// A pack is isothermal after this time without heat, flow and film (s) …
@@ -393,6 +398,8 @@ pub struct CellTemperatures<'a, const N: usize, const S: usize, const M: usize> 
     learning: bool,
     zones: [Zone; S],
     near: [Near; N],
+    /// What a cell without a sensor has of its own (standard deviation, K).
+    own_k: f32,
     /// Nothing was measured yet.
     fresh: bool,
     /// Last known ambient in degC.
@@ -433,6 +440,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             learning: true,
             zones: [zone; S],
             near: [Near::default(); N],
+            own_k: OWN_STD_K,
             fresh: true,
             ambient_c: None,
             out,
@@ -514,10 +522,11 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             }
         }
         self.correct(&readings, &coolant, input, dt_s);
+        self.grow_apart(&coolant, input, dt_s);
         if self.learning {
             self.trim(&readings, inlet, flow, input, dt_s);
         }
-        self.summarise(&coolant);
+        self.summarise();
         &self.out
     }
 
@@ -783,6 +792,28 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
         self.out.sensors_lost = !self.out.sensors.iter().any(|s| s.used());
     }
 
+    /// Differences in heat and cooling move the cells without sensors apart, unseen; the coolant brings them together.
+    fn grow_apart(&mut self, coolant: &[Option<f32>; N], input: &TemperatureInput<N, S, M>, dt_s: f32) {
+        let l = &self.layout;
+        let (mut rate, mut drive, mut count) = (0.0, 0.0, 0.0);
+        for ((place, t), (heat, surface)) in
+            l.cells.iter().zip(coolant).zip(input.heat_w.iter().zip(&self.out.surface_c))
+        {
+            drive += OWN_HEAT * bound(abs(*heat), 0.0, LARGEST_W);
+            if let Some(t) = t {
+                drive += OWN_COOLING * place.to_coolant_w_per_k * bound(abs(surface - t), 0.0, 50.0);
+                rate += place.to_coolant_w_per_k;
+            }
+            count += 1.0;
+        }
+        let capacity = (l.core_j_per_k + l.surface_j_per_k) * if count > 0.0 { count } else { 1.0 };
+        // Neighbours and air bring them together as well, slowly.
+        let rate = rate / capacity + 1e-4;
+        let back = 1.0 - libm::expf(-bound(rate * dt_s, 0.0, 20.0));
+        let settled = bound(drive / capacity / rate, 0.0, 50.0);
+        self.own_k = bound(self.own_k + back * (settled - self.own_k), 0.5 * OWN_STD_K, 50.0);
+    }
+
     /// Learns the offsets of an isothermal pack.
     fn trim(
         &mut self,
@@ -838,7 +869,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
     }
 
     /// Everything that is derived from the temperatures.
-    fn summarise(&mut self, coolant: &[Option<f32>; N]) {
+    fn summarise(&mut self) {
         let l = &self.layout;
         let inner = l.core_j_per_k / (l.core_j_per_k + l.surface_j_per_k);
         let mut module = [[0.0f32; 2]; M];
@@ -869,10 +900,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
                 let offset = self.trims.sensors.get(s).map_or(1.0, |t| t.std_k);
                 self.zones.get(s).map_or(1.0, |z| z.p[0] + offset * offset)
             });
-            let above = coolant[k].map_or(0.0, |c| surface - c);
             let inside = INSIDE_ERROR * (core - surface);
-            // What a cell without a sensor has of its own: its cooling and its heat.
-            let own = if near.own { 0.0 } else { 0.15 + 0.5 * COOLING_STD * abs(above) + 0.5 * abs(inside) };
+            let own = if near.own { 0.0 } else { self.own_k };
             let lost = if known > 0.5 { 0.0 } else { 2.0 };
             self.out.std_k[k] = bound(sqrt(zone + inside * inside + own * own + lost * lost), 0.0, 50.0);
         }
