@@ -566,7 +566,11 @@ impl<const M: usize> Climate<M> {
                 *switch = if switch.on { off } else { *switch };
             }
             self.integral_w = 0.0;
-            self.command = ClimateCommand { limit: Limit::NoTemperature, ..ClimateCommand::OFF };
+            self.command = ClimateCommand {
+                reverse: self.backwards.on,
+                limit: Limit::NoTemperature,
+                ..ClimateCommand::OFF
+            };
             return &self.command;
         }
         let s = self.settings;
@@ -757,7 +761,7 @@ impl<const M: usize> Climate<M> {
         let asked = useful && worse > s.reverse_gradient_k && abs(forward) > TURN_RISE_K;
         let through_s = 60.0 * TURN_VOLUMES * s.coolant_l / bound(flow, 0.1, 1e6);
         let due = useful
-            && self.backwards.for_s >= s.reverse_latest_s
+            && self.backwards.for_s + dt_s >= s.reverse_latest_s
             && abs(forward) > TURN_RISE_K
             && worse > -s.reverse_gradient_k;
         let wanted = asked || due;
@@ -767,5 +771,288 @@ impl<const M: usize> Climate<M> {
         let turned = before != self.backwards.on;
         self.ledger.turns = self.ledger.turns.saturating_add(u32::from(turned));
         self.backwards.on
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Reader, Stored, Writer};
+    use proptest::prelude::*;
+
+    const M: usize = 3;
+    const CAR: ClimateSettings = ClimateSettings::CAR;
+
+    fn read(t: f32) -> Reading {
+        Reading::within(t, -60.0, 120.0)
+    }
+
+    /// A pack at this temperature, all alike, with coolant of the same temperature.
+    fn even(mode: Mode, t: f32) -> ClimateInput<M> {
+        ClimateInput {
+            mode,
+            temperatures: TemperatureSummary {
+                mean_c: t,
+                hottest_c: t + 0.2,
+                coldest_c: t - 0.2,
+                spread_k: 0.4,
+                gradient_k: 0.0,
+                module_c: [t; M],
+            },
+            inlet_c: read(t),
+            outlet_c: read(t),
+            expected_heat_w: 0.0,
+        }
+    }
+
+    fn apart(mut input: ClimateInput<M>, spread_k: f32, gradient_k: f32) -> ClimateInput<M> {
+        let t = &mut input.temperatures;
+        (t.spread_k, t.gradient_k) = (spread_k, gradient_k);
+        (t.hottest_c, t.coldest_c) = (t.mean_c + 0.5 * spread_k, t.mean_c - 0.5 * spread_k);
+        input
+    }
+
+    fn climate(settings: ClimateSettings) -> Climate<M> {
+        Climate::new(settings).unwrap()
+    }
+
+    #[test]
+    fn every_mode_keeps_to_its_band() {
+        for (mode, t, action) in [
+            (Mode::Driving, 20.0, Action::Off),
+            (Mode::Driving, 31.0, Action::Cooling),
+            (Mode::Driving, 0.0, Action::Heating),
+            (Mode::FastCharge, 15.0, Action::Heating),
+            (Mode::FastCharge, 31.0, Action::Cooling),
+            (Mode::Charging, 31.0, Action::Off),
+            (Mode::Charging, 33.0, Action::Cooling),
+            (Mode::Parked, 40.0, Action::Off),
+            (Mode::Parked, -20.0, Action::Off),
+            (Mode::Preheat, -20.0, Action::Heating),
+            (Mode::Preheat, 11.0, Action::Off),
+            (Mode::Preheat, 40.0, Action::Off),
+        ] {
+            assert_eq!(climate(CAR).step(&even(mode, t), 1.0).action, action, "{mode:?} at {t}");
+        }
+        let keep = ClimateSettings { parked: Some(Band { heat_below_c: 0.0, cool_above_c: 40.0 }), ..CAR };
+        assert_eq!(climate(keep).step(&even(Mode::Parked, -5.0), 1.0).action, Action::Heating);
+        let still = ClimateSettings { parts: Parts { mean_loop: false, ..Parts::ALL }, ..CAR };
+        assert_eq!(climate(still).step(&even(Mode::Driving, 40.0), 1.0).action, Action::Off);
+    }
+
+    #[test]
+    fn heat_to_come_starts_the_chiller() {
+        let mut input = even(Mode::FastCharge, 26.0);
+        input.expected_heat_w = 3300.0;
+        let command = *climate(CAR).step(&input, 1.0);
+        assert_eq!(command.action, Action::Cooling);
+        // The heat, less what is wanted to bring the pack to its band.
+        let gain = CAR.pack_j_per_k / CAR.response_s;
+        assert!(
+            (command.chiller_w - (3300.0 - 4.0 * gain).max(CAR.min_chiller_w)).abs() < 20.0,
+            "{command:?}"
+        );
+        let without = ClimateSettings { parts: Parts { feed_forward: false, ..Parts::ALL }, ..CAR };
+        assert_eq!(climate(without).step(&input, 1.0).action, Action::Off);
+    }
+
+    #[test]
+    fn the_coolant_stays_near_the_cells() {
+        let mut input = even(Mode::Driving, 40.0);
+        input.outlet_c = read(29.0);
+        let command = *climate(CAR).step(&input, 1.0);
+        let w_per_k = command.flow_l_per_min / 60.0 * CAR.coolant_j_per_l_k;
+        assert_eq!(command.limit, Limit::Inlet);
+        assert!((29.0 - command.chiller_w / w_per_k - 28.0).abs() < 0.01, "{command:?}");
+        input.outlet_c = read(27.0);
+        assert_eq!(climate(CAR).step(&input, 1.0).chiller_w, 0.0);
+        let mut cold = even(Mode::Preheat, -20.0);
+        cold.outlet_c = read(-9.0);
+        let command = *climate(CAR).step(&cold, 1.0);
+        let w_per_k = command.flow_l_per_min / 60.0 * CAR.coolant_j_per_l_k;
+        assert!((-9.0 + command.heater_w / w_per_k - -8.0).abs() < 0.01, "{command:?}");
+    }
+
+    #[test]
+    fn films_even_out_the_modules() {
+        let mut input = even(Mode::Preheat, -10.0);
+        input.temperatures.module_c = [-10.5, -10.0, -8.0];
+        let command = *climate(CAR).step(&input, 1.0);
+        let third = CAR.max_film_w / CAR.zone_k;
+        assert_eq!(command.film_w[0], CAR.max_film_w);
+        assert!((command.film_w[1] - (CAR.max_film_w - 0.5 * third)).abs() < 0.1, "{:?}", command.film_w);
+        assert_eq!(command.film_w[2], 0.0);
+        let all = ClimateSettings { parts: Parts { film_zoning: false, ..Parts::ALL }, ..CAR };
+        assert_eq!(climate(all).step(&input, 1.0).film_w, [CAR.max_film_w; M]);
+        // Held back at a large spread, off at a hot cell.
+        let held = *climate(CAR).step(&apart(even(Mode::Preheat, -10.0), 1.6, 0.0), 1.0);
+        assert_eq!(held.limit, Limit::Spread);
+        assert!(held.film_w[0] < 0.5 * CAR.max_film_w && held.film_w[0] > 0.0);
+        let mut hot = even(Mode::Preheat, 0.0);
+        hot.temperatures.hottest_c = 46.0;
+        let hot = *climate(CAR).step(&hot, 1.0);
+        assert_eq!((hot.film_w, hot.heater_w, hot.limit), ([0.0; M], 0.0, Limit::Hot));
+    }
+
+    #[test]
+    fn films_alone_are_not_cooled_by_the_coolant() {
+        let films = ClimateSettings { max_heater_w: 0.0, ..CAR };
+        assert_eq!(climate(films).step(&even(Mode::Preheat, -20.0), 1.0).flow_l_per_min, 0.0);
+        let uneven = apart(even(Mode::Preheat, -20.0), 1.7, 0.0);
+        assert!(climate(films).step(&uneven, 1.0).flow_l_per_min > 0.0, "it helps evenness");
+    }
+
+    #[test]
+    fn a_spread_raises_the_flow_or_lets_the_coolant_circulate() {
+        let input = apart(even(Mode::Driving, 20.0), 1.5, 0.5);
+        let command = *climate(CAR).step(&input, 1.0);
+        assert_eq!((command.action, command.chiller_w, command.heater_w), (Action::Mixing, 0.0, 0.0));
+        assert!(command.flow_l_per_min > CAR.min_flow_l_per_min);
+        let none = ClimateSettings { parts: Parts { mixing: false, ..Parts::ALL }, ..CAR };
+        assert_eq!(climate(none).step(&input, 1.0).flow_l_per_min, 0.0);
+        assert_eq!(climate(CAR).step(&apart(even(Mode::Parked, 20.0), 1.5, 0.5), 1.0).flow_l_per_min, 0.0);
+        let mut warm = even(Mode::Driving, 31.0);
+        let small = climate(CAR).step(&warm, 1.0).flow_l_per_min;
+        warm = apart(warm, 1.8, 0.0);
+        assert_eq!(climate(CAR).step(&warm, 1.0).flow_l_per_min, CAR.max_flow_l_per_min);
+        let fixed = ClimateSettings { parts: Parts { spread_flow: false, ..Parts::ALL }, ..CAR };
+        assert_eq!(climate(fixed).step(&warm, 1.0).flow_l_per_min, small);
+    }
+
+    #[test]
+    fn the_coolant_enters_where_it_helps() {
+        // Cooling: at the hotter end. Heating: at the colder one.
+        for (mode, t, gradient_k, reverse) in [
+            (Mode::Driving, 35.0, 1.0, true),
+            (Mode::Driving, 35.0, -1.0, false),
+            (Mode::Preheat, -10.0, 1.0, false),
+            (Mode::Preheat, -10.0, -1.0, true),
+        ] {
+            let mut input = apart(even(mode, t), 1.0, gradient_k);
+            let rise = if mode == Mode::Preheat { -2.0 } else { 2.0 };
+            input.outlet_c = read(t + rise);
+            let mut climate = climate(CAR);
+            climate.step(&input, 1.0);
+            for _ in 0..600 {
+                climate.step(&input, 1.0);
+            }
+            assert_eq!(climate.command().reverse, reverse, "{mode:?} {gradient_k}");
+            assert!(climate.ledger().turns <= 1);
+            let fixed = ClimateSettings { parts: Parts { reversal: false, ..Parts::ALL }, ..CAR };
+            assert!(!Climate::<M>::new(fixed).unwrap().step(&input, 1.0).reverse);
+        }
+        // Without a gradient the flow turns in time, and not before.
+        let mut input = even(Mode::Driving, 35.0);
+        input.outlet_c = read(37.0);
+        let mut climate = climate(CAR);
+        for _ in 0..610 {
+            climate.step(&input, 1.0);
+        }
+        assert_eq!(climate.ledger().turns, 11);
+    }
+
+    #[test]
+    fn noise_does_not_make_it_chatter() {
+        let mut climate = climate(CAR);
+        let mut x = 1u32;
+        for k in 0..7200 {
+            x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let noise = x as f32 / u32::MAX as f32 - 0.5;
+            // Slowly around the edge of the band, with noise of 1 K and heat that comes and goes.
+            let t = 30.0 + 1.5 * libm::sinf(k as f32 / 300.0) + noise;
+            let mut input = apart(even(Mode::Driving, t), 1.2 + 0.6 * noise, noise);
+            input.expected_heat_w = if k % 200 < 60 { 600.0 } else { 0.0 };
+            input.outlet_c = read(t + noise);
+            climate.step(&input, 1.0);
+        }
+        let ledger = climate.ledger();
+        assert!(ledger.chiller_starts <= 4, "{ledger:?}");
+        assert!(ledger.pump_starts <= 60, "{ledger:?}");
+        assert!(ledger.turns <= 7200 / 20, "{ledger:?}");
+        assert_eq!(ledger.heating_starts, 0);
+    }
+
+    #[test]
+    fn energy_is_counted() {
+        let mut climate = climate(CAR);
+        let mut input = even(Mode::Preheat, -20.0);
+        (input.inlet_c, input.outlet_c) = (read(-20.0), read(-25.0));
+        for _ in 0..=3600 {
+            climate.step(&input, 1.0);
+        }
+        let ledger = *climate.ledger();
+        let close = |a: f32, b: f32| assert!((a - b).abs() < 1e-3 * b, "{a} against {b}");
+        close(ledger.film_wh, 3.0 * CAR.max_film_w);
+        close(ledger.heater_wh, CAR.max_heater_w / CAR.heater_efficiency);
+        close(ledger.pump_wh, CAR.pump_w);
+        close(ledger.total_wh(), ledger.film_wh + ledger.heater_wh + ledger.pump_wh);
+        let mut bytes = [0; ClimateLedger::ENCODED_LEN];
+        ledger.encode(&mut Writer::new(&mut bytes));
+        let kept = ClimateLedger::decode(&mut Reader::new(&bytes)).unwrap();
+        assert_eq!(*Climate::<M>::new(CAR).unwrap().with_ledger(kept).ledger(), ledger);
+    }
+
+    #[test]
+    fn settings_that_contradict_are_refused() {
+        let made = |s| Climate::<M>::new(s).map(|_| ());
+        assert_eq!(made(CAR), Ok(()));
+        let narrow = Band { heat_below_c: 20.0, cool_above_c: 23.0 };
+        assert_eq!(made(ClimateSettings { driving: narrow, ..CAR }), Err(ClimateError::Band));
+        assert_eq!(made(ClimateSettings { chiller_cop: 0.0, ..CAR }), Err(ClimateError::Number));
+        assert_eq!(made(ClimateSettings { max_film_w: f32::NAN, ..CAR }), Err(ClimateError::Number));
+        assert_eq!(made(ClimateSettings { preheat_to_c: 900.0, ..CAR }), Err(ClimateError::Number));
+        assert_eq!(made(ClimateSettings { spread_off_k: 1.3, ..CAR }), Err(ClimateError::Order));
+        assert_eq!(made(ClimateSettings { min_flow_l_per_min: 30.0, ..CAR }), Err(ClimateError::Order));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bits_leave_every_device_within_its_limits(
+            samples in prop::collection::vec((any::<[u32; 12]>(), 0u8..5), 1..60),
+        ) {
+            let mut climate = climate(CAR);
+            for (bits, mode) in samples {
+                let wild = bits[0] % 3 == 0;
+                let number = |k: usize, lo: f32, hi: f32| {
+                    if wild { f32::from_bits(bits[k]) } else { lo + (hi - lo) * (bits[k] as f32 / u32::MAX as f32) }
+                };
+                let mode = match mode {
+                    0 => Mode::Driving,
+                    1 => Mode::FastCharge,
+                    2 => Mode::Charging,
+                    3 => Mode::Parked,
+                    _ => Mode::Preheat,
+                };
+                let mean_c = number(1, -30.0, 60.0);
+                let hottest_c = if wild { number(2, 0.0, 0.0) } else { mean_c + number(2, 0.0, 10.0) };
+                let input = ClimateInput {
+                    mode,
+                    temperatures: TemperatureSummary {
+                        mean_c,
+                        hottest_c,
+                        coldest_c: mean_c - 1.0,
+                        spread_k: number(3, 0.0, 4.0),
+                        gradient_k: number(4, -3.0, 3.0),
+                        module_c: [number(5, -30.0, 60.0), number(6, -30.0, 60.0), mean_c],
+                    },
+                    inlet_c: read(number(7, -30.0, 60.0)),
+                    outlet_c: read(number(8, -30.0, 60.0)),
+                    expected_heat_w: number(9, 0.0, 5000.0),
+                };
+                let c = *climate.step(&input, number(10, 0.0, 100.0));
+                prop_assert!((0.0..=CAR.max_chiller_w).contains(&c.chiller_w), "{c:?}");
+                prop_assert!((0.0..=CAR.max_heater_w).contains(&c.heater_w), "{c:?}");
+                prop_assert!(c.film_w.iter().all(|w| (0.0..=CAR.max_film_w).contains(w)), "{c:?}");
+                let flow = c.flow_l_per_min;
+                prop_assert!(flow == 0.0 || (CAR.min_flow_l_per_min..=CAR.max_flow_l_per_min).contains(&flow));
+                // Nothing heats or cools coolant that stands, and never both.
+                prop_assert!(flow > 0.0 || (c.chiller_w == 0.0 && c.heater_w == 0.0), "{c:?}");
+                prop_assert!(c.chiller_w == 0.0 || c.heater_w == 0.0, "{c:?}");
+                let film: f32 = c.film_w.iter().sum();
+                let cool = hottest_c < CAR.largest_heated_c;
+                prop_assert!(cool || (film == 0.0 && c.heater_w == 0.0), "{c:?} at {hottest_c}");
+                prop_assert!(climate.ledger().total_wh().is_finite());
+            }
+        }
     }
 }

@@ -770,7 +770,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             };
             changed |= now.used() != status.used();
             *status = now;
-            if now.used() && dt_s > 0.0 {
+            // Cells do not jump: what is that far off is waited for.
+            if now.used() && zone.far_s <= 0.0 && dt_s > 0.0 {
                 let offset = trim.std_k * trim.std_k + if trim.shifted { 1.0 } else { 0.0 };
                 let moved = zone.correct(e, offset, dt_s);
                 if let Some(to) = shift.get_mut(s) {
@@ -962,5 +963,323 @@ impl Zone {
         let (d, k) = (bound(d, 1e-6, 25.0), bound(k, 1e-6, 1.0));
         let limit = 0.999 * sqrt(d * k);
         self.p = [d, bound(finite_or(c, 0.0), -limit, limit), k];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Reader, Stored, Writer};
+    use proptest::prelude::*;
+
+    const N: usize = 8;
+    const S: usize = 4;
+    const M: usize = 2;
+
+    /// Two channels of four cells each, one module per channel, the second and third of each sensed.
+    const CELLS: [CellPlace; N] = {
+        let mut cells = [CellPlace {
+            channel: 0,
+            along: 0.0,
+            module: 0,
+            to_coolant_w_per_k: 10.0,
+            to_ambient_w_per_k: 0.2,
+        }; N];
+        let along = [0.0, 0.25, 0.75, 1.0];
+        let mut k = 0;
+        while k < N {
+            cells[k].channel = (k / 4) as u8;
+            cells[k].module = (k / 4) as u8;
+            cells[k].along = along[k % 4];
+            k += 1;
+        }
+        cells
+    };
+    const LAYOUT: Layout<'_> = Layout {
+        cells: &CELLS,
+        sensor_cells: &[1, 2, 5, 6],
+        core_j_per_k: 2000.0,
+        surface_j_per_k: 500.0,
+        core_surface_w_per_k: 15.0,
+        neighbour_w_per_k: 3.0,
+        coolant_j_per_l_k: 3500.0,
+        sensor_offset_std_k: 0.3,
+    };
+
+    fn read(t: f32) -> Reading {
+        Reading::within(t, -60.0, 120.0)
+    }
+
+    fn at_rest(t: f32) -> TemperatureInput<N, S, M> {
+        TemperatureInput {
+            sensors_c: [read(t); S],
+            inlet_c: read(t),
+            outlet_c: read(t),
+            ambient_c: read(t),
+            flow_l_per_min: 0.0,
+            reverse: false,
+            heat_w: [0.0; N],
+            film_w: [0.0; M],
+        }
+    }
+
+    fn pack() -> CellTemperatures<'static, N, S, M> {
+        CellTemperatures::new(LAYOUT).unwrap()
+    }
+
+    #[test]
+    fn the_model_alone_settles_where_heat_and_cooling_balance() {
+        // So much flow that the coolant has one temperature; no ambient: T_s = T_f + q / G, T_c = T_s + q / g.
+        let mut input = at_rest(25.0);
+        input.ambient_c = Reading::MISSING;
+        (input.flow_l_per_min, input.heat_w) = (1e4, [30.0; N]);
+        for dt_s in [1.0, 30.0, 300.0] {
+            let mut pack = pack();
+            input.sensors_c = [read(25.0); S];
+            pack.step(&input, 0.0);
+            input.sensors_c = [Reading::MISSING; S];
+            for _ in 0..(7200.0 / dt_s) as u32 {
+                pack.step(&input, dt_s);
+            }
+            let now = pack.temperatures();
+            for k in 0..N {
+                assert!((now.surface_c[k] - 28.0).abs() < 0.01, "{dt_s} s: {}", now.surface_c[k]);
+                assert!((now.core_c[k] - 30.0).abs() < 0.01, "{dt_s} s: {}", now.core_c[k]);
+            }
+            assert!(now.sensors_lost && now.std_k.iter().all(|s| *s > 1.0), "a wide band");
+        }
+    }
+
+    #[test]
+    fn long_steps_follow_short_ones() {
+        let mut input = at_rest(25.0);
+        (input.flow_l_per_min, input.heat_w, input.film_w) = (2.0, [20.0; N], [100.0, 0.0]);
+        let mut short = pack();
+        short.step(&input, 0.0);
+        input.sensors_c = [Reading::MISSING; S];
+        let mut long = short;
+        for _ in 0..3 {
+            long.step(&input, 300.0);
+            for _ in 0..300 {
+                short.step(&input, 1.0);
+            }
+            for (a, b) in long.temperatures().core_c.iter().zip(short.temperatures().core_c) {
+                assert!((a - b).abs() < 0.15, "{a} against {b}");
+            }
+        }
+        let modules = long.temperatures().summary.module_c;
+        assert!(modules[0] > modules[1] + 1.0, "the film heats its module alone: {modules:?}");
+    }
+
+    #[test]
+    fn the_coolant_warms_up_on_its_way_whichever_end_is_measured() {
+        let mut input = at_rest(25.0);
+        (input.flow_l_per_min, input.heat_w) = (1.0, [20.0; N]);
+        // 160 W into 58.3 W/K.
+        (input.inlet_c, input.outlet_c) = (read(25.0), read(27.74));
+        let mut settled = [[0.0; N]; 3];
+        for (to, missing) in settled.iter_mut().zip(0..) {
+            let mut pack = pack();
+            let mut input = input;
+            pack.step(&input, 0.0);
+            input.sensors_c = [Reading::MISSING; S];
+            match missing {
+                1 => input.outlet_c = Reading::MISSING,
+                2 => input.inlet_c = Reading::MISSING,
+                _ => {}
+            }
+            for _ in 0..3600 {
+                pack.step(&input, 1.0);
+            }
+            let now = pack.temperatures();
+            *to = now.core_c;
+            assert!((1.0..4.0).contains(&now.summary.gradient_k), "{}", now.summary.gradient_k);
+            assert_eq!((now.coldest % 4, now.hottest % 4), (0, 3));
+            input.reverse = true;
+            for _ in 0..3600 {
+                pack.step(&input, 1.0);
+            }
+            assert!(pack.temperatures().summary.gradient_k < -1.0, "the flow turned");
+        }
+        for k in 0..N {
+            assert!((settled[0][k] - settled[1][k]).abs() < 0.6, "{settled:?}");
+            assert!((settled[0][k] - settled[2][k]).abs() < 0.6, "{settled:?}");
+        }
+    }
+
+    /// A night at one temperature with these sensor offsets.
+    fn night(pack: &mut CellTemperatures<'_, N, S, M>, offset_k: [f32; S], hours: u32) {
+        for _ in 0..12 * hours {
+            let mut input = at_rest(18.0);
+            input.sensors_c = offset_k.map(|o| read(18.0 + o));
+            pack.step(&input, 300.0);
+        }
+    }
+
+    #[test]
+    fn a_night_trims_the_sensors() {
+        let offset_k = [0.5, -0.4, 0.1, -0.1];
+        let mut pack = pack();
+        night(&mut pack, offset_k, 2);
+        assert!(pack.trims().sensors.iter().all(|t| t.offset_k == 0.0), "two hours are too short");
+        night(&mut pack, offset_k, 10);
+        let common = pack.trims().sensors[0].offset_k - offset_k[0];
+        assert!(common.abs() < 0.15, "against the median: {common}");
+        for (trim, offset) in pack.trims().sensors.iter().zip(offset_k) {
+            assert!((trim.offset_k - offset - common).abs() < 0.05, "{trim:?} for {offset}");
+            assert!(trim.std_k < LEARNT_STD_K && !trim.shifted);
+        }
+        let mut bytes = [0; SensorTrims::<S>::ENCODED_LEN];
+        pack.trims().encode(&mut Writer::new(&mut bytes));
+        let kept = SensorTrims::<S>::decode(&mut Reader::new(&bytes)).unwrap();
+        assert_eq!(kept, *pack.trims());
+
+        // In the morning the differences between the sensors are not taken for differences between the cells.
+        let mut pack = CellTemperatures::<N, S, M>::new(LAYOUT).unwrap().with_trims(kept);
+        let mut input = at_rest(20.0);
+        input.sensors_c = offset_k.map(|o| read(20.0 + o));
+        assert!(pack.step(&input, 1.0).summary.spread_k < 0.1);
+
+        // A sensor that drifts off is flagged and not learnt.
+        let mut moved = offset_k;
+        moved[2] += 1.0;
+        night(&mut pack, moved, 12);
+        assert_eq!(pack.temperatures().sensors[2], SensorStatus::Shifted);
+        assert!((pack.trims().sensors[2].offset_k - kept.sensors[2].offset_k).abs() < 0.05);
+        night(&mut pack, offset_k, 12);
+        assert_eq!(pack.temperatures().sensors[2], SensorStatus::Used, "it came back");
+
+        let mut without = CellTemperatures::<N, S, M>::new(LAYOUT).unwrap().without_trim();
+        night(&mut without, offset_k, 12);
+        assert!(without.trims().sensors.iter().all(|t| t.offset_k == 0.0));
+    }
+
+    #[test]
+    fn nothing_is_learnt_while_the_pack_is_not_isothermal() {
+        let busy: [fn(&mut TemperatureInput<N, S, M>); 5] = [
+            |i| i.heat_w[3] = 5.0,
+            |i| i.flow_l_per_min = 3.0,
+            |i| i.film_w[1] = 20.0,
+            |i| i.ambient_c = read(5.0),
+            |i| i.heat_w[0] = f32::NAN,
+        ];
+        for make_busy in busy {
+            let mut pack = pack();
+            let mut input = at_rest(18.0);
+            input.sensors_c[0] = read(18.5);
+            make_busy(&mut input);
+            for _ in 0..300 {
+                pack.step(&input, 300.0);
+            }
+            assert_eq!(pack.trims().sensors[0].offset_k, 0.0);
+        }
+    }
+
+    #[test]
+    fn a_lost_sensor_is_replaced_by_its_neighbours() {
+        let mut input = at_rest(25.0);
+        let mut pack = pack();
+        pack.step(&input, 1.0);
+        // The first channel is 3 K warmer than the second, of which the model knows nothing.
+        input.sensors_c = [Reading::MISSING, read(28.0), read(25.0), read(25.0)];
+        for _ in 0..1800 {
+            pack.step(&input, 1.0);
+        }
+        let now = pack.temperatures();
+        assert_eq!(now.sensors[0], SensorStatus::Lost);
+        assert!(!now.sensors_lost);
+        assert!(now.std_k[1] > now.std_k[5], "{:?}", now.std_k);
+        assert!(now.core_c[1] > 26.3 && now.core_c[5] < 25.7, "{:?}", now.core_c);
+    }
+
+    #[test]
+    fn an_implausible_sensor_is_not_used() {
+        let mut input = at_rest(25.0);
+        let mut pack = pack();
+        pack.step(&input, 1.0);
+        input.sensors_c[1] = read(60.0);
+        for _ in 0..600 {
+            pack.step(&input, 1.0);
+        }
+        let now = pack.temperatures();
+        assert_eq!(now.sensors[1], SensorStatus::Implausible);
+        input.sensors_c[1] = read(25.0);
+        for _ in 0..1800 {
+            pack.step(&input, 1.0);
+        }
+        let now = pack.temperatures();
+        assert_eq!(now.sensors[1], SensorStatus::Used);
+        assert!(now.summary.spread_k < 1.0, "{}", now.summary.spread_k);
+    }
+
+    #[test]
+    fn layouts_that_do_not_fit_are_refused() {
+        fn made(layout: Layout<'_>) -> Result<(), LayoutError> {
+            CellTemperatures::<N, S, M>::new(layout).map(|_| ())
+        }
+        let with = |change: fn(&mut CellPlace)| {
+            let mut cells = CELLS;
+            change(&mut cells[3]);
+            made(Layout { cells: &cells, ..LAYOUT })
+        };
+        assert_eq!(made(LAYOUT), Ok(()));
+        assert_eq!(made(Layout { cells: &CELLS[1..], ..LAYOUT }), Err(LayoutError::Cells));
+        assert_eq!(made(Layout { sensor_cells: &[1], ..LAYOUT }), Err(LayoutError::Sensors));
+        assert_eq!(made(Layout { sensor_cells: &[1, 2, 3, 8], ..LAYOUT }), Err(LayoutError::NoSuchCell));
+        assert_eq!(made(Layout { core_j_per_k: f32::NAN, ..LAYOUT }), Err(LayoutError::Number));
+        assert_eq!(made(Layout { neighbour_w_per_k: -1.0, ..LAYOUT }), Err(LayoutError::Number));
+        assert_eq!(with(|c| c.module = 2), Err(LayoutError::NoSuchPlace));
+        assert_eq!(with(|c| c.channel = 32), Err(LayoutError::NoSuchPlace));
+        assert_eq!(with(|c| c.along = 1.5), Err(LayoutError::Along));
+        assert_eq!(with(|c| c.to_coolant_w_per_k = f32::INFINITY), Err(LayoutError::Number));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bits_leave_sound_numbers(
+            samples in prop::collection::vec((any::<[u32; 20]>(), any::<bool>()), 1..40),
+        ) {
+            let mut pack = pack();
+            for (bits, reverse) in samples {
+                // Every other sample is wild, the rest within what a pack can show.
+                let wild = bits[0] & 1 == 0;
+                let number = |k: usize, lo: f32, hi: f32| {
+                    let x = f32::from_bits(bits[k]);
+                    if wild { x } else { lo + (hi - lo) * (bits[k] as f32 / u32::MAX as f32) }
+                };
+                let mut input = at_rest(0.0);
+                for (s, r) in input.sensors_c.iter_mut().enumerate() {
+                    *r = read(number(1 + s, -40.0, 80.0));
+                }
+                input.inlet_c = read(number(5, -30.0, 60.0));
+                input.outlet_c = read(number(6, -30.0, 60.0));
+                input.ambient_c = read(number(7, -30.0, 60.0));
+                input.flow_l_per_min = number(8, -1.0, 20.0);
+                input.reverse = reverse;
+                input.film_w = [number(9, 0.0, 500.0), number(10, 0.0, 500.0)];
+                for (k, w) in input.heat_w.iter_mut().enumerate() {
+                    *w = number(11 + k, -5.0, 100.0);
+                }
+                let now = *pack.step(&input, number(19, 0.0, 300.0));
+                for k in 0..N {
+                    for t in [now.core_c[k], now.surface_c[k]] {
+                        prop_assert!((RANGE_C.0..=RANGE_C.1).contains(&t), "{t}");
+                    }
+                    prop_assert!(now.std_k[k] > 0.0 && now.std_k[k] <= 50.0);
+                }
+                let s = now.summary;
+                prop_assert!(s.gradient_k.is_finite() && s.spread_k >= 0.0 && s.spread_k.is_finite());
+                prop_assert!(s.coldest_c <= s.mean_c + 0.01 && s.mean_c <= s.hottest_c + 0.01);
+                prop_assert!(now.hottest < N && now.coldest < N);
+                for trim in &pack.trims().sensors {
+                    prop_assert!(trim.offset_k.abs() <= LARGEST_TRIM_K && trim.std_k > 0.0);
+                    prop_assert!(trim.std_k <= LAYOUT.sensor_offset_std_k);
+                }
+                for channel in [0, 1] {
+                    let cooling = pack.channel_cooling(channel).unwrap_or(1.0);
+                    prop_assert!((COOLING_RANGE.0..=COOLING_RANGE.1).contains(&cooling));
+                }
+            }
+        }
     }
 }
