@@ -21,6 +21,8 @@
 //! | [`energy`] | state of energy, time to empty, time to full |
 //! | [`pack`] | N cells in series that share one current sensor: one full filter and a light one per cell |
 //! | [`leak`] | self-discharge of every cell against the others, and which one leaks |
+//! | [`temperatures`] | temperatures of every cell of a pack from a few sensors, whose offsets it trims |
+//! | [`climate`] | cooling and heating of a pack: one loop for the mean, one for the spread |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
 //! # Sign and units
@@ -51,6 +53,7 @@ mod awtls;
 pub mod capacity;
 pub mod cell;
 pub mod charge;
+pub mod climate;
 pub mod clock;
 pub mod energy;
 pub mod estimator;
@@ -64,6 +67,7 @@ pub mod resistance;
 pub mod soc;
 pub mod sop;
 pub mod store;
+pub mod temperatures;
 pub mod thermal;
 pub mod tuning;
 pub mod ud;
