@@ -20,6 +20,7 @@
 //! | [`sop`] | state of power: what the cell can give or take for 2, 10 and 30 s |
 //! | [`energy`] | state of energy, time to empty, time to full |
 //! | [`pack`] | N cells in series that share one current sensor: one full filter and a light one per cell |
+//! | [`charging`] | charge current and voltage to ask a charger for: plans, cold, plating, taper, full |
 //! | [`leak`] | self-discharge of every cell against the others, and which one leaks |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
@@ -51,6 +52,7 @@ mod awtls;
 pub mod capacity;
 pub mod cell;
 pub mod charge;
+pub mod charging;
 pub mod clock;
 pub mod energy;
 pub mod estimator;
