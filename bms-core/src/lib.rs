@@ -20,6 +20,7 @@
 //! | [`sop`] | state of power: what the cell can give or take for 2, 10 and 30 s |
 //! | [`energy`] | state of energy, time to empty, time to full |
 //! | [`pack`] | N cells in series that share one current sensor: one full filter and a light one per cell |
+//! | [`charging`] | charge current and voltage to ask a charger for: plans, cold, plating, taper, full |
 //! | [`leak`] | self-discharge of every cell against the others, and which one leaks |
 //! | [`temperatures`] | temperatures of every cell of a pack from a few sensors, whose offsets it trims |
 //! | [`climate`] | cooling and heating of a pack: one loop for the mean, one for the spread |
@@ -54,6 +55,7 @@ pub mod capacity;
 pub mod cell;
 pub mod charge;
 pub mod climate;
+pub mod charging;
 pub mod clock;
 pub mod energy;
 pub mod estimator;

@@ -171,7 +171,7 @@ impl Margin {
     };
 
     /// The state at its worse end for a load of this sign.
-    fn worst(&self, start: &Start, sign: f32) -> Start {
+    pub(crate) fn worst(&self, start: &Start, sign: f32) -> Start {
         let worse = |x: Estimated| Estimated { value: x.value + self.sigmas * x.std, ..x };
         let [instant, fast, slow, added] = start.scales.map(worse);
         let more = |k: Estimated| Estimated { value: k.value * (1.0 + self.drop_share), ..k };
@@ -332,6 +332,35 @@ impl<'a> NegativeElectrode<'a> {
         let scales = [1.0, 1.0, 1.0, 0.0].map(as_new);
         let ahead = Ahead::new(&self.model, &Start { at: own, scales, ..*start }, heat)?;
         Some(ahead.with_surface(1.0 + margin.surface_share))
+    }
+
+    /// The largest charge current in A (a magnitude), `most_a` at the most, that can be held for `horizon_s` without plating,
+    /// found from the state at its worse end; 0 where even none would plate. `None` when the state is none of a cell.
+    pub(crate) fn largest_charge_a(
+        &self,
+        start: &Start,
+        margin: &Margin,
+        horizon_s: f32,
+        most_a: f32,
+    ) -> Option<f32> {
+        const STRETCHES: u8 = 4;
+        let from = self.ahead(&margin.worst(start, -1.0), None, margin)?;
+        let highest_v = self.model.cell.tables().v_max - margin.plating_v;
+        let dt_s = horizon_s / f32::from(STRETCHES);
+        let plates = |charge_a: f32| {
+            let mut electrode = from;
+            // Written so that a NaN plates.
+            let mut sound = electrode.voltage_v(-charge_a) <= highest_v;
+            for _ in 0..STRETCHES {
+                if !sound {
+                    break;
+                }
+                let _ = electrode.advance(Hold::Current(-charge_a), -charge_a, dt_s);
+                sound = electrode.voltage_v(-charge_a) <= highest_v;
+            }
+            (!sound).then_some(Binding::Plating)
+        };
+        Some(Search::largest(most_a, plates).0)
     }
 }
 
