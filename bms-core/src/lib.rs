@@ -20,6 +20,7 @@
 //! | [`sop`] | state of power: what the cell can give or take for 2, 10 and 30 s |
 //! | [`energy`] | state of energy, time to empty, time to full |
 //! | [`pack`] | N cells in series that share one current sensor: one full filter and a light one per cell |
+//! | [`preheat`] | warming a cold pack: with what, how much, until when, and what it cost |
 //! | [`leak`] | self-discharge of every cell against the others, and which one leaks |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
@@ -59,6 +60,7 @@ pub mod leak;
 pub mod measurement;
 pub mod pack;
 pub mod predict;
+pub mod preheat;
 pub mod pulse;
 pub mod resistance;
 pub mod soc;
