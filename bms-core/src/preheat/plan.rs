@@ -115,6 +115,7 @@ impl Preheater<'_> {
             return fold;
         }
         if uneven <= 0.0 {
+            // The pulses make none, and what there is goes.
             return 1.0;
         }
         let cells_j_per_k = self.cells() * (pack.cell_j_per_k + pack.extra_j_per_k);
@@ -186,7 +187,8 @@ impl Preheater<'_> {
         let in_time = |t: &Tally| t.time_s <= IN_TIME * sane.time_left_s;
         // The pack's own energy is range, and has to be charged again: it counts double.
         let cost = |t: &Tally| if in_time(t) { t.energy_j.sum() + t.pack_j } else { t.time_s };
-        let (mut best, mut kept): (Option<(u8, Tally)>, Option<(u8, Tally)>) = (None, None);
+        let mut best: Option<(u8, Tally)> = None;
+        let mut kept = None;
         let mut arrives = false;
         for (k, t) in (0u8..).zip(&self.tallies(sane)) {
             if t.stuck {
@@ -211,7 +213,8 @@ impl Preheater<'_> {
         let Some((_, leader)) = best else {
             return Err(if arrives { Refusal::Soc } else { Refusal::Unreachable });
         };
-        let kept = kept.filter(|(_, t)| in_time(t) == in_time(&leader) && cost(t) <= KEEP * cost(&leader));
+        let kept = kept
+            .filter(|(_, t): &(u8, Tally)| in_time(t) == in_time(&leader) && cost(t) <= KEEP * cost(&leader));
         let Some((k, t)) = kept.or(best) else { return Err(Refusal::Unreachable) };
         let plan = Plan {
             mix: levels(k),

@@ -13,7 +13,8 @@ const COLDER_PER_K: f32 = 0.075;
 /// A drive that sends current to and fro between the pack and something that stores it for a moment.
 ///
 /// Square waves whose charge comes out even: `discharge_a` for a share `charge_a / (discharge_a + charge_a)` of the
-/// period, `charge_a` for the rest.
+/// period, `charge_a` for the rest. What the pack itself feeds to the pulses comes from a little more time of discharge, at
+/// the same amplitudes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pulses {
     /// Largest amplitude at the pack's terminals in A.

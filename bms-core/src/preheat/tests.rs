@@ -483,6 +483,34 @@ fn unlike_cells_stay_within_two_kelvins() {
 }
 
 #[test]
+fn the_plan_knows_that_unlike_cells_take_longer() {
+    let tables = Tables::new();
+    let model = tables.model();
+    let preheater = preheater(&model, Means { pulses: Some(PULSES), ..Means::default() });
+    let plan = |resistance_spread| {
+        preheater.plan(&PreheatInput { resistance_spread, ..input(0.6, -20.0, 0.0) }).unwrap()
+    };
+    let plans = [0.0, 0.05, 0.15, 0.3].map(plan);
+    assert!(plans[0].spread_k == 0.0 && plans[1].spread_k > 0.3);
+    assert!((1.2..2.1).contains(&plans[3].spread_k), "folded back: {plans:?}");
+    assert!(plans[1].time_s < 1.1 * plans[0].time_s && plans[3].time_s > 1.5 * plans[0].time_s, "{plans:?}");
+}
+
+#[test]
+fn a_hot_cell_stops_it_all() {
+    let tables = Tables::new();
+    let model = tables.model();
+    let mut preheater = preheater(&model, ALL);
+    let now = input(0.6, -20.0, 0.0);
+    assert_eq!(preheater.step(&now).state, PreheatState::Heating);
+    let hot = preheater.step(&PreheatInput { hottest_c: 30.0, ..now });
+    assert_eq!(
+        hot,
+        PreheatCommand { state: PreheatState::Refused(Refusal::Hot), ..PreheatCommand::default() }
+    );
+}
+
+#[test]
 fn kept_warm_without_chatter() {
     let tables = Tables::new();
     let model = tables.model();
