@@ -21,6 +21,7 @@
 //! | [`energy`] | state of energy, time to empty, time to full |
 //! | [`pack`] | N cells in series that share one current sensor: one full filter and a light one per cell |
 //! | [`charging`] | charge current and voltage to ask a charger for: plans, cold, plating, taper, full |
+//! | [`preheat`] | warming a cold pack: with what, how much, until when, and what it cost |
 //! | [`leak`] | self-discharge of every cell against the others, and which one leaks |
 //! | [`temperatures`] | temperatures of every cell of a pack from a few sensors, whose offsets it trims |
 //! | [`climate`] | cooling and heating of a pack: one loop for the mean, one for the spread |
@@ -64,6 +65,7 @@ pub mod leak;
 pub mod measurement;
 pub mod pack;
 pub mod predict;
+pub mod preheat;
 pub mod pulse;
 pub mod resistance;
 pub mod soc;

@@ -15,6 +15,9 @@ use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
 use bms_core::measurement::{Measurement, Reading, Validity};
 use bms_core::pack::{PackEstimator, PackMeasurement, PackState, Spread};
 use bms_core::predict::{Heat, Hold, PulseModel, Start, Surface};
+use bms_core::preheat::{
+    Plan, PreheatCommand, PreheatError, PreheatInput, PreheatReport, Preheater, Refusal, Settings,
+};
 use bms_core::pulse::{PulseObserver, PulseState};
 use bms_core::resistance::new_cell_ohm;
 use bms_core::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, SocState, Status};
@@ -340,6 +343,35 @@ fn proof_thermal_error(e: ThermalParameterError) {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
+pub fn proof_preheat<'a>(
+    inputs: &Inputs<'_>,
+    shared: &'a Shared<'a>,
+    settings: &Settings,
+    input: &PreheatInput,
+    out: &mut (PreheatCommand, PreheatReport, Plan),
+) -> u8 {
+    let plain = Settings::new(&shared.model, settings.pack, settings.means);
+    let model = PulseModel::from(&shared.model);
+    black_box(Preheater::new(model, None, black_box(plain)).is_ok());
+    let mut preheater = match Preheater::new(model, Some(model), *settings) {
+        Ok(new) => black_box(new),
+        Err(e) => return u8::from(proof_preheat_error(e)),
+    };
+    black_box(preheater.pulse_limit(input, inputs.number[0]));
+    out.0 = preheater.step(input);
+    out.1 = preheater.report();
+    out.2 = preheater.present_plan();
+    black_box(out.2.mix.sum());
+    preheater.plan(input).map_or_else(Refusal::code, |_| 0)
+}
+
+#[inline(never)]
+fn proof_preheat_error(e: PreheatError) -> bool {
+    write!(Sink(0), "{}", &e as &dyn Display).is_ok()
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
 pub extern "C" fn proof_store<'a>(
     inputs: &Inputs<'_>,
     shared: &'a Shared<'a>,
@@ -439,6 +471,7 @@ pub extern "C" fn proof_entry<'a>(
     whole: &mut (CellEstimator<'a>, CellEstimate),
     ahead: &Ahead,
     publisher: &mut Publisher,
+    preheat: &mut (Settings, PreheatInput, (PreheatCommand, PreheatReport, Plan)),
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -455,6 +488,7 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_pack_new(inputs, shared, pack));
     black_box(proof_leak(inputs, leak_sample, monitor, leak));
     black_box(proof_core(inputs, shared, cell, &mut whole.0, core));
+    black_box(proof_preheat(inputs, shared, &preheat.0, &preheat.1, &mut preheat.2));
     black_box(proof_learnt(shared, memory, &mut whole.0, pack, monitor));
     #[cfg(feature = "break-with-index")]
     black_box(inputs.number[inputs.index]);
