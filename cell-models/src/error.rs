@@ -17,6 +17,9 @@ pub enum PlantError {
     /// The temperature is NaN, infinite, below absolute zero or above 1000 degC.
     #[error("temperature of {0} degC refused: it must lie between -273.15 and 1000 degC")]
     Temperature(f64),
+    /// The frequency of a pulse is NaN, infinite or not above 0.
+    #[error("pulses of {0} Hz refused: the frequency must be finite and above 0")]
+    PulseFrequency(f64),
     /// No current gives the power or the voltage asked for.
     #[error("no current gives {load:?} in the present state of the cell")]
     LoadOutOfReach {

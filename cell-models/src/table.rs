@@ -45,6 +45,20 @@ impl Table1 {
     pub fn values(&self) -> &[f64] {
         &self.y
     }
+
+    /// The integral from 0 to `x`.
+    pub(crate) fn integral(&self, x: f64) -> f64 {
+        let below = |x: f64| {
+            let (first, last) = (self.x[0], self.x[self.x.len() - 1]);
+            let inside = self.x.windows(2).map(|k| {
+                let to = x.clamp(k[0], k[1]);
+                0.5 * (self.at(k[0]) + self.at(to)) * (to - k[0])
+            });
+            let outside = self.y[0] * (x - first).min(0.0) + self.y[self.y.len() - 1] * (x - last).max(0.0);
+            inside.sum::<f64>() + outside
+        };
+        below(x) - below(0.0)
+    }
 }
 
 /// Bilinear function of two variables, constant beyond its edges.

@@ -24,12 +24,16 @@ pub(super) struct Lanes {
     pub(super) core: Vec<f64>,
     pub(super) surface: Vec<f64>,
     pub(super) voltage: Vec<f64>,
+    /// Heat in W, mean over the last step.
+    pub(super) heat: Vec<f64>,
     /// SOC per A s.
-    per_as: Vec<f64>,
+    pub(super) per_as: Vec<f64>,
     pub(super) resistance: Vec<f64>,
     ambient: Vec<f64>,
     /// The ambient temperature of all cells if it is the same: saves reading the above.
     one_ambient: Option<f64>,
+    /// Whether the core temperatures come from outside: then the thermal nodes rest.
+    pub(super) imposed: bool,
 }
 
 impl Lanes {
@@ -45,6 +49,7 @@ impl Lanes {
             temperature.push(temperature_c);
         }
         self.voltage.push(0.0);
+        self.heat.push(0.0);
         self.per_as.push(per_as);
         self.resistance.push(resistance);
     }
@@ -225,7 +230,9 @@ fn blocks<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(
     let Coefficients { thermal, fixed, blocks } = coefficients;
     let known = Known { thermal, fixed, dt_s: input.dt_s, tolerance: input.tolerance };
     let mut padded = [input.shared_a; BLOCK];
-    let ambient_shared = [lanes.one_ambient.unwrap_or_default(); BLOCK];
+    // Against 0 degC the idle thermal nodes keep imposed temperatures to the last bit.
+    let one_ambient = if lanes.imposed { Some(0.0) } else { lanes.one_ambient };
+    let ambient_shared = [one_ambient.unwrap_or_default(); BLOCK];
     let [rc1, rc2, rc3] = &mut lanes.rc;
     let mut outcome = Outcome { finite: true, refresh: false };
     let mut no_table = BlockCoefficients::default();
@@ -242,13 +249,14 @@ fn blocks<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(
             },
         };
         let own_ambient = lanes.ambient.as_chunks::<BLOCK>().0;
-        let ambient = if lanes.one_ambient.is_some() { &ambient_shared } else { &own_ambient[b] };
+        let ambient = if one_ambient.is_some() { &ambient_shared } else { &own_ambient[b] };
         let table = if TABLES { &mut blocks[b] } else { &mut no_table };
         let soc = &mut lanes.soc.as_chunks_mut::<BLOCK>().0[b];
         let hysteresis = &mut lanes.hysteresis.as_chunks_mut::<BLOCK>().0[b];
         let core = &mut lanes.core.as_chunks_mut::<BLOCK>().0[b];
         let surface = &mut lanes.surface.as_chunks_mut::<BLOCK>().0[b];
         let voltage = &mut lanes.voltage.as_chunks_mut::<BLOCK>().0[b];
+        let heat = &mut lanes.heat.as_chunks_mut::<BLOCK>().0[b];
         let per_as = &lanes.per_as.as_chunks::<BLOCK>().0[b];
         let resistance = &lanes.resistance.as_chunks::<BLOCK>().0[b];
         let rc1 = &mut rc1.as_chunks_mut::<BLOCK>().0[b];
@@ -256,7 +264,7 @@ fn blocks<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(
         let rc3 = &mut rc3.as_chunks_mut::<BLOCK>().0[b];
         let [spoiled, moved_far] = block::<S, PAIRS, FULL, TABLES>(
             simd, p, curves, &known, table, current, ambient, per_as, resistance, soc, rc1, rc2, rc3,
-            hysteresis, core, surface, voltage,
+            hysteresis, core, surface, voltage, heat,
         );
         outcome.finite &= !spoiled;
         if TABLES && moved_far {
@@ -300,6 +308,7 @@ fn block<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(
     core: &mut [f64; BLOCK],
     surface: &mut [f64; BLOCK],
     voltage: &mut [f64; BLOCK],
+    released: &mut [f64; BLOCK],
 ) -> [bool; 2] {
     let fixed = known.fixed;
     let ([[cc, cs], [sc, ss]], [core_per_w, surface_per_w]) = (known.thermal.free, known.thermal.forced);
@@ -354,6 +363,7 @@ fn block<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(
             open_circuit += m * next;
         }
         let heat = i * per_a;
+        released[l] = heat;
         let (c, s) = (core[l] - ambient[l], surface[l] - ambient[l]);
         let hot = ambient[l] + (cc * c + cs * s + core_per_w * heat);
         core[l] = hot;
@@ -371,6 +381,78 @@ fn block<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(
         }
     }
     [spoiled >> 63 != 0, moved_far != 0]
+}
+
+/// What the voltage at the end of a step would be at any current: `emf - ohm * current`, to be dispatched as [`Step`].
+pub(super) struct Linearise<'a> {
+    pub(super) parameters: &'a EcmParameters,
+    pub(super) curves: &'a Curves,
+    pub(super) lanes: &'a Lanes,
+    pub(super) coefficients: &'a Coefficients,
+    /// The currents whose directions choose the ohmic resistance, in A; one for each cell, as the answers.
+    pub(super) current_a: &'a [f64],
+    pub(super) dt_s: f64,
+    pub(super) emf_v: &'a mut [f64],
+    pub(super) ohm: &'a mut [f64],
+}
+
+impl WithSimd for Linearise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { parameters: p, curves, lanes, coefficients, current_a, dt_s, emf_v, ohm } = self;
+        let charge_as = [dt_s, p.coulombic_efficiency * dt_s];
+        let cells = current_a.chunks(BLOCK).zip(emf_v.chunks_mut(BLOCK)).zip(ohm.chunks_mut(BLOCK));
+        for (b, ((current, emf), ohm)) in cells.enumerate() {
+            let lane = |all| block_of(all, b);
+            let (soc, per_as, scale) = (lane(&lanes.soc), lane(&lanes.per_as), lane(&lanes.resistance));
+            let (core, hysteresis) = (lane(&lanes.core), lane(&lanes.hysteresis));
+            let table = coefficients.blocks.get(b);
+            let fixed = &coefficients.fixed;
+            for (l, ((&i, emf), ohm)) in current.iter().zip(emf.iter_mut()).zip(ohm.iter_mut()).enumerate() {
+                let l = l & (BLOCK - 1);
+                let charging = i < 0.0;
+                let place = curves.locate(soc[l]);
+                let per_soc = curves.ocv[1][place.1] * curves.per_soc;
+                let charge_as = if charging { charge_as[1] } else { charge_as[0] };
+                let mut u = on(&curves.ocv, place);
+                if curves.full {
+                    u += on(&curves.hysteresis, place) * hysteresis[l];
+                    u += (core[l] - REFERENCE_TEMPERATURE_C) * on(&curves.entropic, place);
+                }
+                *emf = u;
+                let r0 = match table {
+                    Some(t) => {
+                        if charging {
+                            t.r0[1][l]
+                        } else {
+                            t.r0[0][l]
+                        }
+                    }
+                    None => scale[l] * if charging { fixed.r0[1] } else { fixed.r0[0] },
+                };
+                *ohm = r0 + per_soc * charge_as * per_as[l];
+            }
+            for (k, v) in lanes.rc.iter().enumerate().take(p.rc.len()) {
+                let v = lane(v);
+                for (l, (emf, ohm)) in emf.iter_mut().zip(ohm.iter_mut()).enumerate() {
+                    let l = l & (BLOCK - 1);
+                    let [decay, gain] = match table {
+                        Some(t) => [t.rc[k][0][l], t.rc[k][1][l]],
+                        None => [fixed.rc[k][0], scale[l] * fixed.rc[k][1]],
+                    };
+                    *emf -= decay * v[l];
+                    *ohm += gain;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn block_of(all: &[f64], b: usize) -> &[f64; BLOCK] {
+    &all.as_chunks::<BLOCK>().0[b]
 }
 
 /// `exp(-x)` for `x >= 0` without a branch: a series and six squarings, within 1e-12.

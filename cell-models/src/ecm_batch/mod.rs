@@ -9,7 +9,8 @@ use crate::error::{ParameterError, PlantError, check, check_positive};
 use crate::piece::Patch;
 use crate::plant::{check_current, check_temperature, check_time_step};
 use crate::table::Table2;
-use kernel::{BLOCK, Coefficients, Curves, Input, Lanes, Step};
+use crate::thermal::Propagator;
+use kernel::{BLOCK, Coefficients, Curves, Input, Lanes, Linearise, Step};
 
 /// Default of [`EcmBatch::with_tolerance`]: SOC as a fraction.
 pub const BATCH_TOLERANCE_SOC: f64 = 2e-3;
@@ -163,6 +164,46 @@ impl EcmBatch {
         self.step(Some(current_a), largest, dt_s)
     }
 
+    /// Imposes core temperatures in degC that come from outside, from a thermal network, say. From then on the cells' own
+    /// thermal nodes rest: core temperatures change by this call alone, ambient and surface temperatures mean nothing.
+    ///
+    /// ```
+    /// use cell_models::{BatchCell, EcmBatch, EcmParameters};
+    /// let cell = BatchCell { capacity: 1.0, resistance: 1.0, soc: 0.8, temperature_c: 20.0 };
+    /// let mut batch = EcmBatch::new(EcmParameters::generic_nmc_5ah(), [cell; 2])?;
+    /// batch.set_core_c(&[20.0, -10.0])?;
+    /// batch.step_series(5.0, 1.0)?;
+    /// // The cold cell has more resistance, so more heat.
+    /// assert!(batch.core_temperature_c() == [20.0, -10.0] && batch.heat_w()[1] > 1.5 * batch.heat_w()[0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`EcmBatch::set_ambient_c`].
+    pub fn set_core_c(&mut self, core_c: &[f64]) -> Result<(), PlantError> {
+        if core_c.len() != self.cells {
+            return Err(PlantError::Length { expected: self.cells, got: core_c.len() });
+        }
+        core_c.iter().try_for_each(|&t| check_temperature(t))?;
+        if !self.lanes.imposed {
+            self.lanes.imposed = true;
+            self.coefficients.thermal = IDLE;
+        }
+        self.lanes.core[..self.cells].copy_from_slice(core_c);
+        // What follows the cells are copies of the last one.
+        self.lanes.core[self.cells..].fill(core_c[self.cells - 1]);
+        let mut moved = false;
+        for (block, core) in self.coefficients.blocks.iter_mut().zip(self.lanes.core.chunks_exact(BLOCK)) {
+            let apart = core.iter().zip(&block.core).fold(0.0_f64, |m, (a, b)| m.max((a - b).abs()));
+            block.stale |= apart > self.tolerance[1];
+            moved |= block.stale;
+        }
+        if moved {
+            self.refresh(false);
+        }
+        Ok(())
+    }
+
     /// Sets the temperature of the surroundings of every cell in degC.
     ///
     /// # Errors
@@ -198,6 +239,11 @@ impl EcmBatch {
         &self.lanes.soc[..self.cells]
     }
 
+    /// Capacities in Ah.
+    pub fn capacity_ah(&self) -> impl Iterator<Item = f64> + '_ {
+        self.lanes.per_as[..self.cells].iter().map(|per_as| 1.0 / (3600.0 * per_as))
+    }
+
     /// Core temperatures in degC.
     pub fn core_temperature_c(&self) -> &[f64] {
         &self.lanes.core[..self.cells]
@@ -208,9 +254,74 @@ impl EcmBatch {
         &self.lanes.surface[..self.cells]
     }
 
+    /// Heat released in each cell in W, irreversible and entropic, mean over the last step.
+    pub fn heat_w(&self) -> &[f64] {
+        &self.lanes.heat[..self.cells]
+    }
+
     /// Hysteresis states, -1..1; they start at 0.
     pub fn hysteresis_state(&self) -> &[f64] {
         &self.lanes.hysteresis[..self.cells]
+    }
+
+    /// For a step of `dt_s` seconds that starts now, and each cell: the voltage at its end is `emf_v - ohm * current`. But
+    /// for the bends of the tables within the step and for the hysteresis' way in it this holds at any current. `ohm` has the ohmic resistance of the
+    /// direction of `current_a`, what the RC pairs add within the step, and the fall of the open-circuit voltage.
+    pub(crate) fn linearise(&mut self, current_a: &[f64], dt_s: f64, emf_v: &mut [f64], ohm: &mut [f64]) {
+        if dt_s != self.dt_s {
+            self.change_length(dt_s);
+        }
+        self.arch.dispatch(Linearise {
+            parameters: &self.parameters,
+            curves: &self.curves,
+            lanes: &self.lanes,
+            coefficients: &self.coefficients,
+            current_a,
+            dt_s,
+            emf_v,
+            ohm,
+        });
+    }
+
+    /// What a square wave of current around the mean `mean_a` (A) does to cell `k`, once it has settled: heat in W on top
+    /// of that of the mean, and the end voltages in V of the charging and the discharging half wave.
+    ///
+    /// Over half a period `T/2` a pair's voltage runs between `-+R a tanh(y)` with `y = T / (4 tau)`, and releases `R a^2
+    /// (1 - tanh(y) / y)`.
+    pub(crate) fn pulse(&self, k: usize, mean_a: f64, amplitude_a: f64, frequency_hz: f64) -> PulseOutcome {
+        let (p, scale) = (&self.parameters, self.lanes.resistance[k]);
+        let (core, soc) = (self.lanes.core[k], self.lanes.soc[k]);
+        let [discharge, charge] = [&p.r0_discharge_ohm, &p.r0_charge_ohm].map(|t| scale * t.at(core, soc));
+        let ohmic_now = mean_a * if mean_a < 0.0 { charge } else { discharge };
+        let (mut pairs_ohm, mut pairs_w) = (0.0, 0.0);
+        for pair in &p.rc {
+            let y = 0.25 / (frequency_hz * pair.tau_s.at(core, soc));
+            let r = scale * pair.r_ohm.at(core, soc);
+            pairs_ohm += r * y.tanh();
+            pairs_w += r * amplitude_a * amplitude_a * (1.0 - y.tanh() / y);
+        }
+        let rested = self.lanes.voltage[k] + ohmic_now;
+        let ohmic = |i: f64| i * if i < 0.0 { charge } else { discharge };
+        let halves = [mean_a - amplitude_a, mean_a + amplitude_a];
+        let ohmic_w = 0.5 * halves.iter().map(|&i| i * ohmic(i)).sum::<f64>() - mean_a * ohmic_now;
+        PulseOutcome {
+            heat_w: ohmic_w + pairs_w,
+            highest_v: rested - ohmic(halves[0]) + pairs_ohm * amplitude_a,
+            lowest_v: rested - ohmic(halves[1]) - pairs_ohm * amplitude_a,
+            lowest_anode_v: f64::NAN,
+        }
+    }
+
+    /// Energy in J that the cells hold against empty ones at 25 degC: the integral of `U - T dU/dT` (`T` = 298.15 K) over
+    /// their charge. What leaves the terminals and what is released as heat comes from it, but for a coulombic efficiency
+    /// below 1.
+    pub(crate) fn stored_j(&self) -> f64 {
+        let p = &self.parameters;
+        let kelvin = crate::ecm::REFERENCE_TEMPERATURE_C + crate::ecm::KELVIN;
+        let cells = self.soc().iter().zip(&self.lanes.per_as);
+        cells
+            .map(|(&z, per_as)| (p.ocv_v.integral(z) - kelvin * p.entropic_v_per_k.integral(z)) / per_as)
+            .sum()
     }
 
     /// Fills in the voltages before the first step.
@@ -239,7 +350,8 @@ impl EcmBatch {
 
     fn change_length(&mut self, dt_s: f64) {
         self.dt_s = dt_s;
-        self.coefficients.thermal = self.parameters.thermal.propagator(dt_s);
+        self.coefficients.thermal =
+            if self.lanes.imposed { IDLE } else { self.parameters.thermal.propagator(dt_s) };
         if self.coefficients.blocks.is_empty() {
             let value = |t: &Table2| t.everywhere().unwrap_or_default();
             let p = &self.parameters;
@@ -277,6 +389,21 @@ impl EcmBatch {
             }
         }
     }
+}
+
+/// Leaves both thermal nodes as they are.
+const IDLE: Propagator = Propagator { free: [[1.0, 0.0], [0.0, 1.0]], forced: [0.0; 2] };
+
+/// What a fast square wave of current does to a cell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PulseOutcome {
+    /// Heat in W on top of that without the wave.
+    pub(crate) heat_w: f64,
+    /// Voltages in V: highest while the wave charges, lowest while it discharges.
+    pub(crate) highest_v: f64,
+    pub(crate) lowest_v: f64,
+    /// Lowest potential of the negative electrode in V, while the wave charges; NaN where the model has none.
+    pub(crate) lowest_anode_v: f64,
 }
 
 /// R0 on discharge and charge, then resistance and time constant of each pair.

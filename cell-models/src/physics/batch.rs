@@ -10,6 +10,7 @@ use super::mesh::Pieces;
 use super::model::Model;
 use super::spme::{SpmeCell, check_start};
 use super::wear::Reference;
+use crate::ecm_batch::PulseOutcome;
 use crate::error::{ParameterError, PlantError, check_not_negative, check_positive};
 use crate::plant::{check_current, check_temperature, check_time_step};
 
@@ -68,6 +69,8 @@ pub struct SpmeBatch {
     current_a: Vec<f64>,
     /// Charge in A s that changes the mean stoichiometry of the smallest electrode by 1.
     smallest_as: f64,
+    /// Length of the last step in s.
+    dt_s: f64,
 }
 
 impl SpmeBatch {
@@ -118,6 +121,7 @@ impl SpmeBatch {
             settled_s: 0.0,
             current_a: vec![0.0; list.len()],
             smallest_as: smallest * electrodes[0].min(electrodes[1]),
+            dt_s: 0.0,
             model,
         })
     }
@@ -170,6 +174,22 @@ impl SpmeBatch {
         Ok(())
     }
 
+    /// Imposes core temperatures in degC that come from outside, from a thermal network, say. From then on the cells' own
+    /// thermal nodes rest: core temperatures change by this call alone, ambient and surface temperatures mean nothing.
+    ///
+    /// # Errors
+    /// As [`SpmeBatch::set_ambient_c`].
+    pub fn set_core_c(&mut self, core_c: &[f64]) -> Result<(), PlantError> {
+        if core_c.len() != self.cells {
+            return Err(PlantError::Length { expected: self.cells, got: core_c.len() });
+        }
+        core_c.iter().try_for_each(|&t| check_temperature(t))?;
+        for (block, own) in self.blocks.iter_mut().zip(core_c.chunks(WIDTH)) {
+            block.impose(&self.model, padded(own));
+        }
+        Ok(())
+    }
+
     /// Number of cells, at least 1.
     #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
     pub fn len(&self) -> usize {
@@ -191,7 +211,13 @@ impl SpmeBatch {
         self.readings(|block| block.state.temperature_c[1])
     }
 
-    /// Heat released in each cell in W.
+    /// Heat released in each cell in W, mean over the last step: what warms the cells.
+    pub fn step_heat_w(&self) -> impl Iterator<Item = f64> + '_ {
+        let dt_s = self.dt_s;
+        self.readings(move |block| if dt_s > 0.0 { block.released_j * (1.0 / dt_s) } else { block.heat_w() })
+    }
+
+    /// Heat released in each cell in W at this instant.
     pub fn heat_w(&self) -> impl Iterator<Item = f64> + '_ {
         self.readings(|block| block.heat_w())
     }
@@ -216,6 +242,48 @@ impl SpmeBatch {
         self.readings(|block| block.size * self.reference.capacity_ah)
     }
 
+    /// For a step of `dt_s` seconds that starts now, and each cell: the voltage at its end is about `emf_v - ohm * current`
+    /// for currents near `current_a`. What the voltage does within the step on its own account is left out.
+    pub(crate) fn linearise(&self, current_a: &[f64], dt_s: f64, emf_v: &mut [f64], ohm: &mut [f64]) {
+        self.arch.dispatch(Linearise {
+            model: &self.model,
+            blocks: &self.blocks,
+            current_a,
+            dt_s,
+            emf_v,
+            ohm,
+        });
+    }
+
+    /// What a square wave of current does to each cell if its half waves are too short for concentrations to follow:
+    /// ohmic and charge-transfer overpotentials at `mean_a` plus and minus `amplitude_a`, all in A.
+    pub(crate) fn pulse(
+        &self,
+        mean_a: &[f64],
+        amplitude_a: &[f64],
+        mut outcome: impl FnMut(usize, PulseOutcome),
+    ) {
+        let currents = mean_a.chunks(WIDTH).zip(amplitude_a.chunks(WIDTH));
+        for (b, (block, (mean, amplitude))) in self.blocks.iter().zip(currents).enumerate() {
+            let (mean_a, amplitude_a) = (padded::<WIDTH>(mean), padded::<WIDTH>(amplitude));
+            let [_, at_rest_w, _] = block.at_current(mean_a);
+            let [highest_v, charging_w, anode_v] = block.at_current(mean_a - amplitude_a);
+            let [lowest_v, discharging_w, _] = block.at_current(mean_a + amplitude_a);
+            let heat_w = 0.5 * (charging_w + discharging_w) - at_rest_w;
+            for w in 0..mean.len() {
+                outcome(
+                    b * WIDTH + w,
+                    PulseOutcome {
+                        heat_w: heat_w.0[w],
+                        highest_v: highest_v.0[w],
+                        lowest_v: lowest_v.0[w],
+                        lowest_anode_v: anode_v.0[w],
+                    },
+                );
+            }
+        }
+    }
+
     fn readings<'a>(
         &'a self,
         read: impl Fn(&Block<WIDTH>) -> Lanes<WIDTH> + 'a,
@@ -234,7 +302,45 @@ impl SpmeBatch {
         let Self { model, arch, blocks, current_a, .. } = self;
         let outcome = arch.dispatch(Step { model, blocks, current_a, pieces });
         self.settled_s += dt_s;
+        self.dt_s = dt_s;
         if outcome.is_finite() { Ok(()) } else { Err(PlantError::Diverged { current_a: largest_a, dt_s }) }
+    }
+}
+
+/// The values of a block; what follows the cells are copies of the last one.
+#[inline(always)]
+fn padded<const W: usize>(own: &[f64]) -> Lanes<W> {
+    let last = own.last().copied().unwrap_or_default();
+    Lanes::from_fn(|w| own.get(w).copied().unwrap_or(last))
+}
+
+/// [`SpmeBatch::linearise`], to be compiled for each instruction set.
+struct Linearise<'a> {
+    model: &'a Model,
+    blocks: &'a [Block<WIDTH>],
+    current_a: &'a [f64],
+    dt_s: f64,
+    emf_v: &'a mut [f64],
+    ohm: &'a mut [f64],
+}
+
+impl WithSimd for Linearise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let cells =
+            self.current_a.chunks(WIDTH).zip(self.emf_v.chunks_mut(WIDTH).zip(self.ohm.chunks_mut(WIDTH)));
+        for (block, (own, (emf_v, ohm))) in self.blocks.iter().zip(cells) {
+            let at = padded::<WIDTH>(own);
+            let [voltage, _, _] = block.at_current(at);
+            let [now, depletion] = block.resistance_ohm(self.model, at, self.dt_s);
+            let total = now + depletion;
+            let emf = voltage - depletion * (at - block.current()) + total * at;
+            let count = own.len();
+            emf_v.copy_from_slice(&emf.0[..count]);
+            ohm.copy_from_slice(&total.0[..count]);
+        }
     }
 }
 
@@ -256,6 +362,7 @@ impl WithSimd for Step<'_> {
         for (block, own) in self.blocks.iter_mut().zip(self.current_a.chunks_exact(WIDTH)) {
             let current = Lanes::from_fn(|w| own[w]);
             block.set_current(current);
+            block.released_j = Lanes::ZERO;
             let mut pieces = self.pieces;
             while let Some(piece) = pieces.next(&self.model.resolution) {
                 block.advance_piece(self.model, current, piece.dt_s);

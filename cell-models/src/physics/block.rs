@@ -22,6 +22,9 @@ const READ_TEMPERATURE_K: f64 = 0.05;
 const SAME_STOICHIOMETRY: f64 = 2e-4;
 const SAME_CONCENTRATION: f64 = 1e-2;
 
+/// Change of stoichiometry over which the slope of an open-circuit potential is taken.
+const SLOPE_REACH: f64 = 1e-3;
+
 /// Potential in V below which side reactions run no faster: far out, their exponentials would run away within a step.
 const LOWEST_DRIVING_V: f64 = -0.15;
 
@@ -53,6 +56,10 @@ pub(super) struct Block<const W: usize> {
     heat_w: Lanes<W>,
     /// Heat of mixing in W per unit of size.
     mixing_w: Lanes<W>,
+    /// Heat released since this was last set to 0, in J.
+    pub(super) released_j: Lanes<W>,
+    /// Whether the core temperatures come from outside: then the thermal nodes rest.
+    imposed: bool,
     laws: Laws<W>,
     particles: Diffusion<[Lanes<W>; 2]>,
     electrolyte: Diffusion<Lanes<W>>,
@@ -475,6 +482,8 @@ impl<const W: usize> Block<W> {
             voltage_v: Lanes::ZERO,
             heat_w: Lanes::ZERO,
             mixing_w: Lanes::ZERO,
+            released_j: Lanes::ZERO,
+            imposed: false,
             state,
         };
         block.set_load(m);
@@ -568,12 +577,64 @@ impl<const W: usize> Block<W> {
             let [_, middle] = self.terminals.voltage_and_heat(0.5 * (i0 + i1));
             heat = (heat + 2.0 * middle) * (1.0 / 3.0);
         }
-        self.warm(m, heat + 0.5 * (mixing_before + self.mixing_w), dt_s);
+        let heat = heat + 0.5 * (mixing_before + self.mixing_w);
+        self.released_j += heat * self.size * dt_s;
+        if !self.imposed {
+            self.warm(m, heat, dt_s);
+        }
         // A temperature that hardly moved may wait for the next piece.
         if self.follow_temperature(m, READ_TEMPERATURE_K) {
             self.terminals = terminals(m, &self.state, &self.laws, scaled_ohm);
             [self.voltage_v, self.heat_w] = self.terminals.voltage_and_heat(i1);
         }
+    }
+
+    /// Takes core temperatures in degC from outside, now and from here on.
+    pub(super) fn impose(&mut self, m: &Model, core_c: Lanes<W>) {
+        self.imposed = true;
+        self.state.temperature_c[0] = core_c;
+        if self.follow_temperature(m, READ_TEMPERATURE_K) {
+            self.terminals = terminals(m, &self.state, &self.laws, self.extra_ohm * self.size);
+            self.read();
+        }
+    }
+
+    /// Voltage in V, heat in W and potential of the negative electrode in V if the current were `i` A at this instant.
+    #[inline(always)]
+    pub(super) fn at_current(&self, i: Lanes<W>) -> [Lanes<W>; 3] {
+        let i = i / self.size;
+        let [voltage, heat] = self.terminals.voltage_and_heat(i);
+        [voltage, heat * self.size, self.terminals.anode_v(i)]
+    }
+
+    /// Resistance in ohm at `i` A: ohmic and charge-transfer part `-dV/dI` of this instant, and what the depletion of the
+    /// particles' surfaces adds in the next `dt_s` seconds, without wiggles that would make it negative.
+    ///
+    /// The surface of a sphere of radius 1 under the flux `f` rises by `f / d (2 sqrt(t / pi) + t)` after a short time
+    /// `t` (in units of 1 / d, with the diffusivity d), and by `f / d (3 t + 1/5)` after a long one (J. Crank, *The
+    /// Mathematics of Diffusion*, 1975, chapter 6).
+    #[inline(always)]
+    pub(super) fn resistance_ohm(&self, m: &Model, i: Lanes<W>, dt_s: f64) -> [Lanes<W>; 2] {
+        let i = i / self.size;
+        let t = &self.terminals;
+        let transfer = |r: Lanes<W>| {
+            let x = i * r;
+            r / (x * x + 1.0).sqrt()
+        };
+        let now = t.ohm + t.thermal_v * (transfer(t.reaction[0]) + transfer(t.reaction[1]));
+        let mut depletion = Lanes::ZERO;
+        let surface = self.state.particles[self.state.particles.len() - 1];
+        for (k, side) in m.sides.iter().enumerate() {
+            let x = surface[k];
+            let d = evaluate(&side.diffusivity, x, &self.laws.diffusivity[k]) * side.per_radius_squared;
+            let rise = (d * dt_s).map(|t| {
+                if t < 0.1 { std::f64::consts::FRAC_2_SQRT_PI * t.sqrt() + t } else { 3.0 * t + 0.2 }
+            });
+            let fall = x.map(|x| side.ocp_v.at(x - SLOPE_REACH) - side.ocp_v.at(x + SLOPE_REACH));
+            let per_a = 1.0 / (3.0 * side.capacity_as * self.state.active[k]);
+            depletion += fall * (0.5 / SLOPE_REACH) * rise / d * per_a;
+        }
+        [now / self.size, depletion.at_least(0.0) / self.size]
     }
 
     /// Works out the Arrhenius factors anew if the temperature has moved by more than `apart` K since; whether it did.
