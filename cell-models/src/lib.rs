@@ -10,6 +10,7 @@
 //! | [`EcmBatch`], [`BatchCell`] | thousands to millions of such cells in one call per step, vectorised |
 //! | [`SupercapCell`], [`SupercapParameters`] | supercapacitor cell with two branches and leakage, with a typical one of 3000 F |
 //! | [`physics`] | lithium-ion cells by the single-particle model with electrolyte, with heat, ageing and published parameters |
+//! | [`network`] | thermal network of a pack: cells, plates, coolant in channels, heaters, and the devices that drive it |
 //! | [`Hppc`], [`slow_cycle`], [`Drive`], [`hold`] | test profiles: iterators of [`Step`] |
 //! | [`simulate`] | puts any plant through any profile within its voltage limits, gives a [`Recording`] |
 //! | [`Table1`], [`Table2`], [`Thermal`] | building blocks |
@@ -83,6 +84,7 @@ mod ecm;
 mod ecm_batch;
 mod error;
 mod load;
+pub mod network;
 pub mod physics;
 mod piece;
 mod plant;
