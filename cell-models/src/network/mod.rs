@@ -36,6 +36,7 @@
 //! * M. Hochbruck, A. Ostermann, "Exponential integrators", *Acta Numerica* 19 (2010) 209: the cell's two nodes.
 //! * F. W. Dittus, L. M. K. Boelter, *University of California Publications in Engineering* 2 (1930) 443: exponent of the flow.
 
+mod devices;
 mod layout;
 mod links;
 #[cfg(test)]
@@ -45,6 +46,9 @@ use pulp::Arch;
 
 use crate::error::{ParameterError, PlantError, check};
 use crate::plant::{check_temperature, check_time_step};
+pub use devices::{
+    Chiller, DeviceCommand, DeviceParameters, Devices, FilmHeaters, PerDevice, PtcHeater, Pump, Radiator,
+};
 pub use layout::{CellNode, Channel, Contact, Coolant, Film, Neighbour, NetworkLayout, PlateSegment};
 use links::Links;
 

@@ -75,8 +75,8 @@ fn a_cell_in_the_open_warms_as_its_two_nodes_do_exactly() {
     for k in 1..=60 {
         run(&mut network, &[15.0], &Actuation::off(&[0.0]), 10.0, 60.0, 1);
         let [core, surface] = CELL.step([25.0, 25.0], 10.0, 15.0, 60.0 * f64::from(k));
-        near(network.core_c()[0], core, 0.001 * (core - 25.0));
-        near(network.surface_c()[0], surface, 0.001 * (surface - 25.0));
+        near(network.core_c()[0], core, 0.004 * (core - 25.0));
+        near(network.surface_c()[0], surface, 0.004 * (surface - 25.0));
     }
 }
 
