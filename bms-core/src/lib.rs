@@ -21,6 +21,7 @@
 //! | [`energy`] | state of energy, time to empty, time to full |
 //! | [`pack`] | N cells in series that share one current sensor: one full filter and a light one per cell |
 //! | [`leak`] | self-discharge of every cell against the others, and which one leaks |
+//! | [`balance`] | which cells give how much charge, until when: resistors or converters, within heat and limits |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
 //! # Sign and units
@@ -48,6 +49,7 @@
 extern crate std;
 
 mod awtls;
+pub mod balance;
 pub mod capacity;
 pub mod cell;
 pub mod charge;
