@@ -25,6 +25,7 @@
 //! | [`leak`] | self-discharge of every cell against the others, and which one leaks |
 //! | [`temperatures`] | temperatures of every cell of a pack from a few sensors, whose offsets it trims |
 //! | [`climate`] | cooling and heating of a pack: one loop for the mean, one for the spread |
+//! | [`balance`] | which cells give how much charge, until when: resistors or converters, within heat and limits |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
 //! # Sign and units
@@ -52,6 +53,7 @@
 extern crate std;
 
 mod awtls;
+pub mod balance;
 pub mod capacity;
 pub mod cell;
 pub mod charge;

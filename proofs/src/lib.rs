@@ -6,6 +6,9 @@ use core::fmt::{Display, Write};
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use bms_core::balance::active::{ActiveBalancer, ActiveLimits, Meet};
+use bms_core::balance::passive::{BalanceLimits, Balancer};
+use bms_core::balance::{Activity, BalanceCell, BalanceCommand, BalanceError, BalanceInput, BalanceState};
 use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterError};
 use bms_core::charge::ChargeCounter;
 use bms_core::clock::StepClock;
@@ -13,7 +16,7 @@ use bms_core::energy::{self, Energy};
 use bms_core::estimator::{CellEstimate, CellEstimator, CellState};
 use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
 use bms_core::measurement::{Measurement, Reading, Validity};
-use bms_core::pack::{PackEstimator, PackMeasurement, PackState, Spread};
+use bms_core::pack::{self, PackEstimator, PackMeasurement, PackState, Spread};
 use bms_core::predict::{Heat, Hold, PulseModel, Start, Surface};
 use bms_core::preheat::{
     Plan, PreheatCommand, PreheatError, PreheatInput, PreheatReport, Preheater, Refusal, Settings,
@@ -304,6 +307,53 @@ fn proof_leak_error(e: LeakError) {
     black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
 }
 
+/// Balancers with whatever limits a caller has, and their commands.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Balance<'a> {
+    input: BalanceInput<'a, 96>,
+    limits: (BalanceLimits, ActiveLimits),
+    cell: pack::CellEstimate,
+    passive: Balancer<96>,
+    active: ActiveBalancer<96>,
+    out: [BalanceCommand<96>; 3],
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_balance(inputs: &Inputs<'_>, b: &mut Balance<'_>, memory: &mut [&mut [u8]; 3]) -> f32 {
+    let [one, two, bytes] = memory;
+    let (store, loaded): (_, Loaded<BalanceState<96>>) = Store::load(3, one, two);
+    let made = match loaded.value {
+        Some(state) => Balancer::restore(b.limits.0, state)
+            .and_then(|p| ActiveBalancer::restore(b.limits.1, state).map(|a| (p, a))),
+        None => Balancer::new(b.limits.0).and_then(|p| ActiveBalancer::new(b.limits.1).map(|a| (p, a))),
+    };
+    match made {
+        Ok((passive, active)) => (b.passive, b.active) = (passive, active),
+        Err(e) => proof_balance_error(e),
+    }
+    let mut cells = *b.input.cells;
+    if let Some(c) = cells.get_mut(inputs.index) {
+        *c = BalanceCell::new(&b.cell, inputs.sample.voltage_v, inputs.number[0]);
+    }
+    let input = BalanceInput { cells: &cells, ..b.input };
+    let (meet, activity) =
+        if inputs.index == 0 { (Meet::Full, Activity::Charging) } else { (Meet::Empty, input.activity) };
+    b.out = [
+        b.passive.step(&BalanceInput { activity, ..input }),
+        b.passive.sleep(&input, inputs.number[1]),
+        b.active.step(&input, meet),
+    ];
+    black_box((b.out[0].on(), b.active.worth(), store.save(b.passive.state(), bytes).is_ok()));
+    b.active.state().remaining_ah(inputs.index)
+}
+
+#[inline(never)]
+fn proof_balance_error(e: BalanceError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn proof_core(
@@ -472,6 +522,7 @@ pub extern "C" fn proof_entry<'a>(
     ahead: &Ahead,
     publisher: &mut Publisher,
     preheat: &mut (Settings, PreheatInput, (PreheatCommand, PreheatReport, Plan)),
+    balance: &mut Balance<'_>,
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -487,6 +538,7 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_energy(inputs, shared, ahead));
     black_box(proof_pack_new(inputs, shared, pack));
     black_box(proof_leak(inputs, leak_sample, monitor, leak));
+    black_box(proof_balance(inputs, balance, memory));
     black_box(proof_core(inputs, shared, cell, &mut whole.0, core));
     black_box(proof_preheat(inputs, shared, &preheat.0, &preheat.1, &mut preheat.2));
     black_box(proof_learnt(shared, memory, &mut whole.0, pack, monitor));
