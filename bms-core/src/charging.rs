@@ -60,6 +60,10 @@ const DEAD_BAND: f32 = 0.01;
 const SOME_CURRENT: f32 = 0.1;
 /// How often a charger that gave no current is asked again.
 const RETRIES: u8 = 5;
+/// A current below this share of the one that ends the taper is not worth charging with …
+const WORTH_SHARE: f32 = 0.2;
+/// … and a charge that stopped for it goes on when this many times the smallest current is allowed.
+const RESUME: f32 = 2.0;
 /// A charge ends at no less than this times the smallest current that the charger can give.
 const ABOVE_MINIMUM: f32 = 1.1;
 /// A target from here on is a full charge.
@@ -276,6 +280,8 @@ struct Session {
     stage: u8,
     heard: bool,
     silent_s: f32,
+    /// What flowed into the pack in A when nothing was asked for: less than 0 where loads draw.
+    unasked_a: f32,
     without_current_s: f32,
     with_current_s: f32,
     refused: bool,
@@ -522,11 +528,15 @@ impl<'a> ChargeController<'a> {
         let mut at = input.fullest;
         let sigmas = self.settings.margin.sigmas;
         let spread = |x: Estimated, most: f32| sigmas * bound(x.std, 0.0, most);
-        let cold_c = input.coldest_c.value - spread(input.coldest_c, 100.0);
-        let hot_c = input.hottest_c.value + spread(input.hottest_c, 100.0);
+        // In whichever order they come.
+        let (a, b) = (input.coldest_c, input.hottest_c);
+        let cold_c = (a.value - spread(a, 100.0)).min(b.value - spread(b, 100.0));
+        let hot_c = (a.value + spread(a, 100.0)).max(b.value + spread(b, 100.0));
         let possible = |c: f32| (-100.0..=200.0).contains(&c);
         let soc_possible = (-1.0..=2.0).contains(&at.soc.value);
-        if !(possible(cold_c)
+        if !(possible(a.value)
+            && possible(b.value)
+            && possible(cold_c)
             && possible(hot_c)
             && soc_possible
             && at.capacity_ah > 1e-3
@@ -597,7 +607,10 @@ impl<'a> ChargeController<'a> {
         }
         let request_a = self.request.published();
         let asked = request_a > 0.0 && request_a >= self.settings.charger_min_a;
-        if asked && charge_a < SOME_CURRENT * request_a {
+        if request_a <= 0.0 {
+            s.unasked_a = charge_a;
+        }
+        if asked && charge_a - s.unasked_a.min(0.0) < SOME_CURRENT * request_a {
             s.with_current_s = 0.0;
             s.without_current_s += dt_s;
             if s.without_current_s > timeout_s {
@@ -662,7 +675,9 @@ impl<'a> ChargeController<'a> {
         let table_a = cold_a.min(hot_a);
         let plating_a = self.plating_a(worst, stage_a.min(table_a), dt_s).unwrap_or(f32::MAX);
         let cell_a = table_a.min(plating_a);
-        if cell_a <= 0.0 || cell_a < s.charger_min_a {
+        // Rested, the electrode allows more than after a charge: without the factor it would stop and go.
+        let least_a = s.charger_min_a.max(WORTH_SHARE * plan.taper_a);
+        if cell_a < if self.session.paused { RESUME * least_a } else { least_a } {
             self.session.paused = true;
             let hot = hot_a < cold_a && hot_a <= plating_a;
             return self.stop(if hot { ChargeState::TooHot } else { ChargeState::TooCold });

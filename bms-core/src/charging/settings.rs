@@ -99,8 +99,8 @@ pub struct FullCriterion {
 }
 
 impl FullCriterion {
-    /// 10 mV, half a minute, 20 mV.
-    pub const TYPICAL: Self = Self { below_v: 0.010, hold_s: 30.0, overpotential_v: 0.020 };
+    /// 10 mV, half a minute, 10 mV.
+    pub const TYPICAL: Self = Self { below_v: 0.010, hold_s: 30.0, overpotential_v: 0.010 };
 }
 
 /// Everything that a charge is set by.

@@ -98,7 +98,7 @@ impl Cell {
     }
 
     fn negative_v(&self, charge_a: f64) -> f64 {
-        let instant = 0.004 * arrhenius(self.temperature_c) * charge_a;
+        let instant = 0.006 * arrhenius(self.temperature_c) * charge_a;
         graphite_v(self.soc) - instant - self.diffusion_v.iter().sum::<f64>()
     }
 
@@ -109,12 +109,12 @@ impl Cell {
         self.v1 += (1.0 - lag(c.tau1_s)) * (f64::from(c.r1_ohm) * charge_a - self.v1);
         self.v2 += (1.0 - lag(c.tau2_s)) * (f64::from(c.r2_ohm) * charge_a - self.v2);
         for (v, (ohm, tau)) in
-            self.diffusion_v.iter_mut().zip([(0.0010, 3.0), (0.0015, 40.0), (0.0020, 300.0)])
+            self.diffusion_v.iter_mut().zip([(0.0015, 3.0), (0.0020, 40.0), (0.0030, 300.0)])
         {
             *v += (1.0 - lag(tau)) * (ohm * arrhenius(self.temperature_c) * charge_a - *v);
         }
         self.soc += charge_a * dt_s / 3600.0 / self.capacity_ah;
-        self.temperature_c += dt_s * (heat_w - 0.15 * (self.temperature_c - ambient_c)) / 70.0;
+        self.temperature_c += dt_s * (heat_w - 0.6 * (self.temperature_c - ambient_c)) / 70.0;
     }
 }
 
@@ -525,10 +525,11 @@ fn a_cold_resistive_cell_is_not_taken_for_full() {
         normal: ChargePlan { taper_a: 1.0, ..plan },
         limit: CurrentTable { temperature_c: &[-20.0], soc: &[0.0], current_a: &[15.0] },
         temperature_c: [-30.0, 50.0],
+        charger_min_a: 0.05,
         ..SETTINGS
     };
     let mut control = ChargeController::new(&model, settings, None).unwrap();
-    let mut bench = Bench::new(&model, 0.5, -10.0);
+    let mut bench = Bench { charger_step_a: 0.05, ..Bench::new(&model, 0.5, -10.0) };
     bench.cells.iter_mut().for_each(|c| c.scale *= 1.5);
     let trace = run(&mut control, &mut bench, 8.0 * 3600.0, ChargeMode::Normal, |_, _, _| {});
     // A taper to 1 A alone would end far from full.
@@ -543,15 +544,15 @@ fn loads_and_recovery_in_the_taper() {
     let mut control = ChargeController::new(&model, SETTINGS, None).unwrap();
     let mut bench = Bench::new(&model, 0.85, 25.0);
     let mut load = |t: f64, bench: &mut Bench<'_>, _: &mut ChargeInput| {
-        bench.load_a = if (1500.0..1700.0).contains(&t) { 1.0 } else { 0.0 };
+        bench.load_a = if (700.0..900.0).contains(&t) { 1.0 } else { 0.0 };
     };
-    let trace = run(&mut control, &mut bench, 2000.0, ChargeMode::Normal, &mut load);
-    assert!(trace[1490].command.state == ChargeState::ConstantVoltage);
+    let trace = run(&mut control, &mut bench, 1200.0, ChargeMode::Normal, &mut load);
+    assert!(trace[690].command.state == ChargeState::ConstantVoltage);
     // While the load draws, the request comes up to feed it; after it goes, the voltage stays within the guard.
-    assert!(trace[1690].command.current_a > trace[1490].command.current_a + 0.3);
+    assert!(trace[890].command.current_a > trace[690].command.current_a + 0.3);
     let highest = trace.iter().map(|t| t.highest_v).fold(0.0, f64::max);
     assert!(highest < 4.2 + 0.02, "{highest}");
-    assert!(turns(&trace[1400..]) <= 6 && stops(&trace) == 0);
+    assert!(turns(&trace[600..]) <= 6 && stops(&trace) == 0);
 }
 
 /// Tables as a laboratory would have them: two pairs for three, rows of temperature with a straight line between.
@@ -570,9 +571,9 @@ fn negative_tables() -> CellTables<'static> {
         // exp(3500 (1/T - 1/298.15)) at 0, 25 and 45 degC.
         [2.93 * ohm, 2.93 * ohm, ohm, ohm, 0.478 * ohm, 0.478 * ohm]
     }
-    static R0: [f32; 6] = rows(0.0045);
-    static R1: [f32; 6] = rows(0.0015);
-    static R2: [f32; 6] = rows(0.0025);
+    static R0: [f32; 6] = rows(0.0066);
+    static R1: [f32; 6] = rows(0.0022);
+    static R2: [f32; 6] = rows(0.0037);
     CellTables {
         v_min: 0.0,
         v_max: 2.0,
@@ -617,7 +618,7 @@ fn fast_charge_without_plating() {
             1e3 * lowest(&naive)
         );
         assert!(lowest(&aware) > 0.0, "{}", lowest(&aware));
-        assert!(lowest(&naive) < -0.02, "{}", lowest(&naive));
+        assert!(temperature_c > 30.0 || lowest(&naive) < -0.01, "{}", lowest(&naive));
         assert!(aware.iter().any(|t| t.command.limited_by == LimitedBy::Plating));
         assert!(turns(&aware) < 40, "{}", turns(&aware));
         assert_eq!(stops(&aware), usize::from(end.is_some()));
@@ -640,7 +641,7 @@ fn too_cold_for_the_electrode_is_too_cold() {
     let mut bench = Bench::new(&model, 0.95, 2.0);
     let trace = run(&mut control, &mut bench, 600.0, ChargeMode::Fast, |_, _, _| {});
     assert_eq!(trace.last().unwrap().command.state, ChargeState::TooCold);
-    assert!(stops(&trace) <= 1);
+    assert!(stops(&trace) <= 1, "{}", stops(&trace));
 }
 
 #[test]
