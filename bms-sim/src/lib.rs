@@ -8,6 +8,7 @@ pub mod identify;
 pub mod lives;
 pub mod metrics;
 pub mod model;
+pub mod pack_file;
 pub mod packs;
 pub mod plants;
 pub mod profiles;
