@@ -9,6 +9,7 @@ pub mod known;
 pub mod lives;
 pub mod metrics;
 pub mod model;
+pub mod pack_file;
 pub mod packs;
 pub mod plants;
 pub mod profiles;
