@@ -15,6 +15,7 @@ pub mod reference;
 pub mod replay;
 pub mod report;
 pub mod results;
+pub mod scenario;
 pub mod sensors;
 pub mod sop;
 pub mod vehicle;
