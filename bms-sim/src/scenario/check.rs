@@ -131,8 +131,9 @@ fn fault_place(k: usize, fault: &FaultKind) -> String {
 fn check_start(start: &Start) -> Checked {
     let place = Place("[start]");
     place.fraction("soc", start.soc)?;
-    let (SocSpread::Std(spread) | SocSpread::Linear(spread)) = start.soc_spread;
-    place.fraction("soc_spread", spread)?;
+    if let Some(SocSpread::Std(spread) | SocSpread::Linear(spread)) = start.soc_spread {
+        place.fraction("soc_spread", spread)?;
+    }
     place.each(&[("temperature_c", start.temperature_c)], Place::temperature)?;
     let wrong = start.core_soc_error_points;
     place.require(wrong.abs() <= MOST_WRONG_POINTS, || {

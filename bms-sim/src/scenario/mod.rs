@@ -9,7 +9,7 @@
 //!
 //! [start]
 //! soc = 0.10
-//! soc_spread = { std = 0.01 }             # or { linear = 0.05 }
+//! soc_spread = { linear = 0.05 }          # or { std = 0.01 }; the pack file's own if not given
 //!
 //! [[phase]]
 //! kind = "charge"
@@ -94,9 +94,9 @@ pub struct Scenario {
 pub struct Start {
     /// Mean state of charge of the cells, fraction.
     pub soc: f64,
-    /// How the cells' states of charge differ.
+    /// How the cells' states of charge differ; as the pack file says if not given.
     #[serde(default)]
-    pub soc_spread: SocSpread,
+    pub soc_spread: Option<SocSpread>,
     /// Temperature of everything in the pack in degC; that of the surroundings if not given.
     #[serde(default)]
     pub temperature_c: Option<f64>,
@@ -122,24 +122,12 @@ pub enum SocSpread {
     Linear(f64),
 }
 
-impl Default for SocSpread {
-    fn default() -> Self {
-        Self::Std(0.0)
-    }
-}
-
 /// Sensors between the pack and the core.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sensors {
-    /// How good they are.
-    pub corner: SensorCorner,
-}
-
-impl Default for Sensors {
-    fn default() -> Self {
-        Self { corner: SensorCorner::Good }
-    }
+    /// How good they are; as the pack file says if not given.
+    pub corner: Option<SensorCorner>,
 }
 
 /// What a scenario needs to know of its pack.
