@@ -11,6 +11,7 @@ pub mod model;
 pub mod packs;
 pub mod plants;
 pub mod profiles;
+pub mod recording;
 pub mod reference;
 pub mod replay;
 pub mod report;

@@ -175,11 +175,13 @@ impl Task {
         }
     }
 
-    /// Whether a constant load takes charge out of the pack.
-    pub(super) fn discharges(&self) -> bool {
+    /// Whether charge is put into the pack on purpose: a charge, or a constant load below 0.
+    #[must_use]
+    pub fn charges(&self) -> bool {
         match self {
+            Self::Charge { .. } => true,
             Self::Constant { power_w, current_a, c_rate, .. } => {
-                power_w.or(*current_a).or(*c_rate).is_some_and(|x| x >= 0.0)
+                power_w.or(*current_a).or(*c_rate).is_some_and(|x| x < 0.0)
             }
             _ => false,
         }

@@ -267,10 +267,10 @@ fn ended(task: &Task, longest_s: Option<f64>, elapsed_s: f64, seen: &Observed) -
         }
         Task::Constant { until_soc, until_cell_v, .. } => {
             let at_v = |reached: &dyn Fn(f64) -> bool| when(until_cell_v.is_some_and(reached), End::Voltage);
-            if task.discharges() {
-                below(until_soc).or(at_v(&|v| seen.min_cell_v <= v)).or(when(seen.empty, End::Empty))
-            } else {
+            if task.charges() {
                 above(until_soc).or(at_v(&|v| seen.max_cell_v >= v)).or(when(seen.charged, End::Charged))
+            } else {
+                below(until_soc).or(at_v(&|v| seen.min_cell_v <= v)).or(when(seen.empty, End::Empty))
             }
         }
         Task::Charge { until_soc, .. } => above(until_soc).or(when(seen.charged, End::Charged)),
