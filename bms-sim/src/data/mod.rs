@@ -25,3 +25,4 @@ pub use profile::{Profile, read_profile};
 pub use read::{ReadOptions, read_run, read_run_with, read_segments, read_segments_with};
 pub use run::Run;
 pub use write::{ExtraColumn, write_run};
+pub(crate) use write::{Values, write_parquet};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use parquet::basic::{Compression as Codec, Repetition, Type as Physical, ZstdLevel};
-use parquet::data_type::{DoubleType, Int64Type};
+use parquet::data_type::{DoubleType, FloatType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -29,9 +29,21 @@ pub struct ExtraColumn {
 }
 
 /// The values of a column.
-enum Values {
+pub(crate) enum Values {
     Real(Vec<f64>),
+    /// In single precision and all finite, where there are very many.
+    Single(Vec<f32>),
     Whole(Vec<i64>),
+}
+
+impl Values {
+    fn len(&self) -> usize {
+        match self {
+            Self::Real(v) => v.len(),
+            Self::Single(v) => v.len(),
+            Self::Whole(v) => v.len(),
+        }
+    }
 }
 
 /// Writes a run, with further columns after its own, in the format that the name of the file tells.
@@ -62,10 +74,7 @@ pub fn write_run(path: &Path, run: &Run, extra: &[ExtraColumn]) -> Result<(), Da
     let format = format_of(path).ok_or_else(|| DataError::UnknownFormat { path: path.to_path_buf() })?;
     let columns = columns(run, extra);
     for (name, values) in &columns {
-        let rows = match values {
-            Values::Real(v) => v.len(),
-            Values::Whole(v) => v.len(),
-        };
+        let rows = values.len();
         if rows != run.len() {
             return Err(DataError::ColumnLength { column: (*name).to_owned(), rows, expected: run.len() });
         }
@@ -78,12 +87,23 @@ pub fn write_run(path: &Path, run: &Run, extra: &[ExtraColumn]) -> Result<(), Da
             let mut packed = GzEncoder::new(file, Compression::default());
             text(&mut packed, &columns, run.len()).and_then(|()| packed.finish()?.flush())
         }
-        Format::Parquet => parquet(file, &columns).map_err(|e| match e {
-            ParquetError::External(e) => std::io::Error::other(e),
-            other => std::io::Error::other(other),
-        }),
+        Format::Parquet => parquet(file, &columns).map_err(io_error),
     };
     written.map_err(unwritable)
+}
+
+/// Writes columns of equal length as Parquet.
+pub(crate) fn write_parquet(path: &Path, columns: &[(&str, Values)]) -> Result<(), DataError> {
+    let unwritable = |source| DataError::Unwritable { path: path.to_path_buf(), source };
+    let file = BufWriter::new(File::create(path).map_err(unwritable)?);
+    parquet(file, columns).map_err(|e| unwritable(io_error(e)))
+}
+
+fn io_error(error: ParquetError) -> std::io::Error {
+    match error {
+        ParquetError::External(e) => std::io::Error::other(e),
+        other => std::io::Error::other(other),
+    }
 }
 
 /// All columns in the order of the file, with its signs.
@@ -122,6 +142,7 @@ fn text(out: impl Write, columns: &[(&str, Values)], rows: usize) -> std::io::Re
         for ((_, values), scale) in columns.iter().zip(&scales) {
             let field = match values {
                 Values::Whole(v) => v.get(row).map(i64::to_string),
+                Values::Single(v) => v.get(row).map(f32::to_string),
                 Values::Real(v) => v.get(row).filter(|x| x.is_finite()).map(|x| {
                     let rounded = (x * scale).round() / scale;
                     // No minus before a zero, and no rounding where that would overflow.
@@ -140,6 +161,7 @@ fn parquet(out: impl Write + Send, columns: &[(&str, Values)]) -> Result<(), Par
         let (physical, repetition) = match values {
             Values::Real(v) if v.iter().any(|x| !x.is_finite()) => (Physical::DOUBLE, Repetition::OPTIONAL),
             Values::Real(_) => (Physical::DOUBLE, Repetition::REQUIRED),
+            Values::Single(_) => (Physical::FLOAT, Repetition::REQUIRED),
             Values::Whole(_) => (Physical::INT64, Repetition::REQUIRED),
         };
         Type::primitive_type_builder(name, physical).with_repetition(repetition).build().map(Arc::new)
@@ -154,6 +176,7 @@ fn parquet(out: impl Write + Send, columns: &[(&str, Values)]) -> Result<(), Par
         let Some(mut column) = group.next_column()? else { break };
         match values {
             Values::Whole(v) => column.typed::<Int64Type>().write_batch(v, None, None)?,
+            Values::Single(v) => column.typed::<FloatType>().write_batch(v, None, None)?,
             Values::Real(v) if v.iter().all(|x| x.is_finite()) => {
                 column.typed::<DoubleType>().write_batch(v, None, None)?
             }
