@@ -328,6 +328,9 @@ pub struct ClimateInput<const M: usize> {
     /// Heat in W that all cells will release on average over the next minutes: from the profile of a fast charge, or the
     /// mean of the last minutes of driving.
     pub expected_heat_w: f32,
+    /// Most that coolant heater and films together may give now, in W, where somebody else chooses between them
+    /// ([`crate::preheat`]); else their own limits count.
+    pub granted_w: Option<[f32; 2]>,
 }
 
 /// What is done.
@@ -476,6 +479,7 @@ impl Switch {
 ///     inlet_c: Reading::within(28.0, -60.0, 120.0),
 ///     outlet_c: Reading::within(28.0, -60.0, 120.0),
 ///     expected_heat_w: 3300.0,
+///     granted_w: None,
 /// };
 /// // 28 degC is within the band, but not for long: the chiller starts.
 /// let command = climate.step(&input, 1.0);
@@ -606,7 +610,14 @@ impl<const M: usize> Climate<M> {
         } else if self.heating.on {
             new.action = Action::Heating;
             let preheat = input.mode == Mode::Preheat;
-            let all = s.max_heater_w + M as f32 * s.max_film_w;
+            // What is granted counts instead of what there is.
+            let most = |granted: f32, there_w: f32| if granted >= 0.0 { granted.min(there_w) } else { 0.0 };
+            let films_there_w = M as f32 * s.max_film_w;
+            let [heater_w, films_w] = match input.granted_w {
+                Some([heater_w, films_w]) => [most(heater_w, s.max_heater_w), most(films_w, films_there_w)],
+                None => [s.max_heater_w, films_there_w],
+            };
+            let all = heater_w + films_w;
             let want = if preheat {
                 Demand { power_w: all, limit: Limit::Device }
             } else {
@@ -617,7 +628,7 @@ impl<const M: usize> Climate<M> {
             let back = bound(2.0 - 2.0 * far, LEAST_PREHEAT, 1.0);
             let share = if all > 0.0 { want.power_w / all } else { 0.0 } * back;
             new.limit = if back < 1.0 { Limit::Spread } else { want.limit };
-            let wanted_w = share * s.max_heater_w;
+            let wanted_w = share * heater_w;
             flow = if wanted_w > 0.0 {
                 if preheat { s.max_flow_l_per_min } else { self.flow_for(wanted_w, raised) }
             } else {
@@ -630,7 +641,8 @@ impl<const M: usize> Climate<M> {
                 new.limit = Limit::Inlet;
             }
             new.heater_w = bound(most, 0.0, wanted_w);
-            self.films(&mut new.film_w, share, t);
+            let film_share = if films_there_w > 0.0 { share * films_w / films_there_w } else { 0.0 };
+            self.films(&mut new.film_w, film_share, t);
             if t.hottest_c >= s.largest_heated_c {
                 (new.heater_w, new.film_w, new.limit) = (0.0, [0.0; M], Limit::Hot);
             }
@@ -802,6 +814,7 @@ mod tests {
             inlet_c: read(t),
             outlet_c: read(t),
             expected_heat_w: 0.0,
+            granted_w: None,
         }
     }
 
@@ -1038,6 +1051,7 @@ mod tests {
                     inlet_c: read(number(7, -30.0, 60.0)),
                     outlet_c: read(number(8, -30.0, 60.0)),
                     expected_heat_w: number(9, 0.0, 5000.0),
+                    granted_w: None,
                 };
                 let c = *climate.step(&input, number(10, 0.0, 100.0));
                 prop_assert!((0.0..=CAR.max_chiller_w).contains(&c.chiller_w), "{c:?}");

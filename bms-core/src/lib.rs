@@ -26,6 +26,7 @@
 //! | [`temperatures`] | temperatures of every cell of a pack from a few sensors, whose offsets it trims |
 //! | [`climate`] | cooling and heating of a pack: one loop for the mean, one for the spread |
 //! | [`balance`] | which cells give how much charge, until when: resistors or converters, within heat and limits |
+//! | [`bms`] | all of these wired together: one step of a whole pack |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
 //! # Sign and units
@@ -54,11 +55,12 @@ extern crate std;
 
 mod awtls;
 pub mod balance;
+pub mod bms;
 pub mod capacity;
 pub mod cell;
 pub mod charge;
-pub mod climate;
 pub mod charging;
+pub mod climate;
 pub mod clock;
 pub mod energy;
 pub mod estimator;

@@ -702,6 +702,13 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         })
     }
 
+    /// Slope of a cell's open-circuit voltage in V per unit of SOC, over the width of what is known of its SOC; `None` for a
+    /// number that the pack does not have.
+    #[must_use]
+    pub fn slope_v(&self, cell: usize) -> Option<f32> {
+        self.cells.get(cell).map(|c| c.slope_v)
+    }
+
     /// Heat in W that each cell releases under a current in A: that of the reference cell ([`crate::thermal::loss_w`]) with
     /// each cell's own resistance.
     #[must_use]

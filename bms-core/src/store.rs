@@ -378,10 +378,11 @@ impl<A: Stored, B: Stored, C: Stored> Stored for (A, B, C) {
 }
 
 /// Implements [`Stored`] for a struct: all of its fields in the order given, each with the condition under which a value
-/// is possible. A field that is left out does not compile. `Type[N]` stands for `Type<N>` with a constant `N: usize`.
+/// is possible. A field that is left out does not compile. `Type[N]` stands for `Type<N>` with a constant `N: usize`, and so
+/// on for more.
 macro_rules! stored {
-    ($type:ident $([$n:ident])? { $($field:ident: $kind:ty $(=> $possible:expr)?),+ $(,)? }) => {
-        impl $(<const $n: usize>)? $crate::store::Stored for $type $(<$n>)? {
+    ($type:ident $([$($n:ident),+])? { $($field:ident: $kind:ty $(=> $possible:expr)?),+ $(,)? }) => {
+        impl $(<$(const $n: usize),+>)? $crate::store::Stored for $type $(<$($n),+>)? {
             const KIND: u32 = $crate::store::kind(
                 concat!(stringify!($type) $(, " ", stringify!($field))+),
                 &[$(<$kind as $crate::store::Stored>::KIND),+],

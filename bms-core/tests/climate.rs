@@ -341,6 +341,7 @@ fn run(case: &Case<'_>) -> Outcome {
                 inlet_c: input.inlet_c,
                 outlet_c: input.outlet_c,
                 expected_heat_w: (case.expected_w * N as f64) as f32,
+                granted_w: None,
             },
             1.0,
         );

@@ -262,6 +262,23 @@ pub struct BalanceCommand<const N: usize> {
     pub status: BalanceStatus,
 }
 
+/// Nothing is done and nothing planned.
+impl<const N: usize> Default for BalanceCommand<N> {
+    fn default() -> Self {
+        Self {
+            current_a: [0.0; N],
+            hold_s: 0.0,
+            moved_ah: [0.0; N],
+            measuring: true,
+            loss_w: 0.0,
+            finish_s: None,
+            lost_wh: 0.0,
+            to_lose_wh: 0.0,
+            status: BalanceStatus::Balanced,
+        }
+    }
+}
+
 impl<const N: usize> BalanceCommand<N> {
     /// Which channels are on.
     #[must_use]

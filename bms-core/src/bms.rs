@@ -1,0 +1,613 @@
+//! The whole pack in one step: readings in, estimates, limits and commands out.
+//!
+//! ```text
+//!            ┌─ temperatures ─► core of every cell ─┬─► climate ──► pump, direction, chiller, heater, films
+//! readings ──┤                                      ├─► preheat ──► which heat, pulses of current
+//!            └─ pack ─► SOC, capacity, resistance ──┼─► charging ─► charge current and voltage
+//!                 ▲                                 ├─► balance ──► bleed resistors or converters
+//!                 └── charge that was bled ─────────┴─► sop ──────► power for 2, 10, 30 s
+//! ```
+//!
+//! A [`Bms`] holds one of each and wires them; every part can be used without it. It opens and closes no contactor: that,
+//! and what protects the pack when a reading fails, is not its business.
+
+use crate::balance::active::{ActiveBalancer, ActiveLimits, Meet};
+use crate::balance::passive::{BalanceLimits, Balancer};
+use crate::balance::{Activity, BalanceCell, BalanceCommand, BalanceError, BalanceInput, BalanceState};
+use crate::cell::{CellModel, ParameterError};
+use crate::charging::{
+    ChargeCommand, ChargeController, ChargeInput, ChargeMemory, ChargeMode, ChargeSettings,
+    ChargeSettingsError, ChargeState, ChargerReport,
+};
+use crate::climate::{
+    Climate, ClimateCommand, ClimateError, ClimateInput, ClimateLedger, ClimateSettings, Mode,
+};
+use crate::math::{abs, bound, finite_or};
+use crate::measurement::Reading;
+use crate::pack::{PackEstimate, PackEstimator, PackMeasurement, PackState};
+use crate::predict::{PulseModel, Start};
+use crate::preheat::{PreheatCommand, PreheatError, PreheatInput, PreheatState, Preheater};
+use crate::preheat::{PreheatReport, Settings as PreheatSettings};
+use crate::soc::{Estimated, OperatingPoint};
+use crate::sop::{self, Limits, PowerState};
+use crate::store::stored;
+use crate::temperatures::{
+    CellTemperatures, Layout, LayoutError, PackTemperatures, SensorTrims, TemperatureInput,
+};
+use crate::tuning::Tuning;
+
+/// Time over which the heat of driving is averaged for the climate control (s).
+const HEAT_TIME_S: f32 = 180.0;
+/// Share of the charge current that the heat to come is reckoned with: it falls during the charge.
+const CHARGE_SHARE: f32 = 0.8;
+
+/// What is asked of the pack.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Request {
+    /// Nothing: the pack rests, and may be balanced.
+    #[default]
+    Rest,
+    /// Power out and in, as the load wants.
+    Drive,
+    /// A charge, up to a SOC (fraction) of the fullest cell; 1 for a full one.
+    Charge {
+        /// How.
+        mode: ChargeMode,
+        /// Where to stop.
+        target_soc: f32,
+    },
+    /// Warm cells in so many seconds; 0 for as fast as possible.
+    Preheat {
+        /// Time that is left in s.
+        time_left_s: f32,
+        /// Keep them warm then.
+        hold: bool,
+    },
+}
+
+/// One sample of a pack of `N` cells or groups in series with `S` temperature sensors and `M` modules.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample<const N: usize, const S: usize, const M: usize> {
+    /// Terminal voltage of every cell in V.
+    pub cell_voltage_v: [Reading; N],
+    /// Every temperature sensor in degC.
+    pub sensors_c: [Reading; S],
+    /// Pack current in A, positive on discharge, taken with the voltages.
+    pub current_a: Reading,
+    /// Mean pack current since the previous sample in A, where the front end integrates.
+    pub mean_current_a: Reading,
+    /// The contactors are known to be open.
+    pub contactors_open: bool,
+    /// Coolant that enters the pack, whichever way it flows, and that leaves it, in degC.
+    pub inlet_c: Reading,
+    /// See [`Self::inlet_c`].
+    pub outlet_c: Reading,
+    /// Ambient air in degC.
+    pub ambient_c: Reading,
+    /// Balancing board in degC.
+    pub board_c: Reading,
+    /// What the devices did since the previous sample: flow in L/min, direction, films in W of every module.
+    pub flow_l_per_min: f32,
+    /// See [`Self::flow_l_per_min`].
+    pub reverse: bool,
+    /// See [`Self::flow_l_per_min`].
+    pub film_w: [f32; M],
+    /// What the charger says.
+    pub charger: ChargerReport,
+    /// Power from outside for heaters in W; 0 if nothing is plugged in.
+    pub external_w: f32,
+}
+
+/// How cells are balanced.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum BalanceMeans {
+    /// Not at all.
+    None,
+    /// With resistors.
+    Passive(BalanceLimits),
+    /// With converters between cells and pack.
+    Active(ActiveLimits),
+}
+
+/// Everything that is set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings<'a> {
+    /// Where cells and sensors sit.
+    pub layout: Layout<'a>,
+    /// Cooling and heating; [`crate::climate::Parts::trim`] counts for the temperature sensors.
+    pub climate: ClimateSettings,
+    /// Preheating; `None` without any means.
+    pub preheat: Option<PreheatSettings>,
+    /// Charging.
+    pub charge: ChargeSettings<'a>,
+    /// Balancing.
+    pub balance: BalanceMeans,
+    /// Limits of a cell for its power.
+    pub limits: Limits,
+    /// How often the power is looked at, in s.
+    pub power_every_s: f32,
+}
+
+/// Why a [`Bms`] cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BmsError {
+    /// The start of the estimators.
+    Estimator(ParameterError),
+    /// The layout.
+    Layout(LayoutError),
+    /// The climate control's settings.
+    Climate(ClimateError),
+    /// The preheater's settings.
+    Preheat(PreheatError),
+    /// The charge control's settings.
+    Charge(ChargeSettingsError),
+    /// The balancer's settings.
+    Balance(BalanceError),
+}
+
+impl core::fmt::Display for BmsError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Estimator(e) => e.fmt(f),
+            Self::Layout(e) => e.fmt(f),
+            Self::Climate(e) => e.fmt(f),
+            Self::Preheat(e) => e.fmt(f),
+            Self::Charge(e) => e.fmt(f),
+            Self::Balance(e) => e.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for BmsError {}
+
+macro_rules! from {
+    ($($part:ident($error:ident)),+) => {$(
+        impl From<$error> for BmsError {
+            fn from(error: $error) -> Self {
+                Self::$part(error)
+            }
+        }
+    )+};
+}
+from!(
+    Estimator(ParameterError),
+    Layout(LayoutError),
+    Climate(ClimateError),
+    Preheat(PreheatError),
+    Charge(ChargeSettingsError),
+    Balance(BalanceError)
+);
+
+/// The tables that the parts work with.
+#[derive(Debug, Clone, Copy)]
+pub struct Models<'a> {
+    /// Of the estimators.
+    pub cell: &'a CellModel<'a>,
+    /// For predictions under load ([`crate::predict`]).
+    pub pulse: PulseModel<'a>,
+    /// The negative electrode as a cell of its own, for the plating limits.
+    pub negative: Option<PulseModel<'a>>,
+}
+
+/// What to do until the next step, and what is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Output<const N: usize, const M: usize> {
+    /// Pump, chiller, heater, films.
+    pub climate: ClimateCommand<M>,
+    /// Pulses of current that heat the cells (and what the preheater is at).
+    pub preheat: PreheatCommand,
+    /// Charge current and voltage to ask for.
+    pub charge: ChargeCommand,
+    /// Balancing.
+    pub balance: BalanceCommand<N>,
+    /// Power and current of one cell in the string ([`crate::sop::PowerLimits::tighter`]).
+    pub power: PowerState,
+}
+
+/// What to keep over a sleep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BmsState<const N: usize, const S: usize> {
+    /// Estimates.
+    pub pack: PackState<N>,
+    /// Offsets of the temperature sensors.
+    pub trims: SensorTrims<S>,
+    /// What is still to be balanced.
+    pub balance: Option<BalanceState<N>>,
+    /// What the charge control remembers.
+    pub charge: ChargeMemory,
+}
+
+stored!(BmsState[N, S] {
+    pack: PackState<N>,
+    trims: SensorTrims<S>,
+    balance: Option<BalanceState<N>>,
+    charge: ChargeMemory,
+});
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one, in place: no heap")]
+enum AnyBalancer<const N: usize> {
+    None,
+    Passive(Balancer<N>),
+    Active(ActiveBalancer<N>),
+}
+
+/// The battery management of a pack of `N` cells or groups in series with `S` temperature sensors and `M` modules.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bms<'a, const N: usize, const S: usize, const M: usize> {
+    pulse: PulseModel<'a>,
+    limits: Limits,
+    power_every_s: f32,
+    pack: PackEstimator<'a, N>,
+    temperatures: CellTemperatures<'a, N, S, M>,
+    climate: Climate<M>,
+    preheater: Option<Preheater<'a>>,
+    charger: ChargeController<'a>,
+    balancer: AnyBalancer<N>,
+    since_power_s: f32,
+    heat_mean_w: f32,
+    /// Heat of the pulses that were commanded, in W of the whole pack.
+    pulse_heat_w: f32,
+    power: PowerState,
+    moved_ah: [f32; N],
+}
+
+impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
+    /// A pack whose mean SOC (fraction) is known so well, with cells of this capacity in Ah.
+    ///
+    /// # Errors
+    /// [`BmsError`] tells which setting cannot be used.
+    pub fn new(
+        models: Models<'a>,
+        tuning: &'a Tuning,
+        settings: &Settings<'a>,
+        capacity_ah: f32,
+        start: Estimated,
+    ) -> Result<Self, BmsError> {
+        let pack = PackEstimator::starting_at(models.cell, tuning, capacity_ah, start)?;
+        let layout = CellTemperatures::new(settings.layout)?;
+        let trimmed = settings.climate.parts.trim;
+        let preheater = match settings.preheat {
+            Some(s) => Some(Preheater::new(models.pulse, models.negative, s)?),
+            None => None,
+        };
+        Ok(Self {
+            pulse: models.pulse,
+            limits: settings.limits,
+            power_every_s: bound(settings.power_every_s, 0.0, 1e4),
+            pack,
+            temperatures: if trimmed { layout } else { layout.without_trim() },
+            climate: Climate::new(settings.climate)?,
+            preheater,
+            charger: ChargeController::new(models.cell, settings.charge, models.negative)?,
+            balancer: match settings.balance {
+                BalanceMeans::None => AnyBalancer::None,
+                BalanceMeans::Passive(limits) => AnyBalancer::Passive(Balancer::new(limits)?),
+                BalanceMeans::Active(limits) => AnyBalancer::Active(ActiveBalancer::new(limits)?),
+            },
+            since_power_s: f32::MAX,
+            heat_mean_w: 0.0,
+            pulse_heat_w: 0.0,
+            power: PowerState::default(),
+            moved_ah: [0.0; N],
+        })
+    }
+
+    /// A pack that goes on where another one was, with the same tables, tuning and settings. The temperatures begin anew
+    /// from the sensors.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn restore(
+        models: Models<'a>,
+        tuning: &'a Tuning,
+        settings: &Settings<'a>,
+        state: BmsState<N, S>,
+    ) -> Result<Self, BmsError> {
+        let start = Estimated { value: 0.5, std: tuning.initial_soc_std };
+        let mut new = Self::new(models, tuning, settings, models.cell.tables().capacity_ah, start)?;
+        new.pack = PackEstimator::restore(models.cell, tuning, state.pack);
+        if settings.climate.parts.trim {
+            new.temperatures = new.temperatures.with_trims(state.trims);
+        }
+        new.charger = ChargeController::restore(models.cell, settings.charge, models.negative, state.charge)?;
+        if let Some(kept) = state.balance {
+            new.balancer = match settings.balance {
+                BalanceMeans::None => AnyBalancer::None,
+                BalanceMeans::Passive(limits) => AnyBalancer::Passive(Balancer::restore(limits, kept)?),
+                BalanceMeans::Active(limits) => AnyBalancer::Active(ActiveBalancer::restore(limits, kept)?),
+            };
+        }
+        Ok(new)
+    }
+
+    /// What to keep over a sleep.
+    #[must_use]
+    pub fn state(&self) -> BmsState<N, S> {
+        BmsState {
+            pack: self.pack.state(),
+            trims: *self.temperatures.trims(),
+            balance: match &self.balancer {
+                AnyBalancer::None => None,
+                AnyBalancer::Passive(b) => Some(*b.state()),
+                AnyBalancer::Active(b) => Some(*b.state()),
+            },
+            charge: self.charger.memory(),
+        }
+    }
+
+    /// Estimates of the pack.
+    #[must_use]
+    pub const fn estimate(&self) -> &PackEstimate {
+        self.pack.estimate()
+    }
+
+    /// The pack's estimator, for what single cells are like.
+    #[must_use]
+    pub const fn pack(&self) -> &PackEstimator<'a, N> {
+        &self.pack
+    }
+
+    /// Temperatures of all cells.
+    #[must_use]
+    pub const fn temperatures(&self) -> &PackTemperatures<N, S, M> {
+        self.temperatures.temperatures()
+    }
+
+    /// The estimator of the temperatures, for its sensors' offsets and the cooling of single channels.
+    #[must_use]
+    pub const fn temperature_estimator(&self) -> &CellTemperatures<'a, N, S, M> {
+        &self.temperatures
+    }
+
+    /// Electricity that cooling and heating took.
+    #[must_use]
+    pub const fn climate_ledger(&self) -> &ClimateLedger {
+        self.climate.ledger()
+    }
+
+    /// Account of the present or last preheating.
+    #[must_use]
+    pub fn preheat_report(&self) -> PreheatReport {
+        self.preheater.as_ref().map(Preheater::report).unwrap_or_default()
+    }
+
+    /// Takes in a sample and what is asked for, `dt_s` seconds after the previous one; the devices are then to do what
+    /// comes out. Any bits are allowed.
+    pub fn step(&mut self, sample: &Sample<N, S, M>, request: &Request, dt_s: f32) -> Output<N, M> {
+        let dt_s = bound(dt_s, 0.0, 1e6);
+        self.step_temperatures(sample, dt_s);
+        self.step_pack(sample, dt_s);
+        let [weakest, fullest] = self.binding();
+        let power = self.step_power(&weakest, &fullest, dt_s);
+        let charge = self.step_charge(sample, request, fullest, dt_s);
+        let preheat = self.step_preheat(sample, request, [weakest, fullest], dt_s);
+        let climate = self.step_climate(sample, request, &charge, &preheat, dt_s);
+        let balance = self.step_balance(sample, request, dt_s);
+        self.moved_ah = balance.moved_ah;
+        Output { climate, preheat, charge, balance, power }
+    }
+
+    fn step_temperatures(&mut self, sample: &Sample<N, S, M>, dt_s: f32) {
+        let mean_a = if sample.contactors_open {
+            0.0
+        } else {
+            sample.mean_current_a.valid().or(sample.current_a.valid()).unwrap_or(0.0)
+        };
+        let mut heat_w = self.pack.losses_w(mean_a);
+        if self.pulse_heat_w > 0.0 {
+            // Each cell has its share by its resistance.
+            let like_w = self.pack.losses_w(0.3 * self.pack.reference().capacity_ah());
+            let all_w: f32 = like_w.iter().sum();
+            for (w, like) in heat_w.iter_mut().zip(&like_w) {
+                *w += if all_w > 0.0 { self.pulse_heat_w * like / all_w } else { 0.0 };
+            }
+        }
+        let all_w: f32 = heat_w.iter().sum();
+        self.heat_mean_w = finite_or(
+            self.heat_mean_w + (all_w - self.heat_mean_w) * bound(dt_s / HEAT_TIME_S, 0.0, 1.0),
+            0.0,
+        );
+        let input = TemperatureInput {
+            sensors_c: sample.sensors_c,
+            inlet_c: sample.inlet_c,
+            outlet_c: sample.outlet_c,
+            ambient_c: sample.ambient_c,
+            flow_l_per_min: sample.flow_l_per_min,
+            reverse: sample.reverse,
+            heat_w,
+            film_w: sample.film_w,
+        };
+        self.temperatures.step(&input, dt_s);
+    }
+
+    fn step_pack(&mut self, sample: &Sample<N, S, M>, dt_s: f32) {
+        let t = self.temperatures.temperatures();
+        let known = !t.sensors_lost || sample.inlet_c.valid().is_some();
+        let core = |c: &f32| if known { Reading::within(*c, -60.0, 150.0) } else { Reading::MISSING };
+        let mut cell_temperature_c = [Reading::MISSING; N];
+        for (reading, c) in cell_temperature_c.iter_mut().zip(&t.core_c) {
+            *reading = core(c);
+        }
+        for (k, moved) in self.moved_ah.iter().enumerate() {
+            if *moved != 0.0 {
+                // More than a cell holds is not booked.
+                let _ = self.pack.bleed(k, *moved);
+            }
+        }
+        let measurement = PackMeasurement {
+            cell_voltage_v: sample.cell_voltage_v,
+            cell_temperature_c,
+            current_a: sample.current_a,
+            mean_current_a: sample.mean_current_a,
+            contactors_open: sample.contactors_open,
+        };
+        self.pack.step(&measurement, dt_s);
+    }
+
+    /// States of the cells that end a discharge and a charge.
+    fn binding(&self) -> [OperatingPoint; 2] {
+        let reference = self.pack.reference().operating_point();
+        let e = self.pack.estimate();
+        [e.weakest, e.fullest].map(|k| self.pack.operating_point(k).unwrap_or(reference))
+    }
+
+    fn step_power(&mut self, weakest: &OperatingPoint, fullest: &OperatingPoint, dt_s: f32) -> PowerState {
+        self.since_power_s += dt_s;
+        if self.since_power_s >= self.power_every_s {
+            self.since_power_s = 0.0;
+            let of = |at: &OperatingPoint| sop::power(&self.pulse, &self.limits, &Start::from(*at), None);
+            self.power = of(weakest).tighter(&of(fullest));
+        }
+        self.power
+    }
+
+    fn step_charge(
+        &mut self,
+        sample: &Sample<N, S, M>,
+        request: &Request,
+        fullest: OperatingPoint,
+        dt_s: f32,
+    ) -> ChargeCommand {
+        let t = self.temperatures.temperatures();
+        let std = |k: usize| t.std_k.get(k).copied().unwrap_or(f32::NAN);
+        let mut highest = Reading::MISSING;
+        let mut lost = false;
+        for v in &sample.cell_voltage_v {
+            lost |= v.valid().is_none();
+            if v.valid().is_some_and(|v| highest.valid().is_none_or(|h| v > h)) {
+                highest = *v;
+            }
+        }
+        let (mode, target_soc) = match request {
+            Request::Charge { mode, target_soc } => (*mode, *target_soc),
+            _ => (ChargeMode::Off, 1.0),
+        };
+        self.charger.step(&ChargeInput {
+            // A cell that nobody sees may be the highest.
+            highest_voltage_v: if lost { Reading::MISSING } else { highest },
+            current_a: sample.current_a,
+            coldest_c: Estimated { value: t.summary.coldest_c, std: std(t.coldest) },
+            hottest_c: Estimated { value: t.summary.hottest_c, std: std(t.hottest) },
+            fullest,
+            charger: sample.charger,
+            mode,
+            target_soc,
+            dt_s,
+        })
+    }
+
+    fn step_preheat(
+        &mut self,
+        sample: &Sample<N, S, M>,
+        request: &Request,
+        [weakest, fullest]: [OperatingPoint; 2],
+        dt_s: f32,
+    ) -> PreheatCommand {
+        let Some(preheater) = &mut self.preheater else { return PreheatCommand::default() };
+        let (wanted, time_left_s, hold) = match request {
+            Request::Preheat { time_left_s, hold } => (true, *time_left_s, *hold),
+            _ => (false, 0.0, false),
+        };
+        let t = &self.temperatures.temperatures().summary;
+        let (mut least, mut most) = (f32::MAX, 0.0_f32);
+        for k in 0..N {
+            let scale = self.pack.cell(k).map_or(1.0, |c| c.resistance_scale.value);
+            (least, most) = (least.min(scale), most.max(scale));
+        }
+        let [_, _, thirty_s] = self.power.safe.discharge;
+        let command = preheater.step(&PreheatInput {
+            dt_s,
+            wanted,
+            hold,
+            time_left_s,
+            coldest_c: t.coldest_c,
+            mean_c: t.mean_c,
+            hottest_c: t.hottest_c,
+            ambient_c: sample.ambient_c.valid().unwrap_or(f32::NAN),
+            soc: self.pack.estimate().soc.value,
+            lowest: Start::from(weakest),
+            highest: Start::from(fullest),
+            resistance_spread: 2.0 * (most - least) / (most + least),
+            external_w: sample.external_w,
+            discharge_w: thirty_s.power_w * N as f32,
+            drawn_w: None,
+        });
+        self.pulse_heat_w = if command.frequency_hz > 0.0 { bound(command.pulse_w, 0.0, 1e7) } else { 0.0 };
+        command
+    }
+
+    fn step_climate(
+        &mut self,
+        sample: &Sample<N, S, M>,
+        request: &Request,
+        charge: &ChargeCommand,
+        preheat: &PreheatCommand,
+        dt_s: f32,
+    ) -> ClimateCommand<M> {
+        let heating = matches!(preheat.state, PreheatState::Heating);
+        let mode = match request {
+            Request::Rest => Mode::Parked,
+            Request::Drive => Mode::Driving,
+            // What is too cold to be charged is warmed first.
+            Request::Charge { .. } if charge.state == ChargeState::TooCold => Mode::Preheat,
+            Request::Charge { mode: ChargeMode::Fast, .. } => Mode::FastCharge,
+            Request::Charge { .. } => Mode::Charging,
+            Request::Preheat { .. } if heating => Mode::Preheat,
+            Request::Preheat { .. } => Mode::Parked,
+        };
+        let mut expected_heat_w = self.heat_mean_w;
+        if charge.current_a > 0.0 {
+            let coming: f32 = self.pack.losses_w(-CHARGE_SHARE * charge.current_a).iter().sum();
+            expected_heat_w = expected_heat_w.max(coming);
+        }
+        let granted =
+            matches!(request, Request::Preheat { .. }).then_some([preheat.coolant_w, preheat.film_w]);
+        let input = ClimateInput {
+            mode,
+            temperatures: self.temperatures.temperatures().summary,
+            inlet_c: sample.inlet_c,
+            outlet_c: sample.outlet_c,
+            expected_heat_w,
+            granted_w: granted,
+        };
+        *self.climate.step(&input, dt_s)
+    }
+
+    fn step_balance(&mut self, sample: &Sample<N, S, M>, request: &Request, dt_s: f32) -> BalanceCommand<N> {
+        let mut cells = [BalanceCell::default(); N];
+        let readings = sample.cell_voltage_v.iter().enumerate();
+        for (cell, (k, voltage_v)) in cells.iter_mut().zip(readings) {
+            if let (Some(estimate), Some(slope_v)) = (self.pack.cell(k), self.pack.slope_v(k)) {
+                *cell = BalanceCell::new(&estimate, *voltage_v, slope_v);
+            }
+        }
+        let current = sample.current_a.valid();
+        let input = BalanceInput {
+            cells: &cells,
+            soc: self.pack.reference().operating_point().soc,
+            current_a: if sample.contactors_open {
+                Reading::within(0.0, -1.0, 1.0)
+            } else {
+                sample.current_a
+            },
+            board_c: sample.board_c,
+            activity: match request {
+                Request::Charge { .. } => Activity::Charging,
+                Request::Drive => Activity::Driving,
+                _ if sample.contactors_open || current.is_some_and(|i| abs(i) < 1.0) => Activity::Resting,
+                _ => Activity::Driving,
+            },
+            dt_s,
+        };
+        match &mut self.balancer {
+            AnyBalancer::None => BalanceCommand::default(),
+            AnyBalancer::Passive(b) => b.step(&input),
+            AnyBalancer::Active(b) => {
+                let meet = if input.activity == Activity::Driving { Meet::Empty } else { Meet::Full };
+                b.step(&input, meet)
+            }
+        }
+    }
+}
