@@ -167,6 +167,8 @@ pub struct ClimateSettings {
     pub max_heater_w: f32,
     /// Largest power of one module's film (W); 0 for none.
     pub max_film_w: f32,
+    /// Modules that have a film: the first so many.
+    pub films: u8,
     /// Heat that the chiller takes for its electricity.
     pub chiller_cop: f32,
     /// Heat of the coolant heater for its electricity.
@@ -214,6 +216,7 @@ impl ClimateSettings {
         max_chiller_w: 5000.0,
         max_heater_w: 6000.0,
         max_film_w: 480.0,
+        films: 12,
         chiller_cop: 2.5,
         heater_efficiency: 0.95,
         pump_w: 120.0,
@@ -612,7 +615,7 @@ impl<const M: usize> Climate<M> {
             let preheat = input.mode == Mode::Preheat;
             // What is granted counts instead of what there is.
             let most = |granted: f32, there_w: f32| if granted >= 0.0 { granted.min(there_w) } else { 0.0 };
-            let films_there_w = M as f32 * s.max_film_w;
+            let films_there_w = f32::from(s.films) * s.max_film_w;
             let [heater_w, films_w] = match input.granted_w {
                 Some([heater_w, films_w]) => [most(heater_w, s.max_heater_w), most(films_w, films_there_w)],
                 None => [s.max_heater_w, films_there_w],
@@ -722,7 +725,7 @@ impl<const M: usize> Climate<M> {
     fn films(&self, film_w: &mut [f32; M], share: f32, t: &TemperatureSummary<M>) {
         let s = &self.settings;
         let coldest = t.module_c.iter().fold(f32::MAX, |a, b| if *b < a { *b } else { a });
-        for (film, module_c) in film_w.iter_mut().zip(&t.module_c) {
+        for (film, module_c) in film_w.iter_mut().zip(&t.module_c).take(usize::from(s.films)) {
             let zone = if s.parts.film_zoning { 1.0 - (module_c - coldest) / s.zone_k } else { 1.0 };
             *film = bound(zone, 0.0, 1.0) * bound(share, 0.0, 1.0) * s.max_film_w;
         }

@@ -348,7 +348,7 @@ impl Strings {
 }
 
 /// Resistance of a cell in ohm: what a current of 1C for 10 s drops at half charge and 25 degC.
-fn resistance_ohm(full: &SpmeCell) -> Result<f64, PackError> {
+pub(crate) fn resistance_ohm(full: &SpmeCell) -> Result<f64, PlantError> {
     let mut cell = full.clone();
     let current_a = cell.capacity_ah();
     cell.set_current(current_a)?;
