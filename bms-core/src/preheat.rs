@@ -606,7 +606,7 @@ impl<'a> Preheater<'a> {
     fn next_state(&mut self, input: &PreheatInput, sane: Option<&Sane>) -> PreheatState {
         let state = self.command.state;
         if !input.wanted {
-            self.started = false;
+            (self.started, self.mix) = (false, None);
             return PreheatState::Idle;
         }
         let rested = self.in_state_s >= self.settings.minimum_s;

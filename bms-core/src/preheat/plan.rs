@@ -11,7 +11,9 @@ const LEVELS: u8 = 4;
 const MIXES: usize = 64;
 /// A mix counts as in time when it is predicted to need this share of the time, since predictions are this much off.
 const IN_TIME: f32 = 0.85;
-/// A mix is kept as long as the best one is not better by more than this.
+/// A mix is kept until it is predicted to need this share of the time …
+const STILL_IN_TIME: f32 = 0.95;
+/// … or the best one is better by more than this factor.
 const KEEP: f32 = 1.1;
 /// By what share the heat of a warmer cell is less per K: its resistance falls (Arrhenius law with 20 kJ/mol at -10 degC).
 const EVENS_PER_K: f32 = 0.035;
@@ -184,11 +186,17 @@ impl Preheater<'_> {
             let pack_j = 3600.0 * self.cells() * t.open_v * sane.capacity_ah;
             if pack_j > 0.0 { t.pack_j / pack_j } else { 1.0 }
         };
-        let in_time = |t: &Tally| t.time_s <= IN_TIME * sane.time_left_s;
-        // The pack's own energy is range, and has to be charged again: it counts double.
-        let cost = |t: &Tally| if in_time(t) { t.energy_j.sum() + t.pack_j } else { t.time_s };
+        // The mix to keep has it a little easier.
+        let in_time = |k: u8, t: &Tally| {
+            let share = if keep == Some(k) { STILL_IN_TIME } else { IN_TIME };
+            t.time_s <= share * sane.time_left_s
+        };
+        let cost = |k: u8, t: &Tally| {
+            // The pack's own energy is range, and has to be charged again: it counts double.
+            let cost = if in_time(k, t) { t.energy_j.sum() + t.pack_j } else { t.time_s };
+            if keep == Some(k) { cost / KEEP } else { cost }
+        };
         let mut best: Option<(u8, Tally)> = None;
-        let mut kept = None;
         let mut arrives = false;
         for (k, t) in (0u8..).zip(&self.tallies(sane)) {
             if t.stuck {
@@ -198,28 +206,22 @@ impl Preheater<'_> {
             if t.pack_j > 0.0 && sane.soc - spent(t) < s.reserve_soc {
                 continue;
             }
-            if keep == Some(k) {
-                kept = Some((k, *t));
-            }
-            let better = best.is_none_or(|(_, b)| match (in_time(t), in_time(&b)) {
+            let better = best.is_none_or(|(b, other)| match (in_time(k, t), in_time(b, &other)) {
                 (true, false) => true,
                 (false, true) => false,
-                _ => cost(t) < cost(&b),
+                _ => cost(k, t) < cost(b, &other),
             });
             if better {
                 best = Some((k, *t));
             }
         }
-        let Some((_, leader)) = best else {
+        let Some((k, t)) = best else {
             return Err(if arrives { Refusal::Soc } else { Refusal::Unreachable });
         };
-        let kept = kept
-            .filter(|(_, t): &(u8, Tally)| in_time(t) == in_time(&leader) && cost(t) <= KEEP * cost(&leader));
-        let Some((k, t)) = kept.or(best) else { return Err(Refusal::Unreachable) };
         let plan = Plan {
             mix: levels(k),
             time_s: t.time_s,
-            in_time: in_time(&t),
+            in_time: in_time(k, &t),
             spare_s: (IN_TIME * sane.time_left_s - t.time_s).max(0.0),
             energy_wh: ByMeans::default().add_times(&t.energy_j, 1.0 / 3600.0),
             soc_spent: spent(&t),

@@ -497,6 +497,43 @@ fn the_plan_knows_that_unlike_cells_take_longer() {
 }
 
 #[test]
+fn heaters_that_the_pack_feeds_leave_less_for_the_pulses() {
+    let tables = Tables::new();
+    let model = tables.model();
+    let means = Means {
+        films: Some(Films { power_w: 120.0, ..FILMS }),
+        pulses: Some(Pulses { current_a: 100.0, largest_ratio: 10.0, ..PULSES }),
+        coolant: None,
+    };
+    let mut preheater = preheater(&model, means);
+    let now = PreheatInput { discharge_w: 2000.0, ..input(0.6, -20.0, 0.0) };
+    let command = (0..60).map(|_| preheater.step(&now)).last().unwrap();
+    let most_a = preheater.pulse_limit(&now, -20.0).discharge_a;
+    assert_eq!(command.film_w, 120.0);
+    let load_a = 120.0 / (CELLS as f32 * 2.5);
+    assert!((command.discharge_a + load_a - most_a).abs() < 0.01, "{command:?} {most_a}");
+}
+
+#[test]
+fn the_mix_does_not_follow_a_departure_to_and_fro() {
+    let tables = Tables::new();
+    let model = tables.model();
+    let mut changes = 0;
+    for k in 0..12u8 {
+        let mut preheater = preheater(&model, ALL);
+        let mut mix = None;
+        for second in 0..1800u16 {
+            let sway = if (second / 90) % 2 == 0 { 1.03 } else { 0.97 };
+            let now = input(0.6, -20.0, sway * (400.0 + 100.0 * f32::from(k)));
+            preheater.step(&now);
+            let present = preheater.present_plan().mix;
+            changes += u32::from(mix.replace(present).is_some_and(|m| m != present));
+        }
+    }
+    assert!(changes <= 12, "{changes} changes of 12 mixes in half an hour");
+}
+
+#[test]
 fn a_hot_cell_stops_it_all() {
     let tables = Tables::new();
     let model = tables.model();
@@ -620,7 +657,7 @@ proptest! {
 
     #[test]
     fn amplitudes_keep_any_toy_cell_inside(
-        scale in 0.7f64..1.2, soc in 0.1f32..0.95, temperature_c in -28.0f32..25.0,
+        scale in 0.7f64..1.2, soc in 0.1f32..0.95, temperature_c in -45.0f32..25.0,
         ratio in 1.0f32..5.0, current_a in 1.0f32..200.0,
     ) {
         let tables = Tables::new();
@@ -632,7 +669,9 @@ proptest! {
         prop_assert!(v - r * f64::from(limit.discharge_a) >= 2.5);
         prop_assert!(v + r * f64::from(limit.charge_a) <= 4.2 || limit.charge_a == 0.0);
         prop_assert!(limit.discharge_a <= current_a && limit.charge_a <= current_a);
-        prop_assert!(limit.discharge_a > 0.3 * current_a.min(((v - 2.5) / r) as f32 - 2.0));
+        // Below the tables' coldest row the margin grows.
+        let used = if temperature_c > -29.0 { 0.3 } else { 0.1 };
+        prop_assert!(limit.discharge_a > used * current_a.min(((v - 2.5) / r) as f32 - 2.0));
     }
 
     #[test]
