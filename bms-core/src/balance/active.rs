@@ -90,7 +90,7 @@ impl ActiveLimits {
         let (z, q) = cell.known(soc)?;
         let band = rules.sigmas * sqrt(z.std * z.std + soc.std * soc.std);
         let share = v / pack_v;
-        if !(v >= 0.1 && v <= 10.0 && share > 0.0 && share <= 1.0) {
+        if !((0.1..=10.0).contains(&v) && share > 0.0 && share <= 1.0) {
             return None;
         }
         let (i, eta) = (self.converter_a, self.efficiency);
@@ -192,6 +192,10 @@ impl<const N: usize> ActiveBalancer<N> {
         let limits = self.limits;
         let rules = &limits.rules;
         let moved_ah = self.state.book(input.dt_s);
+        if self.state.empty != (meet == Meet::Empty) {
+            self.state.forget();
+            self.state.empty = meet == Meet::Empty;
+        }
         let turn = self.state.turn(input.dt_s, rules);
         let heat_w = self.state.heat_allowed_w(input, rules);
         let mean_v = super::mean_v(input.cells);
@@ -222,7 +226,7 @@ impl<const N: usize> ActiveBalancer<N> {
         let eta = limits.efficiency;
         let loss_w = limits.converter_a * mean_v * (1.0 / eta - 1.0);
         let mut command = self.state.command(moved_ah, status);
-        command.finish_s = self.state.finish_s(limits.converter_a, loss_w, heat_w.unwrap_or(0.0), rules);
+        command.finish_s = self.state.finish_s(limits.converter_a, loss_w, heat_w, rules);
         for left in &self.state.remaining_uc {
             let lost = if *left > 0 { 1.0 - eta } else { 1.0 / eta - 1.0 };
             command.to_lose_wh += mean_v * lost * left.unsigned_abs() as f32 / UC_PER_AH;
@@ -276,7 +280,7 @@ impl<const N: usize> ActiveBalancer<N> {
         self.worth = worth;
         match best {
             Some(level) => self.state.revise(|k| excess(k, level)),
-            None => self.state.remaining_uc = [0; N],
+            None => self.state.forget(),
         }
     }
 

@@ -10,10 +10,11 @@
 //! A plan holds what is left of it per cell, from the lower end of its band. It is counted down by the charge that was moved
 //! and made anew only by better knowledge, so that it does not follow the noise of the estimates:
 //!
-//! * nothing planned: a plan is made when a cell is over by `start_soc` at three looks in a row, down to `stop_soc` or to what
-//!   is uncertain of it, by the least of the three;
-//! * the band has become clearly narrower (after a rest, near a full charge): the plan is made anew;
-//! * the best estimate is below the plan: the plan is cut to it. It never grows otherwise.
+//! * what a cell has too much is averaged over looks, one per period: all of the first, then the last eight or so;
+//! * nothing planned: after three looks a plan is made when the mean is over `start_soc`, down to `stop_soc` or to what is
+//!   uncertain of it;
+//! * the band has become clearly narrower (after a rest, near a full charge): averaging and plan begin anew;
+//! * the mean is below the plan: the plan is cut to it. It never grows otherwise.
 //!
 //! Time goes in periods. Each begins with a window in which nothing is moved, for voltages without bleed current; at its end
 //! plans are looked at and the cells of this period chosen, those with the most left first, as many as channels and heat
@@ -37,8 +38,9 @@ mod tests;
 
 /// A band narrower than this share of the plan's makes a new plan.
 const NARROWER: f32 = 0.7;
-/// Looks in a row that have to find something to do before a plan is begun.
-const AGREED: u8 = 3;
+/// Looks before a plan is begun, and over how many the mean goes.
+const LEAST_LOOKS: u8 = 3;
+const LOOKS: u8 = 8;
 /// What a hold time is shortened by, so that rounding cannot take more than is planned.
 const ROUNDING: f32 = 1.0 - 1e-5;
 const UC_PER_AH: f32 = 3.6e9;
@@ -87,10 +89,10 @@ pub struct BalanceRules {
 }
 
 impl BalanceRules {
-    /// Six channels of a small board, from 1 point down to half a point, ten minutes at a time.
+    /// Six channels of a small board, from 0.7 points down to 0.3, ten minutes at a time.
     pub const TYPICAL: Self = Self {
-        start_soc: 0.010,
-        stop_soc: 0.005,
+        start_soc: 0.007,
+        stop_soc: 0.003,
         sigmas: 1.0,
         period_s: 600.0,
         window_s: 10.0,
@@ -252,7 +254,8 @@ pub struct BalanceCommand<const N: usize> {
     pub measuring: bool,
     /// Heat of the command in W.
     pub loss_w: f32,
-    /// Time in s until the plan is done, windows included, pauses not; `None` when nothing is planned, or nothing can be done.
+    /// Time in s until the plan is done, windows included, pauses while not allowed left out; `None` when nothing is planned,
+    /// or the board is too hot or of unknown temperature.
     pub finish_s: Option<f32>,
     /// Energy turned into heat so far in Wh, since the state was new …
     pub lost_wh: f32,
@@ -292,11 +295,13 @@ impl<const N: usize> BalanceCommand<N> {
 pub struct BalanceState<const N: usize> {
     /// Charge still to be moved in microcoulombs, positive out of the cell.
     remaining_uc: [i64; N],
-    /// How sure the plan was when it was made (standard deviation, Ah).
-    planned_std_ah: [f32; N],
-    /// The least that looks in a row have found to move in microcoulombs, and how many they are.
-    found_uc: [i64; N],
+    /// Mean of what looks have found too much in Ah, less what was moved since; how many they are.
+    excess_ah: [f32; N],
     looks: [u8; N],
+    /// How sure that was at the first of them (standard deviation, Ah).
+    std_ah: [f32; N],
+    /// All cells are to be empty together, not full.
+    empty: bool,
     /// The command that is being held: currents of the channels, what all cells give to them, heat, and for how long.
     current_a: [f32; N],
     shared_a: f32,
@@ -312,9 +317,10 @@ pub struct BalanceState<const N: usize> {
 
 stored!(BalanceState[N] {
     remaining_uc: [i64; N] => |s| s.remaining_uc.iter().all(|r| r.unsigned_abs() < 1 << 50),
-    planned_std_ah: [f32; N] => |s| s.planned_std_ah.iter().all(|x| (0.0..=1e6).contains(x)),
-    found_uc: [i64; N] => |s| s.found_uc.iter().all(|r| r.unsigned_abs() < 1 << 50),
-    looks: [u8; N] => |s| s.looks.iter().all(|n| *n < AGREED),
+    excess_ah: [f32; N] => |s| s.excess_ah.iter().all(|x| abs(*x) <= 1e6),
+    looks: [u8; N] => |s| s.looks.iter().all(|n| *n <= LOOKS),
+    std_ah: [f32; N] => |s| s.std_ah.iter().all(|x| (0.0..=1e6).contains(x)),
+    empty: bool,
     current_a: [f32; N] => |s| s.current_a.iter().all(|x| abs(*x) <= 1e4),
     shared_a: f32 => |s| abs(s.shared_a) <= 1e4,
     loss_w: f32 => |s| (0.0..=1e6).contains(&s.loss_w),
@@ -349,9 +355,10 @@ impl<const N: usize> BalanceState<N> {
     const fn new() -> Self {
         Self {
             remaining_uc: [0; N],
-            planned_std_ah: [0.0; N],
-            found_uc: [0; N],
+            excess_ah: [0.0; N],
             looks: [0; N],
+            std_ah: [0.0; N],
+            empty: false,
             current_a: [0.0; N],
             shared_a: 0.0,
             loss_w: 0.0,
@@ -377,8 +384,10 @@ impl<const N: usize> BalanceState<N> {
     fn book(&mut self, dt_s: f32) -> [f32; N] {
         let held_s = bound(dt_s, 0.0, self.hold_s);
         let mut moved_ah = [0.0; N];
-        for ((moved, i), left) in moved_ah.iter_mut().zip(&self.current_a).zip(&mut self.remaining_uc) {
+        let plans = self.remaining_uc.iter_mut().zip(&mut self.excess_ah);
+        for ((moved, i), (left, excess)) in moved_ah.iter_mut().zip(&self.current_a).zip(plans) {
             *moved = (i + self.shared_a) * held_s / 3600.0;
+            *excess = bound(*excess - i * held_s / 3600.0, -1e6, 1e6);
             let rest = left.saturating_sub((i * held_s * 1e6) as i64);
             *left = if *left > 0 { rest.max(0) } else { rest.min(0) };
         }
@@ -422,33 +431,37 @@ impl<const N: usize> BalanceState<N> {
 
     /// Brings the plan of every cell up to date with what it has too much now, where that is known.
     fn revise(&mut self, mut excess: impl FnMut(usize) -> Option<Excess>) {
-        let plans = self.remaining_uc.iter_mut().zip(&mut self.planned_std_ah);
-        let looks = self.found_uc.iter_mut().zip(&mut self.looks);
-        for (k, ((left, planned), (found, looks))) in plans.zip(looks).enumerate() {
+        let plans = self.remaining_uc.iter_mut().zip(&mut self.std_ah);
+        let looks = self.excess_ah.iter_mut().zip(&mut self.looks);
+        for (k, ((left, std), (mean, looks))) in plans.zip(looks).enumerate() {
             let Some(e) = excess(k) else { continue };
-            let best = bound(e.charge_ah * UC_PER_AH, -1e15, 1e15) as i64;
-            let size = bound(abs(e.charge_ah) - e.keep_ah, 0.0, 1e5) * UC_PER_AH;
-            let sure = if best < 0 { -(size as i64) } else { size as i64 };
+            let anew = *looks == 0 || e.std_ah < NARROWER * *std;
+            *looks = looks.saturating_add(1).min(LOOKS);
+            if anew {
+                (*mean, *std) = (bound(e.charge_ah, -1e6, 1e6), bound(e.std_ah, 0.0, 1e6));
+            } else {
+                *mean = bound(*mean + (e.charge_ah - *mean) / f32::from(*looks), -1e6, 1e6);
+            }
+            let size = bound(abs(*mean) - e.keep_ah, 0.0, 1e5) * UC_PER_AH;
+            let sure = if *mean < 0.0 { -(size as i64) } else { size as i64 };
+            let best = bound(*mean * UC_PER_AH, -1e15, 1e15) as i64;
             if *left == 0 {
-                if sure == 0 || size < e.worth_ah * UC_PER_AH {
-                    (*found, *looks) = (0, 0);
-                    continue;
-                }
-                let again = *looks > 0 && (*found < 0) == (sure < 0);
-                *looks = if again { looks.saturating_add(1) } else { 1 };
-                *found = if again && found.unsigned_abs() < sure.unsigned_abs() { *found } else { sure };
-                if *looks >= AGREED {
-                    (*left, *planned) = (*found, e.std_ah);
-                    (*found, *looks) = (0, 0);
+                if *looks >= LEAST_LOOKS && abs(*mean) >= e.start_ah {
+                    *left = sure;
                 }
             } else if best == 0 || (*left < 0) != (best < 0) {
                 *left = 0;
-            } else if e.std_ah < NARROWER * *planned {
-                (*left, *planned) = (sure, e.std_ah);
+            } else if anew {
+                *left = sure;
             } else if left.unsigned_abs() > best.unsigned_abs() {
                 *left = best;
             }
         }
+    }
+
+    /// Drops plans and what was found for new ones.
+    fn forget(&mut self) {
+        (self.remaining_uc, self.looks) = ([0; N], [0; N]);
     }
 
     /// Switches all channels off.
@@ -562,7 +575,19 @@ impl<const N: usize> BalanceState<N> {
     }
 
     /// Time in s until the plan is done with channels of this current and heat.
-    fn finish_s(&self, current_a: f32, loss_w: f32, heat_w: f32, rules: &BalanceRules) -> Option<f32> {
+    fn finish_s(
+        &self,
+        current_a: f32,
+        loss_w: f32,
+        heat_w: Result<f32, BalanceStatus>,
+        rules: &BalanceRules,
+    ) -> Option<f32> {
+        let heat_w = match heat_w {
+            Ok(w) => w,
+            // The pause is not counted, and nobody knows how warm the board is then.
+            Err(BalanceStatus::NotAllowed) => rules.power_w,
+            Err(_) => return None,
+        };
         let at_once = if rules.neighbours { N } else { N.div_ceil(2) }.min(rules.channels);
         // Whole channels; a heat that allows part of one allows none.
         let by_heat = bound(heat_w / loss_w + 1e-3, 0.0, 1e4) as usize;
@@ -625,8 +650,8 @@ struct Excess {
     std_ah: f32,
     /// Left where it is.
     keep_ah: f32,
-    /// A plan has to move this much to be begun.
-    worth_ah: f32,
+    /// A plan begins from here.
+    start_ah: f32,
 }
 
 impl Excess {
@@ -636,7 +661,7 @@ impl Excess {
             charge_ah,
             std_ah,
             keep_ah: (rules.stop_soc * capacity_ah).max(rules.sigmas * std_ah),
-            worth_ah: (rules.start_soc - rules.stop_soc) * capacity_ah,
+            start_ah: rules.start_soc * capacity_ah,
         }
     }
 }

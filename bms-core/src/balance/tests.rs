@@ -3,7 +3,11 @@
 use super::active::{ActiveBalancer, ActiveLimits, Meet};
 use super::passive::{BalanceLimits, Balancer};
 use super::*;
+use crate::cell::{Age, CellModel};
+use crate::example;
+use crate::pack::{PackEstimator, PackMeasurement};
 use crate::store::Store;
+use crate::tuning::Tuning;
 use proptest::prelude::*;
 
 /// Steps of a second after which there have been looks enough for a plan.
@@ -185,6 +189,16 @@ struct Run<const N: usize> {
 
 /// Steps of a second until nothing is planned, at most for `hours`.
 fn run<const N: usize>(pack: &mut Pack<N>, balancer: &mut Balancer<N>, hours: usize) -> Run<N> {
+    run_in_steps(pack, balancer, 3600 * hours, 1)
+}
+
+fn run_in_steps<const N: usize>(
+    pack: &mut Pack<N>,
+    balancer: &mut Balancer<N>,
+    steps: usize,
+    dt_s: u8,
+) -> Run<N> {
+    let dt_s = f32::from(dt_s);
     let mut command = balancer.state().command([0.0; N], BalanceStatus::Balanced);
     let mut r = Run {
         seconds: 0.0,
@@ -195,12 +209,12 @@ fn run<const N: usize>(pack: &mut Pack<N>, balancer: &mut Balancer<N>, hours: us
         hottest_w: 0.0,
         most_on: 0,
     };
-    for _ in 0..3600 * hours {
+    for _ in 0..steps {
         let cells = pack.cells(&command.current_a);
         let before = command.on();
-        command = balancer.step(&pack.input(&cells, 1.0));
-        pack.bleed(&command, 1.0);
-        r.seconds += if r.first.measuring { 0.0 } else { 1.0 };
+        command = balancer.step(&pack.input(&cells, dt_s));
+        pack.bleed(&command, f64::from(dt_s));
+        r.seconds += if r.first.measuring { 0.0 } else { f64::from(dt_s) };
         r.switched_on += command.on().iter().zip(&before).filter(|(now, then)| **now && !**then).count();
         r.hottest_w = r.hottest_w.max(command.loss_w);
         r.most_on = r.most_on.max(command.on().iter().filter(|on| **on).count());
@@ -233,12 +247,12 @@ fn five_points_become_one_in_the_time_foretold() {
     assert!(pack.spread() <= 0.01, "{}", pack.spread());
     assert!(pack.soc.iter().all(|z| *z >= 0.80 - 1e-9), "the lowest was bled");
 
-    // By hand: what is above half a point, at 5 Ah, 4.0 V, 33 ohm, six at once, 590 s of 600.
-    let by_hand_ah: f64 = before.iter().map(|z| (z - 0.80 - 0.005).max(0.0) * 5.0).sum();
+    // By hand: what is above 0.3 points, at 5 Ah, 4.0 V, 33 ohm, six at once, 590 s of 600.
+    let by_hand_ah: f64 = before.iter().map(|z| (z - 0.80 - 0.003).max(0.0) * 5.0).sum();
     let moved_ah: f64 = pack.moved_ah.iter().sum();
     assert!((moved_ah / by_hand_ah - 1.0).abs() < 0.05, "{moved_ah} {by_hand_ah}");
-    // Longer than a sixth of that takes the fullest cell alone: 4.5 points.
-    let longest_ah = f64::max(by_hand_ah / 6.0, 0.045 * 5.0);
+    // Longer than a sixth of that takes the fullest cell alone: 4.7 points.
+    let longest_ah = f64::max(by_hand_ah / 6.0, 0.047 * 5.0);
     let by_hand_s = longest_ah / (4.0 / 33.0) * 3600.0 * 600.0 / 590.0;
     let foretold_s = f64::from(r.first.finish_s.unwrap());
     assert!((foretold_s / by_hand_s - 1.0).abs() < 0.05, "{foretold_s} {by_hand_s}");
@@ -312,43 +326,44 @@ fn on_a_slope_voltages_help_out_when_the_estimates_are_unsure() {
 
 #[test]
 fn noise_makes_no_hunting() {
-    for seed in [1, 2, 5, 10] {
+    for seed in 1..=10 {
         let mut pack = Pack::new(five_points(0.80), nmc_v);
         (pack.soc_noise, pack.soc_std, pack.noise) = (0.002, 0.002, Noise(seed));
         let mut balancer = Balancer::new(BalanceLimits::TYPICAL).unwrap();
         let r = run(&mut pack, &mut balancer, 24);
         let periods = r.seconds / 600.0 + 1.0;
         assert!(r.switched_on as f64 <= 6.0 * periods, "{} in {periods} periods", r.switched_on);
-        // Cells that noise had kept from a plan, or ended one early, follow within two days; then there is rest.
-        let mut days = |count: usize| {
+        // Every look has noise of its own, so cells between stop and start are found sooner or later; then there is rest.
+        let mut day = || {
             let before = pack.soc;
-            for _ in 0..8 * count {
-                run(&mut pack, &mut balancer, 3);
+            for _ in 0..24 {
+                run_in_steps(&mut pack, &mut balancer, 360, 10);
             }
             (pack.spread(), before.iter().zip(&pack.soc).map(|(a, b)| a - b).sum::<f64>())
         };
-        assert!(days(2).0 <= 0.01, "seed {seed}");
-        // A third of a point per cell in three days of looks every ten minutes, each with noise of its own.
-        let (spread, bled) = days(3);
-        assert!(spread <= 0.01 && bled < 12.0 * 0.0033, "seed {seed}: {spread} {bled}");
+        day();
+        assert!(day().0 <= 0.01, "seed {seed}");
+        let more: f64 = (0..10).map(|_| day().1).sum();
+        assert!(more < 12.0 * 0.01, "seed {seed}: a point per cell in ten days: {more}");
     }
 }
 
 #[test]
 fn capacities_count_up_to_full() {
-    // Equal SOC half way, but the small cell will be full first. It alone gives: 0.5 (5.0 - 4.5) Ah less half a point.
+    // Equal SOC half way, but the small cell will be full first. It alone gives: 0.5 (5.0 - 4.5) Ah less what is uncertain of it:
+    // 2 points of the SOC times the difference in capacity, 0.2 points of either cell.
     let mut pack = Pack::new([0.5; 4], nmc_v);
     pack.capacity_ah = [5.0, 5.0, 4.5, 5.0];
     let mut balancer = Balancer::new(BalanceLimits::TYPICAL).unwrap();
     run(&mut pack, &mut balancer, 24);
-    assert!((pack.moved_ah[2] - (0.25 - 0.0225)).abs() < 0.003, "{:?}", pack.moved_ah);
+    assert!((pack.moved_ah[2] - (0.25 - 0.0168)).abs() < 0.002, "{:?}", pack.moved_ah);
     assert_eq!((pack.moved_ah[0], pack.moved_ah[1], pack.moved_ah[3]), (0.0, 0.0, 0.0));
     // Unsure of the capacities, less is taken: they are 5 % of half the way.
     let mut unsure = Pack::new([0.5; 4], nmc_v);
     (unsure.capacity_ah, unsure.capacity_std) = (pack.capacity_ah, 0.05);
     let mut balancer = Balancer::new(BalanceLimits::TYPICAL).unwrap();
     run(&mut unsure, &mut balancer, 24);
-    assert!(unsure.moved_ah[2] > 0.15 && unsure.moved_ah[2] < 0.222, "{:?}", unsure.moved_ah);
+    assert!(unsure.moved_ah[2] > 0.15 && unsure.moved_ah[2] < 0.225, "{:?}", unsure.moved_ah);
 }
 
 #[test]
@@ -359,8 +374,8 @@ fn neighbours_take_turns() {
     let mut balancer = Balancer::new(BalanceLimits { rules, ..limits }).unwrap();
     let r = run(&mut pack, &mut balancer, 24);
     assert!(pack.spread() <= 0.01);
-    // Two cells next to one another, 0.225 Ah each, one after the other at 0.121 A.
-    let by_hand_s = 2.0 * 0.225 / (4.0 / 33.0) * 3600.0 * 600.0 / 590.0;
+    // Two cells next to one another, 0.235 Ah each, one after the other at 0.121 A.
+    let by_hand_s = 2.0 * 0.235 / (4.0 / 33.0) * 3600.0 * 600.0 / 590.0;
     assert!((f64::from(r.first.finish_s.unwrap()) / by_hand_s - 1.0).abs() < 0.02);
     assert!((r.seconds - by_hand_s).abs() < 1200.0);
     assert_eq!(r.most_on, 2);
@@ -464,7 +479,7 @@ fn asleep_the_plan_goes_on() {
         // Always an hour late: the front end has switched off by then.
         pack.bleed(&command, 1e9);
         let cells = pack.cells(&[0.0; 12]);
-        balancer.step(&pack.input(&cells, command.hold_s + 3600.0));
+        assert!(balancer.step(&pack.input(&cells, command.hold_s + 3600.0)).measuring);
         for _ in 0..20 {
             let cells = pack.cells(&[0.0; 12]);
             balancer.step(&pack.input(&cells, 1.0));
@@ -475,6 +490,85 @@ fn asleep_the_plan_goes_on() {
     let cells = pack.cells(&[0.0; 12]);
     pack.activity = Activity::Driving;
     assert!(balancer.sleep(&pack.input(&cells, 1.0), 60.0).measuring);
+}
+
+#[test]
+fn after_the_shortest_sleep_a_window_comes_first() {
+    let mut pack = Pack::new(five_points(0.80), nmc_v);
+    let mut balancer = Balancer::new(BalanceLimits::TYPICAL).unwrap();
+    for _ in 0..SETTLED_S {
+        let cells = pack.cells(&[0.0; 12]);
+        balancer.step(&pack.input(&cells, 1.0));
+    }
+    let cells = pack.cells(&[0.0; 12]);
+    let input = pack.input(&cells, 1.0);
+    assert!(!balancer.sleep(&input, 20.0).measuring);
+    for second in 0..10 {
+        assert!(balancer.step(&pack.input(&cells, if second == 0 { 20.0 } else { 1.0 })).measuring);
+    }
+    assert!(!balancer.step(&input).measuring);
+}
+
+/// The pack's own estimator, from voltages with offsets and noise: five points become one.
+#[test]
+fn with_estimates_of_the_pack() {
+    let model = CellModel::new(example::NMC_5AH).unwrap();
+    let ocv_v = |z: f64| f64::from(model.ocv(25.0, z as f32, &Age::NEW).ocv_v);
+    for seed in 1..=3 {
+        let mut noise = Noise(seed);
+        let mut soc = five_points(0.80);
+        let offset_v = soc.map(|_| 0.0015 * noise.next());
+        let mut estimator = PackEstimator::<12>::new(&model, &Tuning::NMC, 5.0, 0.82).unwrap();
+        let mut balancer = Balancer::<12>::new(BalanceLimits::TYPICAL).unwrap();
+        let mut on = [false; 12];
+        let (mut moved, mut finish_s, mut seconds) = (false, None, 0.0f32);
+        for second in 0..12 * 3600 {
+            let voltage_v: [Reading; 12] = core::array::from_fn(|k| {
+                let v = ocv_v(soc[k]) + offset_v[k] + 0.001 * noise.next();
+                if on[k] { Reading::MISSING } else { Reading::within(v as f32, 0.0, 5.0) }
+            });
+            let sample = PackMeasurement {
+                cell_voltage_v: voltage_v,
+                cell_temperature_c: [Reading::within(25.0, -60.0, 120.0); 12],
+                current_a: Reading::within(0.0, -500.0, 500.0),
+                mean_current_a: Reading::MISSING,
+                contactors_open: true,
+            };
+            let dt_s = if second == 0 { 0.0 } else { 1.0 };
+            let reference = estimator.step(&sample, dt_s).reference.soc;
+            let cells: [BalanceCell; 12] = core::array::from_fn(|k| {
+                let estimate = estimator.cell(k).unwrap();
+                let slope_v = model.ocv_slope(25.0, estimate.soc.value, 0.01, &Age::NEW);
+                BalanceCell::new(&estimate, Reading::within(ocv_v(soc[k]) as f32, 0.0, 5.0), slope_v)
+            });
+            let command = balancer.step(&BalanceInput {
+                cells: &cells,
+                soc: reference,
+                current_a: sample.current_a,
+                board_c: Reading::within(30.0, -60.0, 200.0),
+                activity: Activity::Resting,
+                dt_s,
+            });
+            on = command.on();
+            for k in 0..12 {
+                estimator.bleed(k, command.moved_ah[k]).unwrap();
+                soc[k] -= f64::from(command.current_a[k]) / 3600.0 / 5.0;
+            }
+            if !command.measuring && !moved {
+                (moved, finish_s) = (true, command.finish_s);
+            }
+            seconds += if moved { 1.0 } else { 0.0 };
+            if moved && command.status == BalanceStatus::Balanced {
+                break;
+            }
+        }
+        let spread = Pack::new(soc, nmc_v).spread();
+        assert!(spread <= 0.01, "seed {seed}: {spread}");
+        assert!(soc.iter().all(|z| *z >= 0.80 - 1e-6), "{soc:?}");
+        // A cell that is just over the start may be found under way, and takes half an hour more.
+        let late_s = seconds - finish_s.unwrap();
+        assert!((-600.0..2400.0).contains(&late_s), "{late_s}");
+    }
 }
 
 #[test]
@@ -539,7 +633,7 @@ fn converters_bring_the_pack_together_and_pay() {
         assert!(worth.gain_wh > 5.0 * worth.loss_wh && worth.loss_wh > 1.0, "{worth:?}");
         let (command, booked_ah) = convert(&mut pack, &mut balancer, meet, 16);
         assert_eq!(command.status, BalanceStatus::Balanced);
-        // Half a point is left on purpose, and half more is not worth a new start.
+
         assert!(most(&pack) - least(&pack) < 1.0, "{meet:?} {}", most(&pack) - least(&pack));
         let gain_wh = (least(&pack) - before) * 12.0 * 3.3;
         assert!((gain_wh / f64::from(worth.gain_wh) - 1.0).abs() < 0.1, "{gain_wh} {worth:?}");
