@@ -115,6 +115,9 @@ pub struct ClimateSettings {
     pub hysteresis_k: f32,
     /// Films and heater are off above this temperature of the hottest core (degC).
     pub largest_heated_c: f32,
+    /// So many standard deviations ([`TemperatureSummary::spread_std_k`]) are added to the spread before flow is raised for
+    /// it: cells without sensors may be further apart than they are known to be. Preheating goes by the spread alone.
+    pub caution: f32,
     /// Spread (K) above which flow is raised or the coolant circulates …
     pub spread_on_k: f32,
     /// … below which that ends …
@@ -188,6 +191,7 @@ impl ClimateSettings {
         preheat_to_c: 10.0,
         hysteresis_k: 2.0,
         largest_heated_c: 45.0,
+        caution: 1.0,
         spread_on_k: 1.2,
         spread_off_k: 0.8,
         spread_limit_k: 1.8,
@@ -247,6 +251,7 @@ impl ClimateSettings {
             self.heater_efficiency,
         ];
         let not_negative = [
+            self.caution,
             self.horizon_s,
             self.reverse_earliest_s,
             self.coolant_l,
@@ -470,6 +475,7 @@ impl Switch {
 ///         hottest_c: 28.5,
 ///         coldest_c: 27.8,
 ///         spread_k: 0.7,
+///         spread_std_k: 0.2,
 ///         gradient_k: 0.2,
 ///         module_c: [27.9, 28.1],
 ///     },
@@ -579,7 +585,8 @@ impl<const M: usize> Climate<M> {
             if parts.feed_forward { bound(finite_or(input.expected_heat_w, 0.0), 0.0, 1e6) } else { 0.0 };
         let band = if parts.mean_loop { s.band(input.mode) } else { None };
         self.switch(band, t, heat_w, input.mode, dt_s);
-        self.apart = t.spread_k > if self.apart { s.spread_off_k } else { s.spread_on_k };
+        let cautious_k = t.spread_k + s.caution * bound(t.spread_std_k, 0.0, RANGE_C.1);
+        self.apart = cautious_k > if self.apart { s.spread_off_k } else { s.spread_on_k };
 
         let mut new = ClimateCommand { reverse: self.backwards.on, ..ClimateCommand::OFF };
         let possible = |r: Reading| r.valid().filter(|t| (RANGE_C.0..=RANGE_C.1).contains(t));
@@ -587,9 +594,9 @@ impl<const M: usize> Climate<M> {
         let leaving = outlet.or(inlet).unwrap_or(t.mean_c);
 
         // 0 at a small spread, 1 at the limit.
-        let far = bound((t.spread_k - s.spread_off_k) / (s.spread_limit_k - s.spread_off_k), 0.0, 1.0);
+        let far = |k: f32| bound((k - s.spread_off_k) / (s.spread_limit_k - s.spread_off_k), 0.0, 1.0);
         let raised = if self.apart && parts.spread_flow {
-            s.min_flow_l_per_min + far * (s.max_flow_l_per_min - s.min_flow_l_per_min)
+            s.min_flow_l_per_min + far(cautious_k) * (s.max_flow_l_per_min - s.min_flow_l_per_min)
         } else {
             0.0
         };
@@ -614,7 +621,7 @@ impl<const M: usize> Climate<M> {
                 self.power(set - t.mean_c, 0.0, 0.0, all, dt_s)
             };
             // Held back from half of the way to the limit on.
-            let back = bound(2.0 - 2.0 * far, LEAST_PREHEAT, 1.0);
+            let back = bound(2.0 - 2.0 * far(t.spread_k), LEAST_PREHEAT, 1.0);
             let share = if all > 0.0 { want.power_w / all } else { 0.0 } * back;
             new.limit = if back < 1.0 { Limit::Spread } else { want.limit };
             let wanted_w = share * s.max_heater_w;
@@ -796,6 +803,7 @@ mod tests {
                 hottest_c: t + 0.2,
                 coldest_c: t - 0.2,
                 spread_k: 0.4,
+                spread_std_k: 0.1,
                 gradient_k: 0.0,
                 module_c: [t; M],
             },
@@ -1032,6 +1040,7 @@ mod tests {
                         hottest_c,
                         coldest_c: mean_c - 1.0,
                         spread_k: number(3, 0.0, 4.0),
+                        spread_std_k: number(11, 0.0, 4.0),
                         gradient_k: number(4, -3.0, 3.0),
                         module_c: [number(5, -30.0, 60.0), number(6, -30.0, 60.0), mean_c],
                     },
