@@ -53,6 +53,8 @@ const LONGEST_S: f32 = 1e5;
 const STANDING_L_PER_MIN: f32 = 0.2;
 /// Heat and film above this is no heat that a sensible pack has (W per cell, W per module).
 const LARGEST_W: f32 = 1e5;
+/// Resolution of medians (K).
+const CLOSE_K: f32 = 0.005;
 /// Time in which all cells follow what the sensors have in common (s).
 const COMMON_TIME_S: f32 = 20.0;
 /// Time over which the errors of a cell's sensor and of its heat last (s).
@@ -734,7 +736,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             }
         }
         let seen = |e: &[f32; S]| e.iter().any(|e| !e.is_nan());
-        let middle = if seen(&trusted) { median(&trusted, 0.005) } else { median(&innovation, 0.005) };
+        let middle = common_of(if seen(&trusted) { &trusted } else { &innovation });
         let common = middle * (1.0 - libm::expf(-dt_s / COMMON_TIME_S));
 
         let mut shift = [0.0; S];
@@ -933,6 +935,13 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             *t = if count > 0.0 { sum / count } else { summary.mean_c };
         }
     }
+}
+
+/// What most of the numbers have in common: their median, and of two halves the one nearer to nothing, so that a half of
+/// the pack that is no longer cooled does not take the other with it.
+fn common_of<const S: usize>(innovation: &[f32; S]) -> f32 {
+    let (upper, lower) = (median(innovation, CLOSE_K), -median(&innovation.map(|e| -e), CLOSE_K));
+    if abs(lower) < abs(upper) { lower } else { upper }
 }
 
 impl Zone {

@@ -520,6 +520,7 @@ fn a_blocked_channel_is_seen_in_cells_with_and_without_sensors() {
     for seed in SEEDS {
         let o = run(&Case { blocked: true, ..fast(seed) });
         assert!(o.cooling[1] < 0.4 && o.cooling[0] > 0.9, "{o:?}");
+        println!("{o:?}");
         // No control can hold it together.
         assert!(o.spread_k > 5.0, "{o:?}");
         assert!(o.unsensed_error_k < 0.2 * o.spread_k && o.worst_sigma < 3.0, "{o:?}");
