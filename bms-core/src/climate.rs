@@ -9,7 +9,8 @@
 //! spread; the direction turns as soon as the cells along the channel have become unequal the other way, and at the latest
 //! after [`ClimateSettings::reverse_latest_s`] while the coolant's ends differ; a mean within its band and a large spread
 //! let the coolant circulate without chiller and heater; the heating films of warmer modules get less power than those of
-//! the coldest. In [`Mode::Preheat`] all heat is given that keeps the spread low.
+//! the coldest; cooling that part of the pack does not get is held back from the rest as long as no cell is hot. In
+//! [`Mode::Preheat`] all heat is given that keeps the spread low.
 //!
 //! Chiller, heater, pump and direction have minimum times in each state. No output leaves the limits of its device, and no
 //! film is on while the hottest cell is at its limit or no temperature is known.
@@ -32,6 +33,8 @@ const TURN_RISE_K: f32 = 0.3;
 pub const TURN_VOLUMES: f32 = 1.5;
 /// A change of flow below this share of the largest is not worth it.
 const FLOW_STEP: f32 = 0.05;
+/// Cooling that was held back for the spread comes back within so many kelvins.
+const EVEN_RAMP_K: f32 = 2.0;
 /// Below this the coolant stands (L/min).
 const STANDING_L_PER_MIN: f32 = 0.05;
 /// The heaters give at least this share while they preheat, whatever the spread.
@@ -81,6 +84,8 @@ pub struct Parts {
     pub trim: bool,
     /// Circulation without chiller and heater.
     pub mixing: bool,
+    /// Cooling is held back for the spread.
+    pub hold_back: bool,
 }
 
 impl Parts {
@@ -93,6 +98,7 @@ impl Parts {
         film_zoning: true,
         trim: true,
         mixing: true,
+        hold_back: true,
     };
 }
 
@@ -118,6 +124,9 @@ pub struct ClimateSettings {
     /// So many standard deviations ([`TemperatureSummary::spread_std_k`]) are added to the spread before flow is raised for
     /// it: cells without sensors may be further apart than they are known to be. Preheating goes by the spread alone.
     pub caution: f32,
+    /// Cooling is held back for the spread, from 0.8 of the limit on to nothing at 1.2 of it, as long as the hottest core is
+    /// below this (degC): where a channel is blocked, chilling the others only leaves its cells behind.
+    pub even_up_to_c: f32,
     /// Spread (K) above which flow is raised or the coolant circulates …
     pub spread_on_k: f32,
     /// … below which that ends …
@@ -192,6 +201,7 @@ impl ClimateSettings {
         hysteresis_k: 2.0,
         largest_heated_c: 45.0,
         caution: 1.0,
+        even_up_to_c: 42.0,
         spread_on_k: 1.2,
         spread_off_k: 0.8,
         spread_limit_k: 1.8,
@@ -265,8 +275,13 @@ impl ClimateSettings {
             self.max_film_w,
             self.pump_w,
         ];
-        let temperatures =
-            [self.preheat_to_c, self.largest_heated_c, self.coldest_inlet_c, self.hottest_inlet_c];
+        let temperatures = [
+            self.preheat_to_c,
+            self.largest_heated_c,
+            self.even_up_to_c,
+            self.coldest_inlet_c,
+            self.hottest_inlet_c,
+        ];
         if !positive.iter().all(|x| (1e-6..=1e9).contains(x))
             || !not_negative.iter().all(|x| (0.0..=1e9).contains(x))
             || !temperatures.iter().all(|t| (RANGE_C.0..=RANGE_C.1).contains(t))
@@ -359,7 +374,7 @@ pub enum Limit {
     Device,
     /// The coolant would be too far from the cells.
     Inlet,
-    /// Heating is held back for the spread.
+    /// Heating or cooling is held back for the spread.
     Spread,
     /// The hottest cell is too hot to heat.
     Hot,
@@ -609,7 +624,13 @@ impl<const M: usize> Climate<M> {
             let most = flow * s.coolant_j_per_l_k / 60.0 * (leaving - coldest);
             new.action = Action::Cooling;
             new.limit = if most < want.power_w { Limit::Inlet } else { want.limit };
-            new.chiller_w = bound(most, 0.0, want.power_w);
+            let hot = bound((t.hottest_c - s.even_up_to_c) / EVEN_RAMP_K, 0.0, 1.0);
+            let hot = if parts.hold_back { hot } else { 1.0 };
+            let held = bound(3.0 - t.spread_k / (0.4 * s.spread_limit_k), hot, 1.0);
+            if held < 1.0 {
+                new.limit = Limit::Spread;
+            }
+            new.chiller_w = held * bound(most, 0.0, want.power_w);
         } else if self.heating.on {
             new.action = Action::Heating;
             let preheat = input.mode == Mode::Preheat;
@@ -879,6 +900,22 @@ mod tests {
         let command = *climate(CAR).step(&cold, 1.0);
         let w_per_k = command.flow_l_per_min / 60.0 * CAR.coolant_j_per_l_k;
         assert!((-9.0 + command.heater_w / w_per_k - -8.0).abs() < 0.01, "{command:?}");
+    }
+
+    #[test]
+    fn cooling_waits_for_cells_that_it_does_not_reach() {
+        let chiller_w = |spread_k, hottest_c, hold_back| {
+            let parts = Parts { hold_back, ..Parts::ALL };
+            let mut input = apart(even(Mode::FastCharge, 36.0), spread_k, 0.0);
+            (input.expected_heat_w, input.temperatures.hottest_c) = (3000.0, hottest_c);
+            climate(ClimateSettings { parts, ..CAR }).step(&input, 1.0).chiller_w
+        };
+        let all = chiller_w(1.0, 38.0, true);
+        assert!(all > 3000.0);
+        assert!((chiller_w(CAR.spread_limit_k, 38.0, true) - 0.5 * all).abs() < 1.0);
+        assert_eq!(chiller_w(3.0, 38.0, true), 0.0);
+        assert_eq!(chiller_w(3.0, 38.0, false), all);
+        assert_eq!(chiller_w(9.0, 44.0, true), all, "too hot to wait");
     }
 
     #[test]

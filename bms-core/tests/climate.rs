@@ -227,7 +227,8 @@ struct Case<'a> {
     /// Hours of rest before, in which the sensors are trimmed.
     rest_h: usize,
     settings: ClimateSettings,
-    blocked: bool,
+    /// Share of its flow that the last channel still gets.
+    open: f64,
     lost: &'a [usize],
     until_c: f64,
     /// The second half of the cells is warmer by this.
@@ -245,7 +246,7 @@ impl Case<'_> {
         expected_w: 0.0,
         rest_h: 10,
         settings: ClimateSettings::CAR,
-        blocked: false,
+        open: 1.0,
         lost: &[],
         until_c: 1e3,
         uneven_k: 0.0,
@@ -285,9 +286,7 @@ fn run(case: &Case<'_>) -> Outcome {
             t[k] += case.uneven_k;
         }
     }
-    if case.blocked {
-        plant.open[CHANNELS - 1] = 0.03;
-    }
+    plant.open[CHANNELS - 1] = case.open;
     let mut noise = Random(case.seed + 77);
     let mut estimator = CellTemperatures::<N, S, M>::new(layout(&cells)).unwrap();
     let trim = case.settings.parts.trim;
@@ -518,11 +517,17 @@ fn a_charge_goes_on_without_some_of_the_sensors() {
 #[test]
 fn a_blocked_channel_is_seen_in_cells_with_and_without_sensors() {
     for seed in SEEDS {
-        let o = run(&Case { blocked: true, ..fast(seed) });
+        let blocked = Case { open: 0.03, ..fast(seed) };
+        let o = run(&blocked);
         assert!(o.cooling[1] < 0.4 && o.cooling[0] > 0.9, "{o:?}");
-        println!("{o:?}");
-        // No control can hold it together.
-        assert!(o.spread_k > 5.0, "{o:?}");
+        let chilled = run(&with(blocked, Parts { hold_back: false, ..Parts::ALL }));
+        assert!(chilled.cooling[1] < 0.2 && chilled.cooling[0] > 0.9, "{chilled:?}");
+        // Chilling the rest leaves the blocked half behind, which gets about as hot in any case.
+        assert!(chilled.spread_k > 12.0 && o.spread_k < 0.5 * chilled.spread_k, "{o:?} {chilled:?}");
+        assert!(o.largest_c < chilled.largest_c + 2.5, "{o:?} {chilled:?}");
+        let slow = run(&Case { open: 0.7, ..fast(seed) });
+        assert!(slow.spread_k < 2.3, "{slow:?}");
+        let o = chilled;
         assert!(o.unsensed_error_k < 0.2 * o.spread_k && o.worst_sigma < 3.0, "{o:?}");
         assert!(o.ledger.chiller_starts == 1, "{o:?}");
     }
