@@ -9,7 +9,8 @@
 //! spread; the direction turns as soon as the cells along the channel have become unequal the other way, and at the latest
 //! after [`ClimateSettings::reverse_latest_s`] while the coolant's ends differ; a mean within its band and a large spread
 //! let the coolant circulate without chiller and heater; the heating films of warmer modules get less power than those of
-//! the coldest. In [`Mode::Preheat`] all heat is given that keeps the spread low.
+//! the coldest; cooling that part of the pack does not get is held back from the rest as long as no cell is hot. In
+//! [`Mode::Preheat`] all heat is given that keeps the spread low.
 //!
 //! Chiller, heater, pump and direction have minimum times in each state. No output leaves the limits of its device, and no
 //! film is on while the hottest cell is at its limit or no temperature is known.
@@ -32,6 +33,8 @@ const TURN_RISE_K: f32 = 0.3;
 pub const TURN_VOLUMES: f32 = 1.5;
 /// A change of flow below this share of the largest is not worth it.
 const FLOW_STEP: f32 = 0.05;
+/// Cooling that was held back for the spread comes back within so many kelvins.
+const EVEN_RAMP_K: f32 = 2.0;
 /// Below this the coolant stands (L/min).
 const STANDING_L_PER_MIN: f32 = 0.05;
 /// The heaters give at least this share while they preheat, whatever the spread.
@@ -81,6 +84,8 @@ pub struct Parts {
     pub trim: bool,
     /// Circulation without chiller and heater.
     pub mixing: bool,
+    /// Cooling is held back for the spread.
+    pub hold_back: bool,
 }
 
 impl Parts {
@@ -93,6 +98,7 @@ impl Parts {
         film_zoning: true,
         trim: true,
         mixing: true,
+        hold_back: true,
     };
 }
 
@@ -115,6 +121,12 @@ pub struct ClimateSettings {
     pub hysteresis_k: f32,
     /// Films and heater are off above this temperature of the hottest core (degC).
     pub largest_heated_c: f32,
+    /// So many standard deviations ([`TemperatureSummary::spread_std_k`]) are added to the spread before flow is raised for
+    /// it: cells without sensors may be further apart than they are known to be. Preheating goes by the spread alone.
+    pub caution: f32,
+    /// Cooling is held back for the spread, from 0.8 of the limit on to nothing at 1.2 of it, as long as the hottest core is
+    /// below this (degC): where a channel is blocked, chilling the others only leaves its cells behind.
+    pub even_up_to_c: f32,
     /// Spread (K) above which flow is raised or the coolant circulates …
     pub spread_on_k: f32,
     /// … below which that ends …
@@ -190,6 +202,8 @@ impl ClimateSettings {
         preheat_to_c: 10.0,
         hysteresis_k: 2.0,
         largest_heated_c: 45.0,
+        caution: 1.0,
+        even_up_to_c: 42.0,
         spread_on_k: 1.2,
         spread_off_k: 0.8,
         spread_limit_k: 1.8,
@@ -250,6 +264,7 @@ impl ClimateSettings {
             self.heater_efficiency,
         ];
         let not_negative = [
+            self.caution,
             self.horizon_s,
             self.reverse_earliest_s,
             self.coolant_l,
@@ -263,8 +278,13 @@ impl ClimateSettings {
             self.max_film_w,
             self.pump_w,
         ];
-        let temperatures =
-            [self.preheat_to_c, self.largest_heated_c, self.coldest_inlet_c, self.hottest_inlet_c];
+        let temperatures = [
+            self.preheat_to_c,
+            self.largest_heated_c,
+            self.even_up_to_c,
+            self.coldest_inlet_c,
+            self.hottest_inlet_c,
+        ];
         if !positive.iter().all(|x| (1e-6..=1e9).contains(x))
             || !not_negative.iter().all(|x| (0.0..=1e9).contains(x))
             || !temperatures.iter().all(|t| (RANGE_C.0..=RANGE_C.1).contains(t))
@@ -360,7 +380,7 @@ pub enum Limit {
     Device,
     /// The coolant would be too far from the cells.
     Inlet,
-    /// Heating is held back for the spread.
+    /// Heating or cooling is held back for the spread.
     Spread,
     /// The hottest cell is too hot to heat.
     Hot,
@@ -476,6 +496,7 @@ impl Switch {
 ///         hottest_c: 28.5,
 ///         coldest_c: 27.8,
 ///         spread_k: 0.7,
+///         spread_std_k: 0.2,
 ///         gradient_k: 0.2,
 ///         module_c: [27.9, 28.1],
 ///     },
@@ -586,7 +607,8 @@ impl<const M: usize> Climate<M> {
             if parts.feed_forward { bound(finite_or(input.expected_heat_w, 0.0), 0.0, 1e6) } else { 0.0 };
         let band = if parts.mean_loop { s.band(input.mode) } else { None };
         self.switch(band, t, heat_w, input.mode, dt_s);
-        self.apart = t.spread_k > if self.apart { s.spread_off_k } else { s.spread_on_k };
+        let cautious_k = t.spread_k + s.caution * bound(t.spread_std_k, 0.0, RANGE_C.1);
+        self.apart = cautious_k > if self.apart { s.spread_off_k } else { s.spread_on_k };
 
         let mut new = ClimateCommand { reverse: self.backwards.on, ..ClimateCommand::OFF };
         let possible = |r: Reading| r.valid().filter(|t| (RANGE_C.0..=RANGE_C.1).contains(t));
@@ -594,9 +616,9 @@ impl<const M: usize> Climate<M> {
         let leaving = outlet.or(inlet).unwrap_or(t.mean_c);
 
         // 0 at a small spread, 1 at the limit.
-        let far = bound((t.spread_k - s.spread_off_k) / (s.spread_limit_k - s.spread_off_k), 0.0, 1.0);
+        let far = |k: f32| bound((k - s.spread_off_k) / (s.spread_limit_k - s.spread_off_k), 0.0, 1.0);
         let raised = if self.apart && parts.spread_flow {
-            s.min_flow_l_per_min + far * (s.max_flow_l_per_min - s.min_flow_l_per_min)
+            s.min_flow_l_per_min + far(cautious_k) * (s.max_flow_l_per_min - s.min_flow_l_per_min)
         } else {
             0.0
         };
@@ -609,7 +631,13 @@ impl<const M: usize> Climate<M> {
             let most = flow * s.coolant_j_per_l_k / 60.0 * (leaving - coldest);
             new.action = Action::Cooling;
             new.limit = if most < want.power_w { Limit::Inlet } else { want.limit };
-            new.chiller_w = bound(most, 0.0, want.power_w);
+            let hot = bound((t.hottest_c - s.even_up_to_c) / EVEN_RAMP_K, 0.0, 1.0);
+            let hot = if parts.hold_back { hot } else { 1.0 };
+            let held = bound(3.0 - t.spread_k / (0.4 * s.spread_limit_k), hot, 1.0);
+            if held < 1.0 {
+                new.limit = Limit::Spread;
+            }
+            new.chiller_w = held * bound(most, 0.0, want.power_w);
         } else if self.heating.on {
             new.action = Action::Heating;
             let preheat = input.mode == Mode::Preheat;
@@ -628,7 +656,7 @@ impl<const M: usize> Climate<M> {
                 self.power(set - t.mean_c, 0.0, 0.0, all, dt_s)
             };
             // Held back from half of the way to the limit on.
-            let back = bound(2.0 - 2.0 * far, LEAST_PREHEAT, 1.0);
+            let back = bound(2.0 - 2.0 * far(t.spread_k), LEAST_PREHEAT, 1.0);
             let share = if all > 0.0 { want.power_w / all } else { 0.0 } * back;
             new.limit = if back < 1.0 { Limit::Spread } else { want.limit };
             let wanted_w = share * heater_w;
@@ -811,6 +839,7 @@ mod tests {
                 hottest_c: t + 0.2,
                 coldest_c: t - 0.2,
                 spread_k: 0.4,
+                spread_std_k: 0.1,
                 gradient_k: 0.0,
                 module_c: [t; M],
             },
@@ -887,6 +916,22 @@ mod tests {
         let command = *climate(CAR).step(&cold, 1.0);
         let w_per_k = command.flow_l_per_min / 60.0 * CAR.coolant_j_per_l_k;
         assert!((-9.0 + command.heater_w / w_per_k - -8.0).abs() < 0.01, "{command:?}");
+    }
+
+    #[test]
+    fn cooling_waits_for_cells_that_it_does_not_reach() {
+        let chiller_w = |spread_k, hottest_c, hold_back| {
+            let parts = Parts { hold_back, ..Parts::ALL };
+            let mut input = apart(even(Mode::FastCharge, 36.0), spread_k, 0.0);
+            (input.expected_heat_w, input.temperatures.hottest_c) = (3000.0, hottest_c);
+            climate(ClimateSettings { parts, ..CAR }).step(&input, 1.0).chiller_w
+        };
+        let all = chiller_w(1.0, 38.0, true);
+        assert!(all > 3000.0);
+        assert!((chiller_w(CAR.spread_limit_k, 38.0, true) - 0.5 * all).abs() < 1.0);
+        assert_eq!(chiller_w(3.0, 38.0, true), 0.0);
+        assert_eq!(chiller_w(3.0, 38.0, false), all);
+        assert_eq!(chiller_w(9.0, 44.0, true), all, "too hot to wait");
     }
 
     #[test]
@@ -1048,6 +1093,7 @@ mod tests {
                         hottest_c,
                         coldest_c: mean_c - 1.0,
                         spread_k: number(3, 0.0, 4.0),
+                        spread_std_k: number(11, 0.0, 4.0),
                         gradient_k: number(4, -3.0, 3.0),
                         module_c: [number(5, -30.0, 60.0), number(6, -30.0, 60.0), mean_c],
                     },

@@ -53,6 +53,8 @@ const LONGEST_S: f32 = 1e5;
 const STANDING_L_PER_MIN: f32 = 0.2;
 /// Heat and film above this is no heat that a sensible pack has (W per cell, W per module).
 const LARGEST_W: f32 = 1e5;
+/// Resolution of medians (K).
+const CLOSE_K: f32 = 0.005;
 /// Time in which all cells follow what the sensors have in common (s).
 const COMMON_TIME_S: f32 = 20.0;
 /// Time over which the errors of a cell's sensor and of its heat last (s).
@@ -76,11 +78,14 @@ const NEWS_TIME_S: f32 = 60.0;
 /// within half of it.
 const IMPLAUSIBLE_K: f32 = 5.0;
 const IMPLAUSIBLE_S: f32 = 120.0;
-/// What a cell without a sensor has of its own: at the start (K), share of its heat, share of its cooling. Standard
-/// deviations.
+/// What a cell without a sensor has of its own: at the start (K), share of its heat, of its cooling, of its loss to the
+/// ambient. Standard deviations.
 const OWN_STD_K: f32 = 0.2;
 const OWN_HEAT: f32 = 0.06;
 const OWN_COOLING: f32 = 0.1;
+const OWN_LOSS: f32 = 0.3;
+/// … and how fast it fades without coolant (1/s).
+const OWN_RATE_PER_S: f32 = 1e-4;
 /// Share of core minus surface that is uncertain.
 const INSIDE_ERROR: f32 = 0.15;
 /// A pack is isothermal after this time without heat, flow and film (s) …
@@ -259,6 +264,8 @@ pub struct TemperatureSummary<const M: usize> {
     pub coldest_c: f32,
     /// Hottest minus coldest core in K.
     pub spread_k: f32,
+    /// Standard deviation of the spread for what cells without sensors have of their own, in K.
+    pub spread_std_k: f32,
     /// Rise of the cells' temperature (core and surface by their heat capacity) from `along` = 0 to 1 in K: the slope of the
     /// regression line through all channels. Positive: hotter where forward flow leaves.
     pub gradient_k: f32,
@@ -398,8 +405,8 @@ pub struct CellTemperatures<'a, const N: usize, const S: usize, const M: usize> 
     learning: bool,
     zones: [Zone; S],
     near: [Near; N],
-    /// What a cell without a sensor has of its own (standard deviation, K).
-    own_k: f32,
+    /// What every cell has of its own, unseen unless it has a sensor (standard deviation, K).
+    own_k: [f32; N],
     /// Nothing was measured yet.
     fresh: bool,
     /// Last known ambient in degC.
@@ -420,6 +427,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             hottest_c: 25.0,
             coldest_c: 25.0,
             spread_k: 0.0,
+            spread_std_k: 0.0,
             gradient_k: 0.0,
             module_c: [25.0; M],
         };
@@ -440,7 +448,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             learning: true,
             zones: [zone; S],
             near: [Near::default(); N],
-            own_k: OWN_STD_K,
+            own_k: [OWN_STD_K; N],
             fresh: true,
             ambient_c: None,
             out,
@@ -728,7 +736,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             }
         }
         let seen = |e: &[f32; S]| e.iter().any(|e| !e.is_nan());
-        let middle = if seen(&trusted) { median(&trusted, 0.005) } else { median(&innovation, 0.005) };
+        let middle = common_of(if seen(&trusted) { &trusted } else { &innovation });
         let common = middle * (1.0 - libm::expf(-dt_s / COMMON_TIME_S));
 
         let mut shift = [0.0; S];
@@ -796,23 +804,25 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
     /// Differences in heat and cooling move the cells without sensors apart, unseen; the coolant brings them together.
     fn grow_apart(&mut self, coolant: &[Option<f32>; N], input: &TemperatureInput<N, S, M>, dt_s: f32) {
         let l = &self.layout;
-        let (mut rate, mut drive, mut count) = (0.0, 0.0, 0.0);
-        for ((place, t), (heat, surface)) in
-            l.cells.iter().zip(coolant).zip(input.heat_w.iter().zip(&self.out.surface_c))
-        {
-            drive += OWN_HEAT * bound(abs(*heat), 0.0, LARGEST_W);
-            if let Some(t) = t {
-                drive += OWN_COOLING * place.to_coolant_w_per_k * bound(abs(surface - t), 0.0, 50.0);
-                rate += place.to_coolant_w_per_k;
+        let capacity = l.core_j_per_k + l.surface_j_per_k;
+        let cells = self.own_k.iter_mut().zip(l.cells).zip(&self.near);
+        let driven = coolant.iter().zip(&input.heat_w).zip(&self.out.surface_c);
+        for (((own, place), near), ((t, heat), surface)) in cells.zip(driven) {
+            let mut drive = OWN_HEAT * bound(abs(*heat), 0.0, LARGEST_W);
+            if let Some(t) = self.ambient_c {
+                drive += OWN_LOSS * place.to_ambient_w_per_k * bound(abs(surface - t), 0.0, 200.0);
             }
-            count += 1.0;
+            // Neighbours and air bring them together as well, slowly.
+            let mut rate = OWN_RATE_PER_S;
+            if let Some(t) = t {
+                let g = Self::cooling(&self.zones, near) * place.to_coolant_w_per_k;
+                drive += OWN_COOLING * g * bound(abs(surface - t), 0.0, 50.0);
+                rate += g / capacity;
+            }
+            let back = 1.0 - libm::expf(-bound(rate * dt_s, 0.0, 20.0));
+            let settled = bound(drive / (capacity * rate), 0.0, 50.0);
+            *own = bound(*own + back * (settled - *own), 0.5 * OWN_STD_K, 50.0);
         }
-        let capacity = (l.core_j_per_k + l.surface_j_per_k) * if count > 0.0 { count } else { 1.0 };
-        // Neighbours and air bring them together as well, slowly.
-        let rate = rate / capacity + 1e-4;
-        let back = 1.0 - libm::expf(-bound(rate * dt_s, 0.0, 20.0));
-        let settled = bound(drive / capacity / rate, 0.0, 50.0);
-        self.own_k = bound(self.own_k + back * (settled - self.own_k), 0.5 * OWN_STD_K, 50.0);
     }
 
     /// Learns the offsets of an isothermal pack.
@@ -875,6 +885,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
         let inner = l.core_j_per_k / (l.core_j_per_k + l.surface_j_per_k);
         let mut module = [[0.0f32; 2]; M];
         let (mut hottest, mut coldest) = ((0, f32::MIN), (0, f32::MAX));
+        let (mut unseen, mut unsensed) = (0.0, 0.0);
         // Sums for the mean and for the regression line: 1, x, x², T, x T.
         let (mut mean, mut n, mut x1, mut x2, mut t1, mut xt) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
         for (k, place) in l.cells.iter().enumerate() {
@@ -902,7 +913,9 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
                 self.zones.get(s).map_or(1.0, |z| z.p[0] + offset * offset)
             });
             let inside = INSIDE_ERROR * (core - surface);
-            let own = if near.own { 0.0 } else { self.own_k };
+            let own = if near.own { 0.0 } else { self.own_k[k] };
+            unseen += own * own;
+            unsensed += if near.own { 0.0 } else { 1.0 };
             let lost = if known > 0.5 { 0.0 } else { 2.0 };
             self.out.std_k[k] = bound(sqrt(zone + inside * inside + own * own + lost * lost), 0.0, 50.0);
         }
@@ -910,6 +923,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
         let spread_of_x = x2 - x1 * x1 / count;
         let summary = &mut self.out.summary;
         summary.mean_c = mean / count;
+        // Two cells make a spread.
+        summary.spread_std_k = if unsensed > 0.0 { sqrt(2.0 * unseen / unsensed) } else { 0.0 };
         summary.gradient_k = if spread_of_x > 1e-3 { (xt - x1 * t1 / count) / spread_of_x } else { 0.0 };
         if n > 0.0 {
             (self.out.hottest, self.out.coldest) = (hottest.0, coldest.0);
@@ -920,6 +935,13 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             *t = if count > 0.0 { sum / count } else { summary.mean_c };
         }
     }
+}
+
+/// What most of the numbers have in common: their median, and of two halves the one nearer to nothing, so that a half of
+/// the pack that is no longer cooled does not take the other with it.
+fn common_of<const S: usize>(innovation: &[f32; S]) -> f32 {
+    let (upper, lower) = (median(innovation, CLOSE_K), -median(&innovation.map(|e| -e), CLOSE_K));
+    if abs(lower) < abs(upper) { lower } else { upper }
 }
 
 impl Zone {

@@ -11,6 +11,9 @@ use bms_core::balance::passive::{BalanceLimits, Balancer};
 use bms_core::balance::{Activity, BalanceCell, BalanceCommand, BalanceError, BalanceInput, BalanceState};
 use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterError};
 use bms_core::charge::ChargeCounter;
+use bms_core::climate::{
+    Climate, ClimateCommand, ClimateError, ClimateInput, ClimateLedger, ClimateSettings,
+};
 use bms_core::clock::StepClock;
 use bms_core::energy::{self, Energy};
 use bms_core::estimator::{CellEstimate, CellEstimator, CellState};
@@ -26,6 +29,7 @@ use bms_core::resistance::new_cell_ohm;
 use bms_core::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, SocState, Status};
 use bms_core::sop::{self, Limits, NegativeElectrode, NegativeState, PowerState, Publisher};
 use bms_core::store::{Loaded, Problem, Reader, Store, Stored, Writer, crc32, fingerprint};
+use bms_core::temperatures::{CellTemperatures, Layout, LayoutError, SensorTrims, TemperatureInput};
 use bms_core::thermal::{CoreEstimator, ThermalParameterError, ThermalParameters, loss_w};
 use bms_core::tuning::Tuning;
 use bms_core::ud::{N, UdCovariance};
@@ -391,6 +395,58 @@ fn proof_thermal_error(e: ThermalParameterError) {
     black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
 }
 
+/// What the temperatures of a pack come from, and what is made of them; nothing is known about any of it.
+pub struct Warmth<'a> {
+    layout: Layout<'a>,
+    sample: TemperatureInput<96, 24, 12>,
+    pack: CellTemperatures<'a, 96, 24, 12>,
+    settings: ClimateSettings,
+    input: ClimateInput<12>,
+    climate: Climate<12>,
+    command: ClimateCommand<12>,
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_temperatures(inputs: &Inputs<'_>, warmth: &mut Warmth<'_>) -> Option<f32> {
+    match CellTemperatures::new(warmth.layout) {
+        Ok(new) => warmth.pack = new,
+        Err(e) => proof_layout_error(e),
+    }
+    if black_box(inputs.index) == 1 {
+        warmth.pack = warmth.pack.without_trim();
+    }
+    black_box(warmth.pack.step(&warmth.sample, inputs.number[0]));
+    let trims: SensorTrims<24> = black_box(*warmth.pack.trims());
+    warmth.pack = warmth.pack.with_trims(trims);
+    warmth.input.temperatures = warmth.pack.temperatures().summary;
+    let [channel, ..] = inputs.milliseconds.to_le_bytes();
+    warmth.pack.channel_cooling(channel)
+}
+
+#[inline(never)]
+fn proof_layout_error(e: LayoutError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_climate(inputs: &Inputs<'_>, warmth: &mut Warmth<'_>) -> f32 {
+    match Climate::new(warmth.settings) {
+        Ok(new) => warmth.climate = new,
+        Err(e) => proof_climate_error(e),
+    }
+    warmth.command = *warmth.climate.step(&warmth.input, inputs.number[0]);
+    let ledger = black_box(*warmth.climate.ledger());
+    warmth.climate = warmth.climate.with_ledger(ledger);
+    warmth.climate.command().flow_l_per_min + ledger.total_wh()
+}
+
+#[inline(never)]
+fn proof_climate_error(e: ClimateError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn proof_preheat<'a>(
@@ -462,7 +518,9 @@ pub extern "C" fn proof_learnt<'a>(
         *pack = PackEstimator::restore(&shared.model, &shared.tuning, state);
         *monitor = leaks;
     }
-    store.save(&(pack.state(), *monitor), bytes).is_ok() && saved
+    saved &= store.save(&(pack.state(), *monitor), bytes).is_ok();
+    let (store, loaded): (_, Loaded<(SensorTrims<24>, ClimateLedger)>) = Store::load(3, a, b);
+    loaded.value.is_none_or(|value| store.save(&value, bytes).is_ok()) && saved
 }
 
 #[unsafe(no_mangle)]
@@ -523,6 +581,7 @@ pub extern "C" fn proof_entry<'a>(
     publisher: &mut Publisher,
     preheat: &mut (Settings, PreheatInput, (PreheatCommand, PreheatReport, Plan)),
     balance: &mut Balance<'_>,
+    warmth: &mut Warmth<'_>,
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -541,6 +600,8 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_balance(inputs, balance, memory));
     black_box(proof_core(inputs, shared, cell, &mut whole.0, core));
     black_box(proof_preheat(inputs, shared, &preheat.0, &preheat.1, &mut preheat.2));
+    black_box(proof_temperatures(inputs, warmth));
+    black_box(proof_climate(inputs, warmth));
     black_box(proof_learnt(shared, memory, &mut whole.0, pack, monitor));
     #[cfg(feature = "break-with-index")]
     black_box(inputs.number[inputs.index]);
