@@ -8,6 +8,9 @@ use core::panic::PanicInfo;
 
 use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterError};
 use bms_core::charge::ChargeCounter;
+use bms_core::charging::{
+    ChargeCommand, ChargeController, ChargeInput, ChargeMemory, ChargeSettings, ChargeSettingsError,
+};
 use bms_core::clock::StepClock;
 use bms_core::energy::{self, Energy};
 use bms_core::estimator::{CellEstimate, CellEstimator, CellState};
@@ -196,6 +199,36 @@ pub fn proof_energy(inputs: &Inputs<'_>, shared: &Shared<'_>, ahead: &Ahead) -> 
         energy::remaining(&model, &start, load, v, z, Some(ahead.heat)),
         energy::to_full(&model, &ahead.start, i, full, v, z, None),
     ]
+}
+
+/// What a charge goes by; nothing is known about any of it.
+pub struct Charging<'a> {
+    settings: ChargeSettings<'a>,
+    memory: ChargeMemory,
+    input: ChargeInput,
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_charging<'a>(
+    shared: &'a Shared<'a>,
+    charging: &Charging<'a>,
+    control: &mut ChargeController<'a>,
+) -> ChargeCommand {
+    let negative = PulseModel::from(&shared.model);
+    match ChargeController::restore(&shared.model, charging.settings, Some(negative), charging.memory) {
+        Ok(new) => *control = new,
+        Err(e) => proof_charging_error(e),
+    }
+    black_box(ChargeController::new(&shared.model, charging.settings, None).is_ok());
+    let command = control.step(&charging.input);
+    black_box((control.memory(), command.state.code(), command.limited_by.code()));
+    command
+}
+
+#[inline(never)]
+fn proof_charging_error(e: ChargeSettingsError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
 }
 
 #[unsafe(no_mangle)]
@@ -439,6 +472,8 @@ pub extern "C" fn proof_entry<'a>(
     whole: &mut (CellEstimator<'a>, CellEstimate),
     ahead: &Ahead,
     publisher: &mut Publisher,
+    charging: &Charging<'a>,
+    control: &mut ChargeController<'a>,
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -452,6 +487,7 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_cell_step(inputs, shared, &mut whole.0, &mut whole.1));
     black_box(proof_sop(inputs, shared, black_box((&[], &[])), ahead, publisher));
     black_box(proof_energy(inputs, shared, ahead));
+    black_box(proof_charging(shared, charging, control));
     black_box(proof_pack_new(inputs, shared, pack));
     black_box(proof_leak(inputs, leak_sample, monitor, leak));
     black_box(proof_core(inputs, shared, cell, &mut whole.0, core));

@@ -208,7 +208,13 @@ impl<'a> Bench<'a> {
                 capacity_ah: 5.0,
                 ..OperatingPoint::default()
             },
-            charger: ChargerReport { connected: true, heard: true, max_a: 100.0, max_v: 500.0 },
+            charger: ChargerReport {
+                connected: true,
+                heard: true,
+                current_a: Reading::within((self.given_a) as f32, 0.0, 1e3),
+                max_a: 100.0,
+                max_v: 500.0,
+            },
             mode,
             target_soc: 1.0,
             dt_s: self.dt_s as f32,
@@ -548,11 +554,11 @@ fn loads_and_recovery_in_the_taper() {
     };
     let trace = run(&mut control, &mut bench, 1200.0, ChargeMode::Normal, &mut load);
     assert!(trace[690].command.state == ChargeState::ConstantVoltage);
-    // While the load draws, the request comes up to feed it; after it goes, the voltage stays within the guard.
-    assert!(trace[890].command.current_a > trace[690].command.current_a + 0.3);
+    // The request stays while a load takes nearly all of it, and after it goes, the voltage is held again.
+    assert!(trace[890].command.current_a > 0.9 * trace[690].command.current_a);
     let highest = trace.iter().map(|t| t.highest_v).fold(0.0, f64::max);
-    assert!(highest < 4.2 + 0.02, "{highest}");
-    assert!(turns(&trace[600..]) <= 6 && stops(&trace) == 0);
+    assert!(highest < 4.2 + 0.01, "{highest}");
+    assert!(turns(&trace[600..]) <= 6 && stops(&trace) == 0, "{}", turns(&trace[600..]));
 }
 
 /// Tables as a laboratory would have them: two pairs for three, rows of temperature with a straight line between.
@@ -632,16 +638,41 @@ fn fast_charge_without_plating() {
 fn too_cold_for_the_electrode_is_too_cold() {
     let model = model();
     let negative = CellModel::new(negative_tables()).unwrap();
-    let settings = ChargeSettings { charger_min_a: 2.0, ..SETTINGS };
     let settings = ChargeSettings {
+        charger_min_a: 3.0,
         limit: CurrentTable { temperature_c: &[0.0], soc: &[0.0], current_a: &[15.0] },
-        ..settings
+        ..SETTINGS
     };
     let mut control = ChargeController::new(&model, settings, Some((&negative).into())).unwrap();
-    let mut bench = Bench::new(&model, 0.95, 2.0);
-    let trace = run(&mut control, &mut bench, 600.0, ChargeMode::Fast, |_, _, _| {});
+    let mut bench = Bench::new(&model, 0.3, 5.0);
+    let trace = run(&mut control, &mut bench, 3600.0, ChargeMode::Fast, |_, _, _| {});
+    assert!(trace.iter().any(|t| t.command.current_a >= 3.0));
     assert_eq!(trace.last().unwrap().command.state, ChargeState::TooCold);
-    assert!(stops(&trace) <= 1, "{}", stops(&trace));
+    assert_eq!(stops(&trace), 1);
+    bench.ambient_c = 25.0;
+    let trace = run(&mut control, &mut bench, 600.0, ChargeMode::Fast, |_, _, _| {});
+    assert_eq!(trace.last().unwrap().command.state, ChargeState::PlatingLimited);
+    assert_eq!(stops(&trace), 0);
+}
+
+/// A charger that cannot give as little as the taper needs.
+#[test]
+fn a_coarse_charger_is_not_switched_on_and_off() {
+    let model = model();
+    for (temperature_c, soc) in [(25.0, 0.8), (25.0, 0.99), (2.0, 0.95)] {
+        let settings = ChargeSettings {
+            charger_min_a: 2.0,
+            limit: CurrentTable { temperature_c: &[0.0], soc: &[0.0], current_a: &[15.0] },
+            ..SETTINGS
+        };
+        let mut control = ChargeController::new(&model, settings, None).unwrap();
+        let mut bench = Bench::new(&model, soc, temperature_c);
+        let trace = run(&mut control, &mut bench, 3600.0, ChargeMode::Normal, |_, _, _| {});
+        assert_eq!(trace.last().unwrap().command.state, ChargeState::Full);
+        assert!(stops(&trace) <= 1 && trace.iter().all(|t| !t.command.full));
+        let highest = trace.iter().map(|t| t.highest_v).fold(0.0, f64::max);
+        assert!(highest < 4.215, "{highest}");
+    }
 }
 
 #[test]
@@ -696,7 +727,13 @@ fn input() -> impl Strategy<Value = ChargeInput> {
             capacity_ah: cell.4,
             ..OperatingPoint::default()
         },
-        charger: ChargerReport { connected: charger.0, heard: charger.1, max_a: charger.2, max_v: charger.3 },
+        charger: ChargerReport {
+            connected: charger.0,
+            heard: charger.1,
+            current_a: Reading::within(charger.2, -1.0, 50.0),
+            max_a: charger.3,
+            max_v: charger.3,
+        },
         mode: match user.0 {
             0 => ChargeMode::Off,
             1..=3 => ChargeMode::Normal,
@@ -750,7 +787,8 @@ proptest! {
                     prop_assert!((0.0..=55.0).contains(&at));
                 }
                 prop_assert!(input.highest_voltage_v.valid().is_some());
-                prop_assert!(input.target_soc.is_nan() || soc < input.target_soc || input.target_soc >= FULL_TARGET || soc >= 0.0);
+                let target = bound(finite_or(input.target_soc, 1.0), 0.0, 1.0);
+                prop_assert!(soc < target || target >= FULL_TARGET);
             }
         }
     }
