@@ -223,11 +223,13 @@ pub struct ChargeCommand {
     pub time_to_end_s: Option<f32>,
 }
 
-/// How a charge ended, and the highest SOC since.
+/// How the last charge ended, and the highest SOC since.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Ended {
     done: bool,
     at_voltage: bool,
+    /// What was aimed at.
+    voltage_v: f32,
     target_soc: f32,
     highest_soc: f32,
 }
@@ -243,6 +245,7 @@ pub struct ChargeMemory {
 stored!(Ended {
     done: bool,
     at_voltage: bool,
+    voltage_v: f32 => |e| (0.0..=10.0).contains(&e.voltage_v),
     target_soc: f32 => |e| (0.0..=1.0).contains(&e.target_soc),
     highest_soc: f32 => |e| (-1.0..=2.0).contains(&e.highest_soc),
 });
@@ -576,13 +579,18 @@ impl<'a> ChargeController<'a> {
     /// Whether an earlier charge has ended and not much has been taken since.
     fn ended(&mut self, input: &ChargeInput, target_soc: f32) -> Option<ChargeState> {
         let soc = input.fullest.soc.value;
+        let voltage_v = self.plan(input.mode).voltage_v;
         let ended = &mut self.ended;
         ended.highest_soc = ended.highest_soc.max(soc);
         let again = soc < ended.highest_soc - self.settings.restart_soc;
-        let more = target_soc > ended.target_soc + 0.001 && !ended.at_voltage;
+        let more = if ended.at_voltage {
+            voltage_v > ended.voltage_v + self.settings.taper.band_v
+        } else {
+            target_soc > ended.target_soc + 0.001
+        };
         ended.done &= !(again || more);
         if !ended.done && target_soc < FULL_TARGET && soc >= target_soc {
-            *ended = Ended { done: true, at_voltage: false, target_soc, highest_soc: soc };
+            *ended = Ended { done: true, at_voltage: false, voltage_v, target_soc, highest_soc: soc };
         }
         match (ended.done, ended.at_voltage) {
             (false, _) => None,
@@ -635,14 +643,19 @@ impl<'a> ChargeController<'a> {
     }
 
     /// Current of the present stage in A.
-    fn stage_a(&mut self, input: &ChargeInput, filtered_v: f32) -> f32 {
+    ///
+    /// A stage is over when the voltage at its current is. While the current still comes down from the stage before, that is
+    /// less than the present voltage, so that stages which end at one voltage are not skipped.
+    fn stage_a(&mut self, input: &ChargeInput, worst: &Worst, charge_a: f32) -> f32 {
         let plan = *self.plan(input.mode);
-        let (soc, voltage_v) = (input.fullest.soc.value, filtered_v + self.settings.taper.band_v);
+        let soc = input.fullest.soc.value;
+        let source_v = self.source_v.value + self.settings.taper.band_v;
         let last = plan.stages.len().saturating_sub(1);
         let mut current_a = 0.0;
         for (k, stage) in plan.stages.iter().enumerate().skip(usize::from(self.session.stage)) {
             self.session.stage = u8::try_from(k).unwrap_or(u8::MAX);
             current_a = stage.current_a;
+            let voltage_v = source_v + worst.instant_ohm * current_a.min(charge_a);
             if k == last || !(soc >= stage.until_soc || voltage_v >= stage.until_v) {
                 break;
             }
@@ -676,7 +689,7 @@ impl<'a> ChargeController<'a> {
         let s = self.settings;
         let plan = *self.plan(input.mode);
         let filtered_v = self.source_v.value + worst.instant_ohm * charge_a;
-        let stage_a = self.stage_a(input, filtered_v);
+        let stage_a = self.stage_a(input, worst, charge_a);
         let (cold_a, hot_a) = (s.limit.at(worst.cold_c, worst.soc), s.limit.at(worst.hot_c, worst.soc));
         let table_a = cold_a.min(hot_a);
         let plating_a = self.plating_a(worst, stage_a.min(table_a), dt_s).unwrap_or(f32::MAX);
@@ -719,8 +732,13 @@ impl<'a> ChargeController<'a> {
         let at_end = filtered_v >= plan.voltage_v - s.full.below_v && charge_a <= end_a;
         self.session.full_s = if at_end { self.session.full_s + dt_s } else { 0.0 };
         if (at_end && self.session.full_s >= s.full.hold_s) || self.session.short_s > s.full.hold_s {
-            self.ended =
-                Ended { done: true, at_voltage: true, target_soc, highest_soc: input.fullest.soc.value };
+            self.ended = Ended {
+                done: true,
+                at_voltage: true,
+                voltage_v: plan.voltage_v,
+                target_soc,
+                highest_soc: input.fullest.soc.value,
+            };
             self.stop(ChargeState::Full);
             let small = charge_a * worst.total_ohm <= ABOVE_MINIMUM * s.full.overpotential_v;
             let high = plan.voltage_v >= self.model.tables().v_max - s.full.below_v;

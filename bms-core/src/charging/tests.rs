@@ -430,6 +430,42 @@ fn stages_follow_each_other_once() {
 }
 
 #[test]
+fn stages_that_end_at_one_voltage_follow_each_other() {
+    let model = model();
+    let stage = |current_a| Stage { current_a, until_soc: 2.0, until_v: 4.15 };
+    let stages = [stage(10.0), stage(7.0), stage(5.0), stage(3.0)];
+    let settings = ChargeSettings { normal: ChargePlan { stages: &stages, ..ONE_C }, ..SETTINGS };
+    for temperature_c in [25.0, 12.0] {
+        let mut control = ChargeController::new(&model, settings, None).unwrap();
+        let mut bench = Bench::new(&model, 0.4, temperature_c);
+        let trace = run(&mut control, &mut bench, 3.0 * 3600.0, ChargeMode::Normal, |_, _, _| {});
+        check_taper(&trace, 4.2);
+        let steps = |k| trace.iter().filter(|t| t.command.state == ChargeState::ConstantCurrent(k)).count();
+        let each: Vec<usize> = (0..4).map(steps).collect();
+        assert!(each.iter().all(|n| *n > 60), "{each:?}");
+    }
+}
+
+#[test]
+fn a_higher_plan_goes_on_after_a_lower_one_is_full() {
+    let model = model();
+    let settings = ChargeSettings { normal: ChargePlan { voltage_v: 4.1, ..ONE_C }, ..SETTINGS };
+    let mut control = ChargeController::new(&model, settings, None).unwrap();
+    let mut bench = Bench::new(&model, 0.85, 25.0);
+    let trace = run(&mut control, &mut bench, 3600.0, ChargeMode::Normal, |_, _, _| {});
+    // Full by its plan, but no anchor for an SOC of 1.
+    assert_eq!(trace.last().unwrap().command.state, ChargeState::Full);
+    assert!(trace.iter().all(|t| !t.command.full) && trace.last().unwrap().soc < 0.95);
+    let trace = run(&mut control, &mut bench, 3600.0, ChargeMode::Fast, |_, _, _| {});
+    assert!(trace.iter().any(|t| t.command.full));
+    assert!(
+        run(&mut control, &mut bench, 60.0, ChargeMode::Normal, |_, _, _| {})
+            .iter()
+            .all(|t| t.command.current_a == 0.0)
+    );
+}
+
+#[test]
 fn a_target_stops_and_a_small_loss_does_not_restart() {
     let model = model();
     let mut control = ChargeController::new(&model, SETTINGS, None).unwrap();
@@ -649,12 +685,6 @@ fn fast_charge_without_plating() {
         let aware = charge(Some((&negative).into()));
         let naive = charge(None);
         let end = aware.iter().position(|t| t.command.state == ChargeState::TargetReached);
-        std::println!(
-            "{temperature_c} degC: plating-aware {:.1} mV, {end:?} s, {} turns; naive {:.1} mV",
-            1e3 * lowest(&aware),
-            turns(&aware),
-            1e3 * lowest(&naive)
-        );
         assert!(lowest(&aware) > 0.0, "{}", lowest(&aware));
         assert!(temperature_c > 30.0 || lowest(&naive) < -0.01, "{}", lowest(&naive));
         assert!(aware.iter().any(|t| t.command.limited_by == LimitedBy::Plating));
