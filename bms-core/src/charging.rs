@@ -88,6 +88,9 @@ pub struct ChargerReport {
     pub connected: bool,
     /// A message of it arrived since the last step.
     pub heard: bool,
+    /// What it says it gives, in A. Where it does not say, the pack's current tells, and a load that takes all of it looks
+    /// like a charger that gives none.
+    pub current_a: Reading,
     /// The most it can give, in A; what is no number counts as 0.
     pub max_a: f32,
     /// Its highest voltage in V; not used unless above 0.
@@ -136,7 +139,7 @@ pub enum ChargeState {
     PlatingLimited,
     /// The cell voltage sets the current.
     ConstantVoltage,
-    /// The charge has ended at the voltage.
+    /// The charge has ended at the voltage: the current is small, or as small as the charger can give.
     Full,
     /// The charge has ended at the target SOC.
     TargetReached,
@@ -220,11 +223,13 @@ pub struct ChargeCommand {
     pub time_to_end_s: Option<f32>,
 }
 
-/// How a charge ended, and the highest SOC since.
+/// How the last charge ended, and the highest SOC since.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Ended {
     done: bool,
     at_voltage: bool,
+    /// What was aimed at.
+    voltage_v: f32,
     target_soc: f32,
     highest_soc: f32,
 }
@@ -240,6 +245,7 @@ pub struct ChargeMemory {
 stored!(Ended {
     done: bool,
     at_voltage: bool,
+    voltage_v: f32 => |e| (0.0..=10.0).contains(&e.voltage_v),
     target_soc: f32 => |e| (0.0..=1.0).contains(&e.target_soc),
     highest_soc: f32 => |e| (-1.0..=2.0).contains(&e.highest_soc),
 });
@@ -290,6 +296,8 @@ struct Session {
     /// Stopped for cold or heat: the limits are looked up with the hysteresis.
     paused: bool,
     full_s: f32,
+    /// For how long the voltage has allowed less than the charger can give.
+    short_s: f32,
     /// The end as last predicted, and the time until it is predicted anew.
     end_s: Option<f32>,
     end_due_s: f32,
@@ -351,7 +359,7 @@ struct Worst {
 ///     coldest_c: Estimated { value: 24.0, std: 0.3 },
 ///     hottest_c: Estimated { value: 25.0, std: 0.3 },
 ///     fullest: SocEstimator::new(&model, &Tuning::NMC, 5.0, 0.5)?.operating_point(),
-///     charger: ChargerReport { connected: true, heard: true, max_a: 16.0, max_v: 450.0 },
+///     charger: ChargerReport { connected: true, heard: true, current_a: Reading::MISSING, max_a: 16.0, max_v: 450.0 },
 ///     mode: ChargeMode::Normal,
 ///     target_soc: 0.8,
 ///     dt_s: 1.0,
@@ -467,7 +475,7 @@ impl<'a> ChargeController<'a> {
         (self.session.end_s, self.session.end_due_s) = (None, 0.0);
         self.session.without_current_s = 0.0;
         self.session.with_current_s = 0.0;
-        self.session.full_s = 0.0;
+        (self.session.full_s, self.session.short_s) = (0.0, 0.0);
         (state, LimitedBy::Stopped, false)
     }
 
@@ -571,13 +579,18 @@ impl<'a> ChargeController<'a> {
     /// Whether an earlier charge has ended and not much has been taken since.
     fn ended(&mut self, input: &ChargeInput, target_soc: f32) -> Option<ChargeState> {
         let soc = input.fullest.soc.value;
+        let voltage_v = self.plan(input.mode).voltage_v;
         let ended = &mut self.ended;
         ended.highest_soc = ended.highest_soc.max(soc);
         let again = soc < ended.highest_soc - self.settings.restart_soc;
-        let more = target_soc > ended.target_soc + 0.001 && !ended.at_voltage;
+        let more = if ended.at_voltage {
+            voltage_v > ended.voltage_v + self.settings.taper.band_v
+        } else {
+            target_soc > ended.target_soc + 0.001
+        };
         ended.done &= !(again || more);
         if !ended.done && target_soc < FULL_TARGET && soc >= target_soc {
-            *ended = Ended { done: true, at_voltage: false, target_soc, highest_soc: soc };
+            *ended = Ended { done: true, at_voltage: false, voltage_v, target_soc, highest_soc: soc };
         }
         match (ended.done, ended.at_voltage) {
             (false, _) => None,
@@ -610,7 +623,8 @@ impl<'a> ChargeController<'a> {
         if request_a <= 0.0 {
             s.unasked_a = charge_a;
         }
-        if asked && charge_a - s.unasked_a.min(0.0) < SOME_CURRENT * request_a {
+        let given_a = input.charger.current_a.valid().unwrap_or(charge_a - s.unasked_a.min(0.0));
+        if asked && given_a < SOME_CURRENT * request_a {
             s.with_current_s = 0.0;
             s.without_current_s += dt_s;
             if s.without_current_s > timeout_s {
@@ -629,14 +643,19 @@ impl<'a> ChargeController<'a> {
     }
 
     /// Current of the present stage in A.
-    fn stage_a(&mut self, input: &ChargeInput, filtered_v: f32) -> f32 {
+    ///
+    /// A stage is over when the voltage at its current is. While the current still comes down from the stage before, that is
+    /// less than the present voltage, so that stages which end at one voltage are not skipped.
+    fn stage_a(&mut self, input: &ChargeInput, worst: &Worst, charge_a: f32) -> f32 {
         let plan = *self.plan(input.mode);
-        let (soc, voltage_v) = (input.fullest.soc.value, filtered_v + self.settings.taper.band_v);
+        let soc = input.fullest.soc.value;
+        let source_v = self.source_v.value + self.settings.taper.band_v;
         let last = plan.stages.len().saturating_sub(1);
         let mut current_a = 0.0;
         for (k, stage) in plan.stages.iter().enumerate().skip(usize::from(self.session.stage)) {
             self.session.stage = u8::try_from(k).unwrap_or(u8::MAX);
             current_a = stage.current_a;
+            let voltage_v = source_v + worst.instant_ohm * current_a.min(charge_a);
             if k == last || !(soc >= stage.until_soc || voltage_v >= stage.until_v) {
                 break;
             }
@@ -670,7 +689,7 @@ impl<'a> ChargeController<'a> {
         let s = self.settings;
         let plan = *self.plan(input.mode);
         let filtered_v = self.source_v.value + worst.instant_ohm * charge_a;
-        let stage_a = self.stage_a(input, filtered_v);
+        let stage_a = self.stage_a(input, worst, charge_a);
         let (cold_a, hot_a) = (s.limit.at(worst.cold_c, worst.soc), s.limit.at(worst.hot_c, worst.soc));
         let table_a = cold_a.min(hot_a);
         let plating_a = self.plating_a(worst, stage_a.min(table_a), dt_s).unwrap_or(f32::MAX);
@@ -685,10 +704,15 @@ impl<'a> ChargeController<'a> {
         self.session.paused = false;
 
         let mut voltage_a = self.voltage_a(&plan, worst, v, charge_a);
-        if voltage_a < s.charger_min_a && filtered_v < plan.voltage_v + s.taper.guard_v {
+        let running = self.request.published() > 0.0 && self.request.published() >= s.charger_min_a;
+        if running && voltage_a < s.charger_min_a && filtered_v < plan.voltage_v + s.taper.guard_v {
             // The charger's least current is held to the end rather than switched on and off.
             voltage_a = s.charger_min_a;
         }
+        let enough_a = if self.session.short_s > 0.0 { RESUME * s.charger_min_a } else { s.charger_min_a };
+        let short = voltage_a < enough_a;
+        self.session.short_s = if short { self.session.short_s + dt_s } else { 0.0 };
+
         let charger_a = bound(input.charger.max_a, 0.0, 1e6);
         let (mut most_a, mut by) = (stage_a, LimitedBy::Plan);
         for (limit_a, what) in [
@@ -702,24 +726,26 @@ impl<'a> ChargeController<'a> {
             }
         }
 
-        let end_a = plan.taper_a.min(s.full.overpotential_v / worst.total_ohm);
-        let tapered = charge_a <= end_a.max(ABOVE_MINIMUM * s.charger_min_a);
-        if filtered_v >= plan.voltage_v - s.full.below_v && tapered {
-            self.session.full_s += dt_s;
-            if self.session.full_s >= s.full.hold_s {
-                let soc = input.fullest.soc.value;
-                self.ended = Ended { done: true, at_voltage: true, target_soc, highest_soc: soc };
-                self.stop(ChargeState::Full);
-                let small = charge_a * worst.total_ohm <= ABOVE_MINIMUM * s.full.overpotential_v;
-                let high = plan.voltage_v >= self.model.tables().v_max - s.full.below_v;
-                let sure = small && high;
-                return (ChargeState::Full, LimitedBy::Stopped, sure);
-            }
-        } else {
-            self.session.full_s = 0.0;
+        // The charge has ended when the current is small at the voltage, or when the charger cannot give so little.
+        let end_a =
+            plan.taper_a.min(s.full.overpotential_v / worst.total_ohm).max(ABOVE_MINIMUM * s.charger_min_a);
+        let at_end = filtered_v >= plan.voltage_v - s.full.below_v && charge_a <= end_a;
+        self.session.full_s = if at_end { self.session.full_s + dt_s } else { 0.0 };
+        if (at_end && self.session.full_s >= s.full.hold_s) || self.session.short_s > s.full.hold_s {
+            self.ended = Ended {
+                done: true,
+                at_voltage: true,
+                voltage_v: plan.voltage_v,
+                target_soc,
+                highest_soc: input.fullest.soc.value,
+            };
+            self.stop(ChargeState::Full);
+            let small = charge_a * worst.total_ohm <= ABOVE_MINIMUM * s.full.overpotential_v;
+            let high = plan.voltage_v >= self.model.tables().v_max - s.full.below_v;
+            return (ChargeState::Full, LimitedBy::Stopped, at_end && small && high);
         }
 
-        let request_a = self.request.step(if most_a < s.charger_min_a { 0.0 } else { most_a }, dt_s);
+        let request_a = self.request.step(if short || most_a < s.charger_min_a { 0.0 } else { most_a }, dt_s);
         self.predict_end(input, cell_a.min(charger_a), target_soc, dt_s);
         let rising = request_a < (1.0 - 2.0 * DEAD_BAND) * most_a && by != LimitedBy::Voltage;
         let state = match by {

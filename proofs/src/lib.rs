@@ -13,6 +13,8 @@ use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterErr
 use bms_core::charge::ChargeCounter;
 use bms_core::climate::{
     Climate, ClimateCommand, ClimateError, ClimateInput, ClimateLedger, ClimateSettings,
+use bms_core::charging::{
+    ChargeCommand, ChargeController, ChargeInput, ChargeMemory, ChargeSettings, ChargeSettingsError,
 };
 use bms_core::clock::StepClock;
 use bms_core::energy::{self, Energy};
@@ -206,6 +208,36 @@ pub fn proof_energy(inputs: &Inputs<'_>, shared: &Shared<'_>, ahead: &Ahead) -> 
         energy::remaining(&model, &start, load, v, z, Some(ahead.heat)),
         energy::to_full(&model, &ahead.start, i, full, v, z, None),
     ]
+}
+
+/// What a charge goes by; nothing is known about any of it.
+pub struct Charging<'a> {
+    settings: ChargeSettings<'a>,
+    memory: ChargeMemory,
+    input: ChargeInput,
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_charging<'a>(
+    shared: &'a Shared<'a>,
+    charging: &Charging<'a>,
+    control: &mut ChargeController<'a>,
+) -> ChargeCommand {
+    let negative = PulseModel::from(&shared.model);
+    match ChargeController::restore(&shared.model, charging.settings, Some(negative), charging.memory) {
+        Ok(new) => *control = new,
+        Err(e) => proof_charging_error(e),
+    }
+    black_box(ChargeController::new(&shared.model, charging.settings, None).is_ok());
+    let command = control.step(&charging.input);
+    black_box((control.memory(), command.state.code(), command.limited_by.code()));
+    command
+}
+
+#[inline(never)]
+fn proof_charging_error(e: ChargeSettingsError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
 }
 
 #[unsafe(no_mangle)]
@@ -582,6 +614,8 @@ pub extern "C" fn proof_entry<'a>(
     preheat: &mut (Settings, PreheatInput, (PreheatCommand, PreheatReport, Plan)),
     balance: &mut Balance<'_>,
     warmth: &mut Warmth<'_>,
+    charging: &Charging<'a>,
+    control: &mut ChargeController<'a>,
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -595,6 +629,7 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_cell_step(inputs, shared, &mut whole.0, &mut whole.1));
     black_box(proof_sop(inputs, shared, black_box((&[], &[])), ahead, publisher));
     black_box(proof_energy(inputs, shared, ahead));
+    black_box(proof_charging(shared, charging, control));
     black_box(proof_pack_new(inputs, shared, pack));
     black_box(proof_leak(inputs, leak_sample, monitor, leak));
     black_box(proof_balance(inputs, balance, memory));

@@ -144,7 +144,8 @@ pub struct ChargeSettings<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChargeSettingsError {
-    /// A plan has no stage, a current that is no number above 0, or a voltage outside 0..=10 V.
+    /// A plan has no stage, a current that is no number above 0 or less than the charger can give, or a voltage outside
+    /// 0..=10 V.
     Plan,
     /// The table has the wrong number of entries, axes that do not ascend, or an entry that is no number from 0.
     Table,
@@ -173,10 +174,12 @@ impl ChargeSettings<'_> {
     pub(super) fn check(&self) -> Result<(), ChargeSettingsError> {
         let current = |x: f32| x > 0.0 && x < 1e5;
         for plan in [&self.normal, &self.fast] {
-            let stages = plan
-                .stages
-                .iter()
-                .all(|s| current(s.current_a) && s.until_soc.is_finite() && s.until_v.is_finite());
+            let stages = plan.stages.iter().all(|s| {
+                current(s.current_a)
+                    && s.current_a >= self.charger_min_a
+                    && s.until_soc.is_finite()
+                    && s.until_v.is_finite()
+            });
             if plan.stages.is_empty()
                 || !(stages && current(plan.taper_a) && plan.voltage_v > 0.0)
                 || plan.voltage_v > 10.0

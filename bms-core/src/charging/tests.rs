@@ -126,6 +126,7 @@ struct Bench<'a> {
     asked: VecDeque<f64>,
     given_a: f64,
     charger_step_a: f64,
+    lag_s: f64,
     /// What loads draw in A.
     load_a: f64,
     /// The charger gives something.
@@ -153,6 +154,7 @@ impl<'a> Bench<'a> {
             asked: VecDeque::new(),
             given_a: 0.0,
             charger_step_a: 0.1,
+            lag_s: 1.5,
             load_a: 0.0,
             working: true,
             soc_error: 0.005,
@@ -208,7 +210,13 @@ impl<'a> Bench<'a> {
                 capacity_ah: 5.0,
                 ..OperatingPoint::default()
             },
-            charger: ChargerReport { connected: true, heard: true, max_a: 100.0, max_v: 500.0 },
+            charger: ChargerReport {
+                connected: true,
+                heard: true,
+                current_a: Reading::within((self.given_a) as f32, 0.0, 1e3),
+                max_a: 100.0,
+                max_v: 500.0,
+            },
             mode,
             target_soc: 1.0,
             dt_s: self.dt_s as f32,
@@ -219,12 +227,12 @@ impl<'a> Bench<'a> {
         self.asked.push_back(f64::from(command.current_a));
         let late = (1.0 / self.dt_s).round() as usize;
         let asked = if self.asked.len() > late { self.asked.pop_front().unwrap() } else { 0.0 };
-        // Cut the sample into short stretches, the charger follows with 1.5 s.
+        // Cut the sample into short stretches.
         for _ in 0..10 {
             let dt_s = self.dt_s / 10.0;
             let step = self.charger_step_a;
             let aim = if self.working { (asked / step).floor() * step } else { 0.0 };
-            self.given_a += (1.0 - (-dt_s / 1.5f64).exp()) * (aim - self.given_a);
+            self.given_a += (1.0 - (-dt_s / self.lag_s).exp()) * (aim - self.given_a);
             let flowing = self.flowing_a();
             for cell in &mut self.cells {
                 cell.pass(self.model, flowing, self.ambient_c, dt_s);
@@ -296,6 +304,12 @@ fn check_taper(trace: &[Trace], limit_v: f64) {
     let end = trace.iter().position(|t| t.command.state == ChargeState::Full).expect("full");
     let start = trace.iter().position(|t| t.command.state == ChargeState::ConstantVoltage).expect("taper");
     let taper = &trace[start..end];
+    std::println!(
+        "{:.1} mV over, {} turns in {} steps",
+        1e3 * (highest - limit_v),
+        turns(taper),
+        taper.len()
+    );
     assert!(turns(taper) <= 2, "{} turns", turns(taper));
     // Held near the limit once the filter has settled.
     let late = &taper[taper.len().min(30)..];
@@ -323,6 +337,30 @@ fn constant_current_then_constant_voltage_then_full() {
         let took_s = end as f64 * dt_s;
         assert!((f64::from(told_s) / took_s - 1.0).abs() < 0.25, "{told_s} {took_s} at {temperature_c}");
     }
+}
+
+#[test]
+fn the_taper_does_not_hang_on_the_resistance_being_right() {
+    let model = model();
+    for (share, lag_s) in [(0.6, 1.5), (1.6, 1.5), (1.0, 3.0)] {
+        let mut bench = Bench { lag_s, ..Bench::new(&model, 0.6, 25.0) };
+        bench.cells.iter_mut().for_each(|c| c.scale *= share);
+        let mut control = ChargeController::new(&model, SETTINGS, None).unwrap();
+        let trace = run(&mut control, &mut bench, 4.0 * 3600.0, ChargeMode::Normal, |_, _, _| {});
+        check_taper(&trace, 4.2);
+    }
+}
+
+/// The check above can fail: the same pack with neither filter nor band.
+#[test]
+fn without_filter_and_band_it_would_hunt() {
+    let model = model();
+    let taper = Taper { filter_s: 0.0, band_v: 0.0, ..Taper::TYPICAL };
+    let settings = ChargeSettings { taper, rise_after_s: 0.0, ..SETTINGS };
+    let mut control = ChargeController::new(&model, settings, None).unwrap();
+    let mut bench = Bench::new(&model, 0.6, 25.0);
+    let trace = run(&mut control, &mut bench, 3600.0, ChargeMode::Normal, |_, _, _| {});
+    assert!(turns(&trace) > 100, "{}", turns(&trace));
 }
 
 /// A flat curve with a steep end, where a degree of SOC is 100 mV.
@@ -389,6 +427,42 @@ fn stages_follow_each_other_once() {
     let told_s = trace.iter().find_map(|t| t.command.time_to_end_s).unwrap();
     let took_s = trace.iter().position(|t| t.command.full).unwrap() as f64;
     assert!((f64::from(told_s) / took_s - 1.0).abs() < 0.25, "{told_s} {took_s}");
+}
+
+#[test]
+fn stages_that_end_at_one_voltage_follow_each_other() {
+    let model = model();
+    let stage = |current_a| Stage { current_a, until_soc: 2.0, until_v: 4.15 };
+    let stages = [stage(10.0), stage(7.0), stage(5.0), stage(3.0)];
+    let settings = ChargeSettings { normal: ChargePlan { stages: &stages, ..ONE_C }, ..SETTINGS };
+    for temperature_c in [25.0, 12.0] {
+        let mut control = ChargeController::new(&model, settings, None).unwrap();
+        let mut bench = Bench::new(&model, 0.4, temperature_c);
+        let trace = run(&mut control, &mut bench, 3.0 * 3600.0, ChargeMode::Normal, |_, _, _| {});
+        check_taper(&trace, 4.2);
+        let steps = |k| trace.iter().filter(|t| t.command.state == ChargeState::ConstantCurrent(k)).count();
+        let each: Vec<usize> = (0..4).map(steps).collect();
+        assert!(each.iter().all(|n| *n > 60), "{each:?}");
+    }
+}
+
+#[test]
+fn a_higher_plan_goes_on_after_a_lower_one_is_full() {
+    let model = model();
+    let settings = ChargeSettings { normal: ChargePlan { voltage_v: 4.1, ..ONE_C }, ..SETTINGS };
+    let mut control = ChargeController::new(&model, settings, None).unwrap();
+    let mut bench = Bench::new(&model, 0.85, 25.0);
+    let trace = run(&mut control, &mut bench, 3600.0, ChargeMode::Normal, |_, _, _| {});
+    // Full by its plan, but no anchor for an SOC of 1.
+    assert_eq!(trace.last().unwrap().command.state, ChargeState::Full);
+    assert!(trace.iter().all(|t| !t.command.full) && trace.last().unwrap().soc < 0.95);
+    let trace = run(&mut control, &mut bench, 3600.0, ChargeMode::Fast, |_, _, _| {});
+    assert!(trace.iter().any(|t| t.command.full));
+    assert!(
+        run(&mut control, &mut bench, 60.0, ChargeMode::Normal, |_, _, _| {})
+            .iter()
+            .all(|t| t.command.current_a == 0.0)
+    );
 }
 
 #[test]
@@ -548,11 +622,11 @@ fn loads_and_recovery_in_the_taper() {
     };
     let trace = run(&mut control, &mut bench, 1200.0, ChargeMode::Normal, &mut load);
     assert!(trace[690].command.state == ChargeState::ConstantVoltage);
-    // While the load draws, the request comes up to feed it; after it goes, the voltage stays within the guard.
-    assert!(trace[890].command.current_a > trace[690].command.current_a + 0.3);
+    // The request stays while a load takes nearly all of it, and after it goes, the voltage is held again.
+    assert!(trace[890].command.current_a > 0.9 * trace[690].command.current_a);
     let highest = trace.iter().map(|t| t.highest_v).fold(0.0, f64::max);
-    assert!(highest < 4.2 + 0.02, "{highest}");
-    assert!(turns(&trace[600..]) <= 6 && stops(&trace) == 0);
+    assert!(highest < 4.2 + 0.01, "{highest}");
+    assert!(turns(&trace[600..]) <= 6 && stops(&trace) == 0, "{}", turns(&trace[600..]));
 }
 
 /// Tables as a laboratory would have them: two pairs for three, rows of temperature with a straight line between.
@@ -611,12 +685,6 @@ fn fast_charge_without_plating() {
         let aware = charge(Some((&negative).into()));
         let naive = charge(None);
         let end = aware.iter().position(|t| t.command.state == ChargeState::TargetReached);
-        std::println!(
-            "{temperature_c} degC: plating-aware {:.1} mV, {end:?} s, {} turns; naive {:.1} mV",
-            1e3 * lowest(&aware),
-            turns(&aware),
-            1e3 * lowest(&naive)
-        );
         assert!(lowest(&aware) > 0.0, "{}", lowest(&aware));
         assert!(temperature_c > 30.0 || lowest(&naive) < -0.01, "{}", lowest(&naive));
         assert!(aware.iter().any(|t| t.command.limited_by == LimitedBy::Plating));
@@ -632,16 +700,41 @@ fn fast_charge_without_plating() {
 fn too_cold_for_the_electrode_is_too_cold() {
     let model = model();
     let negative = CellModel::new(negative_tables()).unwrap();
-    let settings = ChargeSettings { charger_min_a: 2.0, ..SETTINGS };
     let settings = ChargeSettings {
+        charger_min_a: 3.0,
         limit: CurrentTable { temperature_c: &[0.0], soc: &[0.0], current_a: &[15.0] },
-        ..settings
+        ..SETTINGS
     };
     let mut control = ChargeController::new(&model, settings, Some((&negative).into())).unwrap();
-    let mut bench = Bench::new(&model, 0.95, 2.0);
-    let trace = run(&mut control, &mut bench, 600.0, ChargeMode::Fast, |_, _, _| {});
+    let mut bench = Bench::new(&model, 0.3, 5.0);
+    let trace = run(&mut control, &mut bench, 3600.0, ChargeMode::Fast, |_, _, _| {});
+    assert!(trace.iter().any(|t| t.command.current_a >= 3.0));
     assert_eq!(trace.last().unwrap().command.state, ChargeState::TooCold);
-    assert!(stops(&trace) <= 1, "{}", stops(&trace));
+    assert_eq!(stops(&trace), 1);
+    bench.ambient_c = 25.0;
+    let trace = run(&mut control, &mut bench, 600.0, ChargeMode::Fast, |_, _, _| {});
+    assert_eq!(trace.last().unwrap().command.state, ChargeState::PlatingLimited);
+    assert_eq!(stops(&trace), 0);
+}
+
+/// A charger that cannot give as little as the taper needs.
+#[test]
+fn a_coarse_charger_is_not_switched_on_and_off() {
+    let model = model();
+    for (temperature_c, soc) in [(25.0, 0.8), (25.0, 0.99), (2.0, 0.95)] {
+        let settings = ChargeSettings {
+            charger_min_a: 2.0,
+            limit: CurrentTable { temperature_c: &[0.0], soc: &[0.0], current_a: &[15.0] },
+            ..SETTINGS
+        };
+        let mut control = ChargeController::new(&model, settings, None).unwrap();
+        let mut bench = Bench::new(&model, soc, temperature_c);
+        let trace = run(&mut control, &mut bench, 3600.0, ChargeMode::Normal, |_, _, _| {});
+        assert_eq!(trace.last().unwrap().command.state, ChargeState::Full);
+        assert!(stops(&trace) <= 1 && trace.iter().all(|t| !t.command.full));
+        let highest = trace.iter().map(|t| t.highest_v).fold(0.0, f64::max);
+        assert!(highest < 4.215, "{highest}");
+    }
 }
 
 #[test]
@@ -650,6 +743,7 @@ fn settings_are_checked() {
     let refused = |settings| ChargeController::new(&model, settings, None).unwrap_err();
     let empty = ChargePlan { stages: &[], ..ONE_C };
     assert_eq!(refused(ChargeSettings { fast: empty, ..SETTINGS }), ChargeSettingsError::Plan);
+    assert_eq!(refused(ChargeSettings { charger_min_a: 6.0, ..SETTINGS }), ChargeSettingsError::Plan);
     let table = CurrentTable { temperature_c: &[0.0, 10.0], soc: &[0.0], current_a: &[1.0] };
     assert_eq!(refused(ChargeSettings { limit: table, ..SETTINGS }), ChargeSettingsError::Table);
     let turned = ChargeSettings { temperature_c: [50.0, 0.0], ..SETTINGS };
@@ -696,7 +790,13 @@ fn input() -> impl Strategy<Value = ChargeInput> {
             capacity_ah: cell.4,
             ..OperatingPoint::default()
         },
-        charger: ChargerReport { connected: charger.0, heard: charger.1, max_a: charger.2, max_v: charger.3 },
+        charger: ChargerReport {
+            connected: charger.0,
+            heard: charger.1,
+            current_a: Reading::within(charger.2, -1.0, 50.0),
+            max_a: charger.3,
+            max_v: charger.3,
+        },
         mode: match user.0 {
             0 => ChargeMode::Off,
             1..=3 => ChargeMode::Normal,
@@ -729,7 +829,8 @@ proptest! {
                 prop_assert!(request_a.is_finite() && request_a >= 0.0);
                 let most_v = command.pack_voltage_limit_v;
                 prop_assert!(most_v > 0.0 && most_v <= 6.0 * 4.2001);
-                prop_assert!(!(input.charger.max_v > 0.0) || most_v <= input.charger.max_v);
+                let said_v = input.charger.max_v;
+                prop_assert!(said_v.is_nan() || said_v <= 0.0 || most_v <= said_v);
                 let rise_a = settings.rise_a_per_s * bound(input.dt_s, 0.0, LONGEST_STEP_S);
                 prop_assert!(request_a <= before_a + rise_a + 1e-3);
                 prop_assert_eq!(request_a == 0.0 || command.limited_by != LimitedBy::Stopped, true);
@@ -750,7 +851,8 @@ proptest! {
                     prop_assert!((0.0..=55.0).contains(&at));
                 }
                 prop_assert!(input.highest_voltage_v.valid().is_some());
-                prop_assert!(input.target_soc.is_nan() || soc < input.target_soc || input.target_soc >= FULL_TARGET || soc >= 0.0);
+                let target = bound(finite_or(input.target_soc, 1.0), 0.0, 1.0);
+                prop_assert!(soc < target || target >= FULL_TARGET);
             }
         }
     }
