@@ -59,6 +59,7 @@ fn broken_packs_are_refused_in_the_users_terms() {
         (car, "flow_exponent = 0.33 ", "flow_exponent = 1.5 ", "flow_exponent: 1.5 is not in 0..=1"),
         (car, "pulse_charge_a = 375.0", "pulse_charge_a = 100.0", "100 A is less than the 300 A without end"),
         (car, "voltage_v = [2.5, 4.2]", "voltage_v = [4.2, 2.5]", "limits.voltage_v: [4.2, 2.5]"),
+        (car, "voltage_v = [2.5, 4.2]", "voltage_v = [2.5, 4.2]\nsoc = [0.0, 1.1]", "limits.soc: [0, 1.1]"),
         (car, "[balancing.passive]", "[balancing.resistors]", "unknown variant `resistors`"),
         (car, "capacity_std = 0.015", "capacity_std = 15.0", "spread.capacity_std: 15 is not in 0..=0.3"),
         ("storage_lfp_16s", "board = true", "board = true\ncoolant = true", "there is no coolant to measure"),
