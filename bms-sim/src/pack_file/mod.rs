@@ -16,6 +16,7 @@
 //! currents are magnitudes.
 
 mod check;
+mod network;
 mod plant;
 
 use std::path::{Path, PathBuf};
@@ -274,7 +275,8 @@ pub struct Coolant {
     pub pump_w: f64,
     /// Most that the chiller takes out of the coolant in W; 0 for none.
     pub chiller_max_w: f64,
-    /// Heat that the chiller moves over the electrical energy that it takes, above 0.
+    /// Heat that the chiller moves over the electrical energy that it takes, at most; above 0. It falls as it gets hot
+    /// outside.
     pub chiller_cop: f64,
     /// Lowest temperature of the chilled coolant in degC.
     pub chiller_min_c: f64,
