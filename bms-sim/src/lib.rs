@@ -3,6 +3,7 @@
 pub mod baselines;
 pub mod cell_file;
 pub mod data;
+pub mod design;
 pub mod firmware;
 pub mod identify;
 pub mod known;

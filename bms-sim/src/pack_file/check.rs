@@ -160,9 +160,12 @@ impl PackFile {
             each!(not_negative, "thermal.coolant", c, heater_max_w);
             each!(share, "thermal.coolant", c, heater_efficiency);
             each!(temperature, "thermal.coolant", c, chiller_min_c, heater_max_c);
-            expect((0.0..=1.0).contains(&c.flow_exponent), "thermal.coolant.flow_exponent", || {
-                format!("{} is not in 0..=1", c.flow_exponent)
-            })?;
+            for (key, v) in [
+                ("thermal.coolant.flow_exponent", c.flow_exponent),
+                ("thermal.coolant.still_share", c.still_share),
+            ] {
+                expect((0.0..=1.0).contains(&v), key, || format!("{v} is not in 0..=1"))?;
+            }
         }
         Ok(())
     }
@@ -224,6 +227,10 @@ impl PackFile {
     fn check_limits(&self) -> Result<(), Problem> {
         let l = &self.limits;
         ascending("limits.voltage_v", l.voltage_v)?;
+        ascending("limits.soc", l.soc)?;
+        expect(l.soc[0] >= 0.0 && l.soc[1] <= 1.0, "limits.soc", || {
+            format!("[{}, {}] is not within 0..=1", l.soc[0], l.soc[1])
+        })?;
         not_negative("limits.voltage_v", l.voltage_v[0])?;
         each!(positive, "limits", l, discharge_a, charge_a, pulse_discharge_a, pulse_charge_a);
         for (key, pulse, steady) in [

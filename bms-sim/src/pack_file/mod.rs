@@ -16,6 +16,7 @@
 //! currents are magnitudes.
 
 mod check;
+mod network;
 mod plant;
 
 use std::path::{Path, PathBuf};
@@ -263,6 +264,9 @@ pub struct Coolant {
     pub nominal_flow_l_per_min: f64,
     /// The conductance to the coolant grows with flow to this power (0.8 turbulent, 0.33 laminar), 0..=1.
     pub flow_exponent: f64,
+    /// Share of the nominal conductance that is left in still coolant, 0..=1.
+    #[serde(default = "still")]
+    pub still_share: f64,
     /// From the rest of the circuit to ambient in W/K.
     pub tank_to_ambient_w_per_k: f64,
     /// Whether the flow can be reversed.
@@ -271,7 +275,8 @@ pub struct Coolant {
     pub pump_w: f64,
     /// Most that the chiller takes out of the coolant in W; 0 for none.
     pub chiller_max_w: f64,
-    /// Heat that the chiller moves over the electrical energy that it takes, above 0.
+    /// Heat that the chiller moves over the electrical energy that it takes, at most; above 0. It falls as it gets hot
+    /// outside.
     pub chiller_cop: f64,
     /// Lowest temperature of the chilled coolant in degC.
     pub chiller_min_c: f64,
@@ -281,6 +286,11 @@ pub struct Coolant {
     pub heater_efficiency: f64,
     /// Highest temperature of the heated coolant in degC.
     pub heater_max_c: f64,
+}
+
+/// Conduction alone, about a tenth of what flow gives.
+const fn still() -> f64 {
+    0.1
 }
 
 /// Heating films, driven module by module.
@@ -383,6 +393,13 @@ pub struct Limits {
     pub discharge_temperature_c: [f64; 2],
     /// Lowest and highest temperature in degC while charging.
     pub charge_temperature_c: [f64; 2],
+    /// Lowest and highest SOC (fractions) that the user gets; all of it if not given.
+    #[serde(default = "whole")]
+    pub soc: [f64; 2],
+}
+
+const fn whole() -> [f64; 2] {
+    [0.0, 1.0]
 }
 
 /// Masses in kg, and the volume, of what is not a cell.

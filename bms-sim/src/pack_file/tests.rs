@@ -59,6 +59,7 @@ fn broken_packs_are_refused_in_the_users_terms() {
         (car, "flow_exponent = 0.33 ", "flow_exponent = 1.5 ", "flow_exponent: 1.5 is not in 0..=1"),
         (car, "pulse_charge_a = 375.0", "pulse_charge_a = 100.0", "100 A is less than the 300 A without end"),
         (car, "voltage_v = [2.5, 4.2]", "voltage_v = [4.2, 2.5]", "limits.voltage_v: [4.2, 2.5]"),
+        (car, "voltage_v = [2.5, 4.2]", "voltage_v = [2.5, 4.2]\nsoc = [0.0, 1.1]", "limits.soc: [0, 1.1]"),
         (car, "[balancing.passive]", "[balancing.resistors]", "unknown variant `resistors`"),
         (car, "capacity_std = 0.015", "capacity_std = 15.0", "spread.capacity_std: 15 is not in 0..=0.3"),
         ("storage_lfp_16s", "board = true", "board = true\ncoolant = true", "there is no coolant to measure"),
@@ -116,4 +117,34 @@ fn parameters_lie_beside_the_pack_file() {
     let with = text("car_nmc_96s1p").replace("size = 30.0", "parameters = \"CELL.toml\"\nsize = 30.0");
     let pack = PackFile::parse(&with, Path::new("some/where/x.toml")).unwrap();
     assert_eq!(pack.parameters_path(), Some(PathBuf::from("some/where/CELL.toml")));
+}
+
+#[test]
+fn every_ready_pack_makes_a_thermal_network_with_its_devices() {
+    use cell_models::network::{Devices, ThermalNetwork};
+    for name in READY {
+        let pack = PackFile::load(&folder().join(format!("{name}.toml"))).unwrap();
+        let layout = pack.network_layout();
+        let tolerance = vec![1.0; layout.films.len()];
+        Devices::new(pack.device_parameters(tolerance), &layout).unwrap();
+        ThermalNetwork::new(layout, 25.0).unwrap();
+    }
+}
+
+#[test]
+fn the_cars_network_is_what_the_file_says() {
+    let car = PackFile::load(&folder().join("car_nmc_96s1p.toml")).unwrap();
+    let n = car.network_layout();
+    assert_eq!((n.cells.len(), n.plates.len(), n.contacts.len()), (96, 96, 96));
+    assert_eq!((n.channels.len(), n.films.len(), n.neighbours.len()), (12, 12, 95));
+    let second = &n.channels[1].visits;
+    assert_eq!(second[..], [8, 9, 10, 11, 12, 13, 14, 15, 15, 14, 13, 12, 11, 10, 9, 8]);
+    assert!((n.coolant.channel_l * 12.0 * 16.0 - 4.0).abs() < 1e-12, "all channels hold 4 L");
+    let w = |a: usize| n.neighbours[a].w_per_k;
+    assert_eq!((w(6), w(7), w(8)), (0.5, 0.1, 0.5));
+    let air = |cell: usize| n.cells[cell].surface_ambient_w_per_k;
+    assert!((air(0) - 0.21).abs() < 1e-12 && air(7) == air(0) && air(6) == 0.06 && air(8) == air(0));
+    assert_eq!(n.films[11].cells[..], [88, 89, 90, 91, 92, 93, 94, 95]);
+    // 2 kJ/K in each cell.
+    assert!(n.cells.iter().all(|c| c.core_j_per_k + c.surface_j_per_k == 2000.0));
 }
