@@ -7,6 +7,7 @@ mod model;
 mod model_compare;
 mod progress;
 mod replay;
+mod simulate;
 mod verify;
 
 use std::io::{self, Write};
@@ -49,6 +50,7 @@ fn dispatch(cli: Cli) -> Result<Verdict> {
         Command::Replay(args) => replay::run(args, cli.quiet),
         Command::Verify(args) => verify::run(args, cli.quiet),
         Command::Export(args) => export::run(&args, cli.quiet),
+        Command::Simulate(args) => simulate::run(&args, cli.quiet),
         Command::Model(command) => model::run(command, cli.quiet),
         Command::Completions { shell } => {
             let mut script = Vec::new();
