@@ -23,6 +23,7 @@ Examples:
   bms identify --dataset data/nmc_m50/soh100 -o cell.toml
   bms replay --cell cell.toml --input data/nmc_m50/soh100/p25C_US06.bdf.parquet -o out.csv
   bms model run okane2022 --c-rate 1                a simulated cell discharged, as CSV and picture
+  bms simulate scenarios/winter_morning.toml        a pack in closed loop with the core
 
 Exit codes: 0 = done and every bound met, 1 = a bound or target missed, 2 = bad usage or input."
 )]
@@ -43,6 +44,7 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     Export(ExportArgs),
     Design(DesignArgs),
+    Simulate(SimulateArgs),
     /// Simulate cells: list them, show their parameters, put them under a load.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -115,6 +117,43 @@ pub(super) struct ExportArgs {
     /// Rust source to write.
     #[arg(long, value_name = "OUT.rs")]
     pub(super) rust: PathBuf,
+}
+
+/// Run the core in closed loop with a simulated pack, as a scenario file says.
+///
+/// The scenario names the pack, the phases (drives, parks, charges, preheats), controller settings, sensors, faults and
+/// what is expected. Written are `recording.parquet` (everything over time, each cell's temperature and SOC),
+/// `summary.json` (the figures) and `index.html` (a report with pictures).
+///
+/// Signs: currents and powers are positive on DISCHARGE in scenarios and pictures. In the Parquet file they are positive on
+/// CHARGE, as the Battery Data Format has them.
+///
+/// The exit code is 1 when an expectation of the scenario is missed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bms simulate scenarios/fast_charge_10_80.toml
+  bms simulate scenarios/week_mixed.toml -o week --interval 30
+  bms simulate my_scenario.toml --seed 7 --json --no-report")]
+pub(super) struct SimulateArgs {
+    /// Scenario file.
+    #[arg(value_name = "SCENARIO.toml")]
+    pub(super) scenario: PathBuf,
+    /// Folder to write into; `simulated/` and the name of the scenario if not given.
+    #[arg(long, short, value_name = "FOLDER")]
+    pub(super) out: Option<PathBuf>,
+    /// Seed of the cells' spread and the sensors' errors; the scenario's own if not given.
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Time between rows in s; if not given 1, and coarser in long runs. The figures are taken from every step.
+    #[arg(long, value_name = "S", value_parser = positive)]
+    pub(super) interval: Option<f64>,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Write neither the page nor its pictures.
+    #[arg(long)]
+    pub(super) no_report: bool,
 }
 
 /// Run the core over one recorded run, sample by sample.

@@ -8,6 +8,7 @@ mod model;
 mod model_compare;
 mod progress;
 mod replay;
+mod simulate;
 mod verify;
 
 use std::io::{self, Write};
@@ -51,6 +52,7 @@ fn dispatch(cli: Cli) -> Result<Verdict> {
         Command::Verify(args) => verify::run(args, cli.quiet),
         Command::Export(args) => export::run(&args, cli.quiet),
         Command::Design(args) => design::run(&args, cli.quiet),
+        Command::Simulate(args) => simulate::run(&args, cli.quiet),
         Command::Model(command) => model::run(command, cli.quiet),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -273,9 +273,8 @@ impl Recorder {
         let cells = singles(step.cell_core_c);
         let groups = singles(step.group_soc);
         if due {
-            while self.next_s <= step.time_s + 1e-6 {
-                self.next_s += self.interval_s;
-            }
+            // Steps may be longer than the interval.
+            self.next_s = (self.next_s + self.interval_s).max(step.time_s);
             self.keep(row, &cells, &groups);
             self.last = None;
         } else {

@@ -12,6 +12,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::html::esc;
+use super::raster::Raster;
 
 /// Result of drawing.
 pub(super) type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<std::io::Error>>;
@@ -186,6 +187,20 @@ impl Drawing {
         };
         self.body =
             self.body.lines().map(|line| tipped(line).unwrap_or_else(|| format!("{line}\n"))).collect();
+        self
+    }
+
+    /// Lays a picture over the area `[left, top, width, height]` in pixels, its points as sharp rectangles.
+    pub(super) fn with_raster(mut self, [left, top, width, height]: [f64; 4], raster: &Raster) -> Self {
+        self.body += &format!(
+            "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" \
+             style=\"image-rendering:pixelated\" href=\"{}\"/>\n",
+            u(left),
+            u(top),
+            u(width),
+            u(height),
+            raster.data_uri()
+        );
         self
     }
 

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use super::*;
 
 const HEAD: &str =
@@ -199,6 +201,40 @@ fn phases_end_by_what_comes_first() {
     assert_eq!(end(&format!("{preheat}target_c = 10.0"), HALF), End::Warm);
     assert_eq!(end(&format!("{preheat}target_c = 11.0"), HALF), End::Time);
     assert_eq!(end("kind = \"balance\"", Observed { balanced: true, ..HALF }), End::Balanced);
+}
+
+proptest! {
+    /// However the pack looks and however long the steps are, the ready scenarios come to an end, and so does every phase.
+    #[test]
+    fn every_walk_ends(soc in 0.0..1.0f64, coldest_c in -30.0..50.0f64, bits in 0u8..8, dt_s in 100.0..4000.0f64) {
+        let seen = Observed {
+            soc,
+            coldest_c,
+            charged: bits & 1 > 0,
+            balanced: bits & 2 > 0,
+            empty: bits & 4 > 0,
+            ..HALF
+        };
+        for text in [include_str!("../../../scenarios/week_mixed.toml"), include_str!("../../../scenarios/winter_morning.toml")] {
+            let scenario = Scenario::parse(text).unwrap();
+            let mut timeline = Timeline::new(&scenario, &facts());
+            let mut done = 0.0;
+            while let Some(moment) = timeline.moment(&seen) {
+                prop_assert!(moment.left_s > 0.0 && moment.ambient_c.is_finite());
+                prop_assert!(timeline.share_done() >= done);
+                done = timeline.share_done();
+                timeline.advance(dt_s.min(moment.left_s));
+            }
+            prop_assert_eq!(timeline.ends().len(), scenario.phases.len());
+            prop_assert_eq!(timeline.share_done(), 1.0);
+        }
+    }
+}
+
+#[test]
+fn the_second_phase_is_the_one_that_is_named() {
+    let message = refused(&format!("{PARK}[[phase]]\nkind = \"charge\"\nmode = \"slow\"\n"));
+    says(&message, &["line 9", "unknown variant `slow`", "`normal`"]);
 }
 
 #[test]

@@ -166,14 +166,23 @@ pub struct Timeline<'a> {
     ends: Vec<End>,
     /// Speed trace of the present phase in m/s.
     speeds: Vec<f64>,
+    /// Duration of the present phase in s, if it has one.
+    longest_s: Option<f64>,
 }
 
 impl<'a> Timeline<'a> {
     /// At the start of a scenario.
     #[must_use]
     pub fn new(scenario: &'a Scenario, facts: &PackFacts) -> Self {
-        let mut timeline =
-            Self { scenario, facts: *facts, phase: 0, elapsed_s: 0.0, ends: Vec::new(), speeds: Vec::new() };
+        let mut timeline = Self {
+            scenario,
+            facts: *facts,
+            phase: 0,
+            elapsed_s: 0.0,
+            ends: Vec::new(),
+            speeds: Vec::new(),
+            longest_s: None,
+        };
         timeline.enter(0);
         timeline
     }
@@ -184,11 +193,19 @@ impl<'a> Timeline<'a> {
         &self.ends
     }
 
+    /// Roughly how much of the scenario is over, 0..=1: every phase counts the same.
+    #[must_use]
+    pub fn share_done(&self) -> f64 {
+        let phases = self.scenario.phases.len().max(1) as f64;
+        let of_phase = self.longest_s.map_or(0.0, |d| (self.elapsed_s / d).clamp(0.0, 1.0));
+        ((self.phase as f64 + of_phase) / phases).min(1.0)
+    }
+
     /// What is asked now; ends the phases that are over. `None` when all are.
     pub fn moment(&mut self, seen: &Observed) -> Option<Moment> {
         loop {
             let phase = self.scenario.phases.get(self.phase)?;
-            let longest_s = phase.task.duration_s();
+            let longest_s = self.longest_s;
             if let Some(end) = ended(&phase.task, longest_s, self.elapsed_s, seen) {
                 self.ends.push(end);
                 self.enter(self.phase + 1);
@@ -214,6 +231,7 @@ impl<'a> Timeline<'a> {
     fn enter(&mut self, phase: usize) {
         self.phase = phase;
         self.elapsed_s = 0.0;
+        self.longest_s = self.scenario.phases.get(phase).and_then(|p| p.task.duration_s());
         self.speeds = match self.scenario.phases.get(phase).map(|p| &p.task) {
             Some(Task::Drive { cycle, .. }) => cycle.cycle().speeds_m_per_s(),
             Some(Task::Motorway { speed_kmh, .. }) => vec![speed_kmh / KMH_PER_M_PER_S; 2],
