@@ -1,16 +1,17 @@
 #!/bin/sh
-# Circuit and physics cells, one and many, beside the C floors in benches/c: ratios measured in one run.
+# Circuit and physics cells, one, many and in packs, beside the C floors in benches/c: ratios measured in one run.
 # benches/plants_vs_c.sh [--check [FACTOR]]   --check fails when a ratio misses its aim (times FACTOR).
 # Results as JSON: plants.json in target/plants (in CARGO_TARGET_DIR if that is set).
 set -eu
 cd "$(dirname "$0")/.."
 out="${CARGO_TARGET_DIR:-target}/plants"
 mkdir -p "$out"
-rm -f "$out/S1_floor" "$out/limit"
+rm -f "$out/S1_floor" "$out/S3_floor" "$out/limit"
 if command -v gcc >/dev/null; then
     gcc -O2 benches/c/S1_floor.c -o "$out/S1_floor" -lm
+    gcc -O2 benches/c/S3_floor.c -o "$out/S3_floor" -lm
 else
-    echo "skipped: the floor of one cell needs gcc"
+    echo "skipped: the floors of one cell and of a pack need gcc"
 fi
 if ! command -v g++ >/dev/null; then
     echo "skipped: the floor of a batch needs g++"

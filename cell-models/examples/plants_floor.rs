@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use cell_models::pack::{CellWiring, Cells, Pack, PackLoad, PackParameters, SwitchgearParameters};
 use cell_models::physics::{SpmeBatch, SpmeBatchCell, SpmeCell, sets};
 use cell_models::{
     BatchCell, Drive, EcmBatch, EcmCell, EcmParameters, EcmTrace, Plant, RcPair, Table1, Table2, Thermal,
@@ -177,6 +178,65 @@ fn batch(parameters: &EcmParameters, cells: usize, steps: usize, currents: &[f64
     Ok((least(&seconds, steps * cells), batch.voltage_v()[0]))
 }
 
+/// Groups in series of the packs, and their steps: an hour.
+const SERIES: usize = 96;
+const PACK_STEPS: usize = 3600;
+
+/// The spread of the cells of `S3_floor.c`: about 0, -0.5..0.5.
+fn scatter(k: usize) -> f64 {
+    let z = (k as f64 * 12.9898).sin() * 43758.5453;
+    z - z.floor() - 0.5
+}
+
+fn circuit_cells(parameters: &EcmParameters, count: usize) -> Outcome<Cells> {
+    let spread = (0..count).map(|k| BatchCell {
+        capacity: 1.0 + 0.02 * scatter(k),
+        resistance: 1.0 + 0.2 * scatter(k),
+        soc: 0.9,
+        temperature_c: 25.0,
+    });
+    Ok(EcmBatch::new(parameters.clone(), spread)?.into())
+}
+
+fn physics_cells(name: &str, count: usize) -> Outcome<Cells> {
+    let like = SpmeCell::new(sets::by_name(name).ok_or("no such set")?, 0.95, 25.0)?.without_ageing();
+    let spread = (0..count).map(|k| SpmeBatchCell {
+        size: 1.0 + 0.02 * scatter(k),
+        extra_ohm: 0.0,
+        soc: 0.9,
+        temperature_c: 25.0,
+    });
+    Ok(SpmeBatch::new(&like, spread)?.into())
+}
+
+/// A pack under `currents` per cell. The electrical part alone: every cell warms on its own, by its two thermal nodes.
+fn pack(cells: Cells, parallel: usize, repeats: usize, currents: &[f64]) -> Outcome<Timing> {
+    let count = cells.len();
+    let parameters = PackParameters {
+        parallel,
+        busbar_ohm: 0.0,
+        cable_ohm: 0.0,
+        switchgear: SwitchgearParameters { contactor_ohm: 0.0, ..SwitchgearParameters::default() },
+    };
+    let wiring = vec![CellWiring { connection_ohm: 0.0, self_discharge_a: 0.0 }; count];
+    let mut start = Pack::new(cells, &parameters, wiring)?;
+    start.switchgear_mut().set_main(true);
+    let nothing = vec![0.0; count / parallel];
+    let mut seconds = vec![0.0; repeats];
+    let mut pack_v = vec![0.0; PACK_STEPS];
+    for second in &mut seconds {
+        let mut pack = start.clone();
+        let clock = Instant::now();
+        for (voltage, &current) in pack_v.iter_mut().zip(black_box(currents)) {
+            pack.step(PackLoad::CurrentA(parallel as f64 * current), &nothing, 1.0)?;
+            *voltage = pack.pack_voltage_v();
+        }
+        *second = clock.elapsed().as_secs_f64();
+        black_box(&pack);
+    }
+    Ok((least(&seconds, PACK_STEPS * count), pack_v[PACK_STEPS - 1]))
+}
+
 /// Runs a floor; `None` if it is not there or does not run.
 fn floor(program: &Path, arguments: &[&str]) -> Option<Timing> {
     let output = Command::new(program).args(arguments).output().ok().filter(|o| o.status.success())?;
@@ -263,8 +323,8 @@ fn main() -> Outcome<()> {
     let text: Vec<String> = currents.iter().map(f64::to_string).collect();
     std::fs::write(&profile_path, text.join("\n"))?;
     let profile_path = profile_path.to_str().ok_or("the folder's name is no text")?;
-    let (single, many) = (folder.join("S1_floor"), folder.join("limit"));
-    for program in [&single, &many].into_iter().filter(|p| !p.exists()) {
+    let (single, many, packs) = (folder.join("S1_floor"), folder.join("limit"), folder.join("S3_floor"));
+    for program in [&single, &many, &packs].into_iter().filter(|p| !p.exists()) {
         println!("skipped: no {}", program.display());
     }
     let [repeats, steps] = [REPEATS, STEPS].map(|n| n.to_string());
@@ -326,6 +386,31 @@ fn main() -> Outcome<()> {
             || physics_batch("okane2022", cells, &currents),
             theirs,
         )?);
+    }
+    for parallel in [1, 4] {
+        let texts = [SERIES, parallel, PACK_STEPS, REPEATS].map(|n| n.to_string());
+        let arguments = [&texts[0], &texts[1], &texts[2], &texts[3], profile_path];
+        let theirs = || floor(&packs, &arguments);
+        let count = SERIES * parallel;
+        // The floor shows the voltage at the start of the last step, the pack that at its end.
+        if let Some((_, theirs)) = theirs() {
+            let (_, ours) = pack(circuit_cells(&constant, count)?, parallel, 1, &currents)?;
+            if (theirs / ours - 1.0).abs() > 2e-3 {
+                return Err(
+                    format!("the floor of a pack ends at {theirs} V, but the pack at {ours} V").into()
+                );
+            }
+        }
+        for (name, parameters, aim) in
+            [("constant tables", &constant, Some(1.3)), ("generic NMC cell", &generic, None)]
+        {
+            let cells = circuit_cells(parameters, count)?;
+            let ours = || pack(cells.clone(), parallel, REPEATS, &currents);
+            rows.push(row(&format!("pack {SERIES}s{parallel}p, {name}"), count, aim, ours, theirs)?);
+        }
+        let cells = physics_cells("okane2022", count)?;
+        let ours = || pack(cells.clone(), parallel, 1, &currents);
+        rows.push(row(&format!("pack {SERIES}s{parallel}p, SPMe okane2022"), count, None, ours, theirs)?);
     }
     let path = folder.join("plants.json");
     std::fs::write(&path, json(&rows))?;

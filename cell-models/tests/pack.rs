@@ -161,12 +161,19 @@ fn parallel_physics_cells_come_to_agree() {
         assert!((total - 4.0 * drive(k)).abs() < 1e-9);
     }
     println!("okane2022 in a drive: {worst} V apart");
-    assert!(worst < 2e-3);
-    for k in 0..30 {
-        pack.step(PackLoad::CurrentA(20.0), &[0.0], 1.0).unwrap();
-        println!("{k}: {}", apart_v(&pack, 2e-4));
+    assert!(worst < 8e-3);
+    for (steps, limit) in [(10, 3e-4), (600, 5e-5)] {
+        for _ in 0..steps {
+            pack.step(PackLoad::CurrentA(5.0), &[0.0], 1.0).unwrap();
+        }
+        println!("after {steps} s of 0.25 C: {} V", apart_v(&pack, 2e-4));
+        assert!(apart_v(&pack, 2e-4) < limit);
     }
-    assert!(apart_v(&pack, 2e-4) < 2e-6);
+    for _ in 0..600 {
+        pack.step(PackLoad::CurrentA(0.0), &[0.0], 1.0).unwrap();
+    }
+    println!("after 600 s at rest: {} V", apart_v(&pack, 2e-4));
+    assert!(apart_v(&pack, 2e-4) < 2e-5);
 }
 
 proptest! {
@@ -229,7 +236,7 @@ fn loads_are_met_by_cells_with_bends() {
             let got = pack.link_voltage_v() * pack.current_a();
             assert!((got - power).abs() < 2e-3 * 300.0, "step {k}: {got} W instead of {power} W");
             pack.step(PackLoad::VoltageV(4.0 * 3.75), &[0.0; 4], 1.0).unwrap();
-            assert!((pack.link_voltage_v() / 4.0 - 3.75).abs() < 2e-3, "step {k}: {}", pack.link_voltage_v());
+            assert!((pack.link_voltage_v() / 4.0 - 3.75).abs() < 8e-3, "step {k}: {}", pack.link_voltage_v());
         }
         // A voltage that is held settles.
         for _ in 0..60 {
@@ -326,6 +333,8 @@ fn the_fuse_melts_when_its_integral_is_full() {
     let fuse = FuseParameters { rated_a: 10.0, melting_a2s: 3000.0 };
     let mut layout = layout(1);
     layout.switchgear.fuse = Some(fuse);
+    // Not even the rush into an empty link.
+    layout.switchgear.link_f = 0.0;
     let batch = EcmBatch::new(straight(&[]), [cell(1.0, 1.0, 0.5); 2]).unwrap();
     let mut pack = closed(batch, &layout, 0.0);
     for _ in 0..1000 {
@@ -555,5 +564,6 @@ fn imposed_temperatures_replace_the_cells_own() {
         let size = [1.0, 1.1][k];
         assert!((mean * capacity_j_per_k * size / heat_spme_j[k] - 1.0).abs() < 1e-9);
     }
-    assert!(off_v < 5e-4, "{off_v} V");
+    // The imposed temperatures are one step behind.
+    assert!(off_v < 1e-3, "{off_v} V");
 }

@@ -333,10 +333,8 @@ impl WithSimd for Linearise<'_> {
             self.current_a.chunks(WIDTH).zip(self.emf_v.chunks_mut(WIDTH).zip(self.ohm.chunks_mut(WIDTH)));
         for (block, (own, (emf_v, ohm))) in self.blocks.iter().zip(cells) {
             let at = padded::<WIDTH>(own);
-            let [voltage, _, _] = block.at_current(at);
-            let [now, depletion] = block.resistance_ohm(self.model, at, self.dt_s);
-            let total = now + depletion;
-            let emf = voltage - depletion * (at - block.current()) + total * at;
+            let [voltage, total] = block.foresee(self.model, at, self.dt_s);
+            let emf = voltage + total * at;
             let count = own.len();
             emf_v.copy_from_slice(&emf.0[..count]);
             ohm.copy_from_slice(&total.0[..count]);

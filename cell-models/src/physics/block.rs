@@ -607,22 +607,23 @@ impl<const W: usize> Block<W> {
         [voltage, heat * self.size, self.terminals.anode_v(i)]
     }
 
-    /// Resistance in ohm at `i` A: ohmic and charge-transfer part `-dV/dI` of this instant, and what the depletion of the
-    /// particles' surfaces adds in the next `dt_s` seconds, without wiggles that would make it negative.
+    /// About the voltage in V that a step of `dt_s` seconds at `i` A would end at, and the resistance `-dV/dI` in ohm there:
+    /// ohmic and charge-transfer overpotentials of this instant, and where the particles' surfaces go. Electrolyte and
+    /// temperature stay as they are.
     ///
-    /// The surface of a sphere of radius 1 under the flux `f` rises by `f / d (2 sqrt(t / pi) + t)` after a short time
-    /// `t` (in units of 1 / d, with the diffusivity d), and by `f / d (3 t + 1/5)` after a long one (J. Crank, *The
-    /// Mathematics of Diffusion*, 1975, chapter 6).
+    /// The surface follows the mean under the present current; a flux `f` on top raises the surface of a sphere of radius 1 by
+    /// `f / d (2 sqrt(t / pi) + t)` after a short time `t` (in units of 1 / d, with the diffusivity d), and by `f / d (3 t +
+    /// 1/5)` after a long one (J. Crank, *The Mathematics of Diffusion*, 1975, chapter 6).
     #[inline(always)]
-    pub(super) fn resistance_ohm(&self, m: &Model, i: Lanes<W>, dt_s: f64) -> [Lanes<W>; 2] {
-        let i = i / self.size;
+    pub(super) fn foresee(&self, m: &Model, i: Lanes<W>, dt_s: f64) -> [Lanes<W>; 2] {
+        let (i, now) = (i / self.size, self.current / self.size);
         let t = &self.terminals;
         let transfer = |r: Lanes<W>| {
             let x = i * r;
             r / (x * x + 1.0).sqrt()
         };
-        let now = t.ohm + t.thermal_v * (transfer(t.reaction[0]) + transfer(t.reaction[1]));
-        let mut depletion = Lanes::ZERO;
+        let mut voltage = t.voltage_v(i);
+        let mut ohm = t.ohm + t.thermal_v * (transfer(t.reaction[0]) + transfer(t.reaction[1]));
         let surface = self.state.particles[self.state.particles.len() - 1];
         for (k, side) in m.sides.iter().enumerate() {
             let x = surface[k];
@@ -630,11 +631,18 @@ impl<const W: usize> Block<W> {
             let rise = (d * dt_s).map(|t| {
                 if t < 0.1 { std::f64::consts::FRAC_2_SQRT_PI * t.sqrt() + t } else { 3.0 * t + 0.2 }
             });
-            let fall = x.map(|x| side.ocp_v.at(x - SLOPE_REACH) - side.ocp_v.at(x + SLOPE_REACH));
-            let per_a = 1.0 / (3.0 * side.capacity_as * self.state.active[k]);
-            depletion += fall * (0.5 / SLOPE_REACH) * rise / d * per_a;
+            let per_as = 1.0 / (side.capacity_as * self.state.active[k]);
+            let per_a = rise / (3.0 * d) * per_as;
+            let moved = now * dt_s * per_as + (i - now) * per_a;
+            // Discharge fills the positive electrode and empties the negative one, so that both voltages fall.
+            let (x_then, sign) = if k == 0 { (x - moved, -1.0) } else { (x + moved, 1.0) };
+            let ocp = |x: Lanes<W>| x.map(|x| side.ocp_v.at(x));
+            voltage += sign * (ocp(x_then) - ocp(x));
+            let fall = ocp(x_then - SLOPE_REACH) - ocp(x_then + SLOPE_REACH);
+            // Measured potentials have wiggles, which must not make the resistance negative.
+            ohm += (fall * (0.5 / SLOPE_REACH)).at_least(0.0) * per_a;
         }
-        [now / self.size, depletion.at_least(0.0) / self.size]
+        [voltage, ohm / self.size]
     }
 
     /// Works out the Arrhenius factors anew if the temperature has moved by more than `apart` K since; whether it did.
