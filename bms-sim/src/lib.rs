@@ -2,6 +2,7 @@
 
 pub mod baselines;
 pub mod cell_file;
+pub mod closed_loop;
 pub mod data;
 pub mod design;
 pub mod firmware;

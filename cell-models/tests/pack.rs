@@ -398,8 +398,8 @@ fn bad_inputs_are_refused_and_change_nothing() {
         PackLoad::PowerW(f64::NAN),
         PackLoad::PowerW(1e6),
         PackLoad::VoltageV(f64::INFINITY),
-        PackLoad::Pulse { amplitude_a: -1.0, frequency_hz: 10.0 },
-        PackLoad::Pulse { amplitude_a: 1.0, frequency_hz: 0.0 },
+        PackLoad::Pulse { amplitude_a: -1.0, mean_a: 0.0, frequency_hz: 10.0 },
+        PackLoad::Pulse { amplitude_a: 1.0, mean_a: 0.0, frequency_hz: 0.0 },
     ] {
         assert!(pack.step(load, &[0.0; 2], 1.0).is_err(), "{load:?}");
     }
@@ -445,7 +445,7 @@ fn pulses_heat_a_circuit_as_its_simulation_says() {
     for frequency_hz in [1.0, 10.0, 100.0] {
         let batch = EcmBatch::new(parameters.clone(), [cell(1.0, 1.0, 0.5)]).unwrap();
         let mut pack = closed(batch, &layout(1), 0.0);
-        pack.step(PackLoad::Pulse { amplitude_a: 20.0, frequency_hz }, &[0.0], 1.0).unwrap();
+        pack.step(PackLoad::Pulse { amplitude_a: 20.0, mean_a: 0.0, frequency_hz }, &[0.0], 1.0).unwrap();
         assert_eq!((pack.soc()[0], pack.current_a()), (0.5, 0.0));
         // The same wave, period by period until it has settled.
         let mut single = EcmCell::new(parameters.clone(), 0.5, 25.0).unwrap();
@@ -491,7 +491,7 @@ fn pulses_heat_a_physics_cell_as_its_simulation_says() {
         let own = SpmeBatchCell { size: 1.0, extra_ohm: 0.0, soc: 0.5, temperature_c };
         let mut pack = closed(SpmeBatch::new(&like, [own]).unwrap(), &layout(1), 0.0);
         pack.set_core_c(&[temperature_c]).unwrap();
-        pack.step(PackLoad::Pulse { amplitude_a, frequency_hz: 10.0 }, &[0.0], 1.0).unwrap();
+        pack.step(PackLoad::Pulse { amplitude_a, mean_a: 0.0, frequency_hz: 10.0 }, &[0.0], 1.0).unwrap();
         let (mut heat_w, mut highest, mut lowest, mut anode) = (0.0, f64::MIN, f64::MAX, f64::MAX);
         for period in 0..10 {
             for half in [amplitude_a, -amplitude_a] {

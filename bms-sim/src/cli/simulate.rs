@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bms_sim::closed_loop::{self, Options, PackType};
+use bms_sim::pack_file::PackFile;
 use bms_sim::recording::Recording;
 use bms_sim::report::pack_run::{summary_text, write_pack_run};
 use bms_sim::scenario::Scenario;
@@ -59,6 +61,11 @@ fn default_folder(scenario: &Path) -> PathBuf {
 }
 
 /// Plant, sensors and core in closed loop.
-fn closed_loop(_scenario: &Scenario, _interval_s: Option<f64>, _bar: &Bar) -> Result<Recording> {
-    anyhow::bail!("the closed loop is not wired yet")
+fn closed_loop(scenario: &Scenario, interval_s: Option<f64>, bar: &Bar) -> Result<Recording> {
+    let file = PackFile::load(&scenario.pack)?;
+    let pack = PackType::new(file)?;
+    scenario.check_against(&pack.facts())?;
+    let options = Options { interval_s };
+    let _ = bar;
+    Ok(closed_loop::run(scenario, &pack, &options, &mut |_| ())?)
 }

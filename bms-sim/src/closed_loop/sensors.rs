@@ -88,6 +88,18 @@ impl PackSensors {
         }
     }
 
+    /// From now on a cell voltage reads so much more in V.
+    pub fn shift_voltage(&mut self, group: usize, by_v: f64) {
+        if let Some(offset) = self.voltage_v.get_mut(group) {
+            *offset += by_v;
+        }
+    }
+
+    /// From now on the current reads so much more in A.
+    pub fn shift_current(&mut self, by_a: f64) {
+        self.offset_a += by_a;
+    }
+
     /// From now on a temperature sensor reads nothing.
     pub fn lose_temperature(&mut self, sensor: usize) {
         if let Some(lost) = self.lost_sensed.get_mut(sensor) {

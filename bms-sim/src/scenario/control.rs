@@ -36,6 +36,8 @@ pub struct Parts {
     pub trim: bool,
     /// Circulation without chiller to mix.
     pub mixing: bool,
+    /// Chilling is held back from cells that it does not reach.
+    pub hold_back: bool,
     /// Limit of the charge current by the anode potential.
     pub plating_limit: bool,
 }
@@ -51,6 +53,7 @@ impl Default for Parts {
             film_zoning: true,
             trim: true,
             mixing: true,
+            hold_back: true,
             plating_limit: true,
         }
     }
@@ -59,7 +62,7 @@ impl Default for Parts {
 impl Parts {
     /// Every part by its name in the file and whether it is on.
     #[must_use]
-    pub const fn all(&self) -> [(&'static str, bool); 9] {
+    pub const fn all(&self) -> [(&'static str, bool); 10] {
         [
             ("balancing", self.balancing),
             ("mean_loop", self.mean_loop),
@@ -69,6 +72,7 @@ impl Parts {
             ("film_zoning", self.film_zoning),
             ("trim", self.trim),
             ("mixing", self.mixing),
+            ("hold_back", self.hold_back),
             ("plating_limit", self.plating_limit),
         ]
     }

@@ -93,10 +93,12 @@ pub enum PackLoad {
     PowerW(f64),
     /// Voltage in V at the end of the step.
     VoltageV(f64),
-    /// A square wave of current without mean, fast against the step: heats the cells, moves no charge.
+    /// A square wave of current, fast against the step: heats the cells; only its mean moves charge.
     Pulse {
-        /// Current of either half wave in A, not negative.
+        /// Current of either half wave beside the mean in A, not negative.
         amplitude_a: f64,
+        /// Mean current in A.
+        mean_a: f64,
         /// Frequency in Hz, above 0.
         frequency_hz: f64,
     },
@@ -302,15 +304,16 @@ impl Pack {
             }
             PackLoad::PowerW(w) => (Load::PowerW(w), None),
             PackLoad::VoltageV(v) => (Load::VoltageV(v), None),
-            PackLoad::Pulse { amplitude_a, frequency_hz } => {
+            PackLoad::Pulse { amplitude_a, mean_a, frequency_hz } => {
                 check_current(amplitude_a)?;
+                check_current(mean_a)?;
                 if amplitude_a < 0.0 {
                     return Err(PlantError::Current(amplitude_a));
                 }
                 if !(frequency_hz.is_finite() && frequency_hz > 0.0) {
                     return Err(PlantError::PulseFrequency(frequency_hz));
                 }
-                (Load::CurrentA(0.0), Some(Pulse { amplitude_a, frequency_hz }))
+                (Load::CurrentA(mean_a), Some(Pulse { amplitude_a, frequency_hz }))
             }
         };
         match self.switchgear.path() {

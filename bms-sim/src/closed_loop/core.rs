@@ -1,0 +1,594 @@
+//! The core for a simulated pack: its settings from the pack file, and the core of the right size behind one face.
+//!
+//! The core's sizes are constants, as firmware has them. A simulator reads them from a file; [`with_core`] chooses among
+//! the sizes that were compiled in.
+
+use bms_core::balance::active::ActiveLimits;
+use bms_core::balance::passive::BalanceLimits;
+use bms_core::balance::{BalanceRules, BalanceStatus};
+use bms_core::bms::{BalanceMeans, Bms, BmsError, Models, Output, Request, Sample, Settings};
+use bms_core::cell::CellModel;
+use bms_core::charging::{ChargeCommand, ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper};
+use bms_core::charging::ChargerReport;
+use bms_core::climate::{Band, ClimateSettings, Parts};
+use bms_core::measurement::Reading;
+use bms_core::pack::PackEstimate;
+use bms_core::predict::{Heat, PulseModel, Surface};
+use bms_core::preheat::{self, CoolantHeater, Films, Means, PackFacts, PreheatCommand, PulseBounds, Pulses};
+use bms_core::soc::Estimated;
+use bms_core::sop::{CurrentLimit, Limits, Margin, PowerState};
+use bms_core::temperatures::{CellPlace, Layout, TemperatureSummary};
+use bms_core::tuning::Tuning;
+
+use super::ClosedLoopError;
+use super::sensors::Readings;
+use crate::cell_file::{Chemistry, OwnedTables};
+use crate::known::KnownCell;
+use crate::pack_file::{Arrangement, Balancing, PackFile};
+use crate::scenario::Control;
+use crate::sop::lab::PulseFile;
+
+/// Room for temperature sensors and modules; a pack has no more.
+pub const SENSORS: usize = 64;
+/// See [`SENSORS`].
+pub const MODULES: usize = 16;
+
+/// The controller knows heat capacities and conductances as the maker states them; every pack differs a little.
+const SENSOR_OFFSET_STD_K: f32 = 0.3;
+/// How often the power is looked at in s.
+const POWER_EVERY_S: f32 = 10.0;
+/// Rate of a slow charge, and the current that ends a charge, in 1/h.
+const NORMAL_C: f64 = 1.0 / 3.0;
+const TAPER_C: f64 = 0.04;
+/// Share of the largest charge current over temperature (degC): what is allowed at most, whatever the anode says.
+const CHARGE_SHARE: [(f32, f32); 7] =
+    [(-20.0, 0.03), (-10.0, 0.08), (0.0, 0.2), (10.0, 0.5), (20.0, 1.0), (50.0, 1.0), (55.0, 0.4)];
+/// A balancer that has found nothing to do for so long (s) is done.
+const BALANCED_S: f64 = 3600.0;
+/// Pulses of current: frequency in Hz, share of the pack's pulse current, losses of the drive.
+const PULSE_HZ: f32 = 50.0;
+const PULSE_LOSS: f32 = 0.06;
+/// The same for the plant.
+pub(super) const PULSE_LOSS_SHARE: f64 = PULSE_LOSS as f64;
+/// Temperatures in degC that a car's pack is kept at in a fast charge, at most.
+const FAST_CHARGE_C: f64 = 44.0;
+const DRIVE_C: f64 = 32.0;
+
+/// Everything that a core borrows: tables, places, plans.
+#[derive(Debug)]
+pub struct CoreSetup {
+    tables: OwnedTables,
+    pulse: (OwnedTables, PulseFile),
+    negative: (OwnedTables, PulseFile),
+    tuning: Tuning,
+    chemistry: Chemistry,
+    capacity_ah: f32,
+    series: usize,
+    places: Vec<CellPlace>,
+    sensor_cells: Vec<u16>,
+    sensors: usize,
+    stages: [Stage; 2],
+    table: [Vec<f32>; 2],
+    climate: ClimateSettings,
+    parts: crate::scenario::Parts,
+    means: Means,
+    facts: PackFacts,
+    preheat_to_c: f32,
+    balance: BalanceMeans,
+    file: PackFile,
+}
+
+impl CoreSetup {
+    /// For a pack whose cells the laboratory knows, one of them (`known` is that of the plant, unscaled), and the settings of
+    /// a scenario.
+    ///
+    /// # Errors
+    /// When a pack is larger than the cores that were compiled in, or its cell cannot be used.
+    pub fn new(
+        file: &PackFile,
+        known: &KnownCell,
+        control: &Control,
+        preheat_to_c: f64,
+    ) -> Result<Self, ClosedLoopError> {
+        let layout = &file.layout;
+        let sensed = file.sensed_cells();
+        for (what, has, most) in
+            [("temperature sensors", sensed.len(), SENSORS), ("modules", layout.modules, MODULES)]
+        {
+            if has > most {
+                return Err(ClosedLoopError::TooMany { what, has, most });
+            }
+        }
+        let parallel = layout.parallel as f64;
+        let group = known.in_parallel(file.cell.size * parallel);
+        let [pulse, negative] = group.electrodes;
+        // Sensors that are not there are never read.
+        let mut sensor_cells: Vec<u16> = sensed.iter().map(|c| (c / layout.parallel) as u16).collect();
+        sensor_cells.resize(SENSORS, 0);
+        let (temperatures, shares): (Vec<f32>, Vec<f32>) = CHARGE_SHARE.iter().copied().unzip();
+        let charge_a = (file.limits.charge_a * parallel) as f32;
+        let capacity_ah = group.circuit.cell.capacity_ah;
+        let v_max = file.limits.voltage_v[1] as f32;
+        let stage = |current_a: f64| Stage { current_a: current_a as f32, until_soc: 2.0, until_v: v_max };
+        Ok(Self {
+            tables: group.circuit.core_tables()?,
+            pulse: (pulse.file.core_tables()?, pulse),
+            negative: (negative.file.core_tables()?, negative),
+            tuning: group.circuit.cell.chemistry.tuning(),
+            chemistry: group.circuit.cell.chemistry,
+            capacity_ah: capacity_ah as f32,
+            series: layout.series,
+            places: places(file),
+            sensor_cells,
+            sensors: sensed.len(),
+            stages: [stage(NORMAL_C * capacity_ah), stage(f64::from(charge_a))],
+            table: [temperatures, shares.into_iter().map(|s| s * charge_a).collect()],
+            climate: climate(file, control, preheat_to_c),
+            parts: control.parts,
+            means: means(file, control),
+            facts: facts(file),
+            preheat_to_c: preheat_to_c as f32,
+            balance: balance(file, control, group.circuit.cell.chemistry, capacity_ah),
+            file: file.clone(),
+        })
+    }
+
+    fn settings<'a>(&'a self, model: &CellModel<'_>) -> Settings<'a> {
+        let (file, cell) = (&self.file, &self.file.cell);
+        let parallel = file.layout.parallel as f32;
+        let (core, surface) = (cell.core_j_per_k as f32, cell.surface_j_per_k as f32);
+        let mut limits = Limits::of_cell(model, 1.0, 1.0);
+        let current = |pulse: f64, continuous: f64| CurrentLimit {
+            pulse_a: pulse as f32 * parallel,
+            pulse_s: 10.0,
+            continuous_a: continuous as f32 * parallel,
+        };
+        limits.voltage_v = file.limits.voltage_v.map(|v| v as f32);
+        limits.discharge = current(file.limits.pulse_discharge_a, file.limits.discharge_a);
+        limits.charge = current(file.limits.pulse_charge_a, file.limits.charge_a);
+        limits.temperature_max_c = file.limits.discharge_temperature_c[1] as f32;
+        limits.heat = Some(Heat {
+            capacity_j_per_k: (core + surface) * parallel,
+            to_ambient_w_per_k: 0.0,
+            ambient_c: 25.0,
+        });
+        let plan = |k: usize| ChargePlan {
+            stages: &self.stages[k..=k],
+            voltage_v: file.limits.voltage_v[1] as f32,
+            taper_a: TAPER_C as f32 * self.capacity_ah,
+        };
+        let coldest_c = file.limits.charge_temperature_c[0] as f32;
+        let hottest_c = file.limits.charge_temperature_c[1] as f32;
+        let has_means = self.means != Means::default();
+        Settings {
+            layout: Layout {
+                cells: &self.places,
+                sensor_cells: &self.sensor_cells,
+                core_j_per_k: core * parallel,
+                surface_j_per_k: surface * parallel,
+                core_surface_w_per_k: cell.core_surface_w_per_k as f32 * parallel,
+                neighbour_w_per_k: file.thermal.neighbour_w_per_k as f32,
+                coolant_j_per_l_k: file.thermal.coolant.map_or(3500.0, |c| c.j_per_l_k as f32),
+                sensor_offset_std_k: SENSOR_OFFSET_STD_K,
+            },
+            climate: self.climate,
+            preheat: has_means.then_some(preheat::Settings {
+                bounds: PulseBounds {
+                    voltage_v: file.limits.voltage_v.map(|v| v as f32),
+                    soc: [0.05, 0.95],
+                    margin: Margin::DEFAULT,
+                },
+                target_c: self.preheat_to_c,
+                hottest_c: self.preheat_to_c + 20.0,
+                ..preheat::Settings::new(model, self.facts, self.means)
+            }),
+            charge: ChargeSettings {
+                cells_in_series: self.series as u16,
+                normal: plan(0),
+                fast: plan(1),
+                limit: CurrentTable {
+                    temperature_c: &self.table[0],
+                    soc: &[0.5],
+                    current_a: &self.table[1],
+                },
+                temperature_c: [coldest_c, hottest_c],
+                hysteresis_k: 2.0,
+                plating_horizon_s: 60.0,
+                margin: Margin::DEFAULT,
+                taper: Taper::TYPICAL,
+                full: FullCriterion::TYPICAL,
+                restart_soc: 0.03,
+                rise_a_per_s: 0.1 * self.capacity_ah,
+                rise_after_s: 2.0,
+                charger_min_a: 0.0,
+                charger_timeout_s: 5.0,
+                retry_s: 30.0,
+            },
+            balance: self.balance,
+            limits,
+            power_every_s: POWER_EVERY_S,
+        }
+    }
+
+    /// Temperature sensors that there are.
+    #[must_use]
+    pub const fn sensors(&self) -> usize {
+        self.sensors
+    }
+
+    /// The chemistry that the core is tuned for.
+    #[must_use]
+    pub const fn chemistry(&self) -> Chemistry {
+        self.chemistry
+    }
+}
+
+/// Where every group sits.
+fn places(file: &PackFile) -> Vec<CellPlace> {
+    let (t, layout) = (&file.thermal, &file.layout);
+    let parallel = layout.parallel;
+    let in_module = layout.groups_per_module();
+    (0..layout.series)
+        .map(|g| {
+            let end = g % in_module == 0 || g % in_module == in_module - 1;
+            let to_ambient =
+                t.surface_to_ambient_w_per_k + if end { t.end_to_ambient_w_per_k } else { 0.0 };
+            let (mut channel, mut along, mut to_coolant) = (0, 0.5, 0.0);
+            if let (Some(p), Some(_)) = (&t.plates, &t.coolant) {
+                let segments = layout.cells() / p.cells_per_segment;
+                let each = (segments / p.channels).max(1);
+                let segment = g * parallel / p.cells_per_segment;
+                channel = (segment / each).min(bms_core::temperatures::CHANNELS - 1);
+                let passes = match p.arrangement {
+                    Arrangement::Hairpin => 2.0,
+                    Arrangement::Series | Arrangement::Parallel => {
+                        along = ((segment % each) as f64 + 0.5) / each as f64;
+                        1.0
+                    }
+                };
+                let coolant = passes * p.coolant_w_per_k / p.cells_per_segment as f64;
+                to_coolant = parallel as f64 / (1.0 / p.contact_w_per_k + 1.0 / coolant);
+            }
+            CellPlace {
+                channel: channel as u8,
+                along: along as f32,
+                module: (g / in_module) as u8,
+                to_coolant_w_per_k: to_coolant as f32,
+                to_ambient_w_per_k: (to_ambient * parallel as f64) as f32,
+            }
+        })
+        .collect()
+}
+
+/// Heat capacity in J/K of the whole pack without the coolant.
+fn heat_capacity_j_per_k(file: &PackFile) -> f64 {
+    let cells = file.layout.cells() as f64;
+    let plates = file.thermal.plates.as_ref().map_or(0.0, |p| p.j_per_k / p.cells_per_segment as f64);
+    cells * (file.cell.core_j_per_k + file.cell.surface_j_per_k + plates)
+}
+
+fn climate(file: &PackFile, control: &Control, preheat_to_c: f64) -> ClimateSettings {
+    let usual = ClimateSettings::CAR;
+    let p = &control.parts;
+    let targets = &control.targets;
+    let band = |top_c: f64, width_k: f64| Band {
+        heat_below_c: (top_c - width_k) as f32,
+        cool_above_c: top_c as f32,
+    };
+    let fast = band(targets.fast_charge_c.unwrap_or(FAST_CHARGE_C), 8.0);
+    let drive = targets.drive_c.unwrap_or(DRIVE_C);
+    let films = file.thermal.films.as_ref();
+    let coolant = file.thermal.coolant.as_ref();
+    let moved = coolant.is_some() && !control.passive;
+    let heated = films.is_some() || coolant.is_some_and(|c| c.heater_max_w > 0.0);
+    let of = |f: fn(&crate::pack_file::Coolant) -> f64| coolant.map_or(0.0, f) as f32;
+    ClimateSettings {
+        driving: band(drive, 30.0),
+        fast_charge: fast,
+        charging: band(targets.charge_c.unwrap_or(DRIVE_C), 27.0),
+        parked: targets.park_c.map(|c| band(c, 20.0)),
+        preheat_to_c: preheat_to_c as f32 + 10.0,
+        largest_heated_c: 50.0,
+        hottest_inlet_c: of(|c| c.heater_max_c).max(50.0),
+        coldest_inlet_c: of(|c| c.chiller_min_c),
+        pack_j_per_k: heat_capacity_j_per_k(file) as f32,
+        coolant_j_per_l_k: coolant.map_or(usual.coolant_j_per_l_k, |c| c.j_per_l_k as f32),
+        coolant_l: of(|c| c.channels_l),
+        min_flow_l_per_min: 0.3 * of(|c| c.nominal_flow_l_per_min),
+        max_flow_l_per_min: of(|c| c.nominal_flow_l_per_min).max(0.01),
+        min_chiller_w: 0.08 * of(|c| c.chiller_max_w),
+        max_chiller_w: of(|c| c.chiller_max_w),
+        max_heater_w: of(|c| c.heater_max_w),
+        max_film_w: films.map_or(0.0, |f| f.module_max_w) as f32,
+        films: if films.is_some() { file.layout.modules as u8 } else { 0 },
+        chiller_cop: of(|c| c.chiller_cop).max(0.1),
+        heater_efficiency: of(|c| c.heater_efficiency).max(0.1),
+        pump_w: of(|c| c.pump_w),
+        parts: Parts {
+            mean_loop: p.mean_loop && (moved || heated) && !control.passive,
+            spread_flow: p.spread_flow && moved,
+            reversal: p.reversal && moved && coolant.is_some_and(|c| c.reversible),
+            feed_forward: p.feed_forward,
+            film_zoning: p.film_zoning,
+            trim: p.trim,
+            mixing: p.mixing && moved,
+            hold_back: p.hold_back && moved,
+        },
+        ..usual
+    }
+}
+
+fn means(file: &PackFile, control: &Control) -> Means {
+    let allowed = &control.preheat;
+    if control.passive {
+        return Means::default();
+    }
+    let coolant = file.thermal.coolant.as_ref().filter(|c| allowed.coolant && c.heater_max_w > 0.0);
+    Means {
+        coolant: coolant.map(|c| CoolantHeater {
+            power_w: (c.heater_max_w / c.heater_efficiency) as f32,
+            efficiency: c.heater_efficiency as f32,
+            loop_j_per_k: ((c.channels_l + c.tank_l) * c.j_per_l_k) as f32,
+        }),
+        films: file.thermal.films.as_ref().filter(|_| allowed.film).map(|f| Films {
+            power_w: (f.module_max_w * file.layout.modules as f64) as f32,
+            efficiency: 0.97,
+        }),
+        pulses: allowed.pulse.then_some(Pulses {
+            current_a: (file.limits.pulse_charge_a * file.layout.parallel as f64) as f32,
+            frequency_hz: PULSE_HZ,
+            // The plant sends even waves.
+            largest_ratio: 1.0,
+            drive_loss: PULSE_LOSS,
+        }),
+    }
+}
+
+fn facts(file: &PackFile) -> PackFacts {
+    let (cell, t) = (&file.cell, &file.thermal);
+    let parallel = file.layout.parallel as f64;
+    let plates = t.plates.as_ref().map_or(0.0, |p| p.j_per_k / p.cells_per_segment as f64);
+    let ends = 2.0 / file.layout.cells_per_module() as f64;
+    let loss = t.surface_to_ambient_w_per_k + ends * t.end_to_ambient_w_per_k;
+    let evening_w_per_k = t.plates.as_ref().map_or(0.0, |p| p.contact_w_per_k) + 2.0 * t.neighbour_w_per_k;
+    PackFacts {
+        series: file.layout.series as u16,
+        parallel: 1,
+        cell_mass_g: (1000.0 * cell.mass_kg * parallel) as f32,
+        cell_j_per_k: ((cell.core_j_per_k + cell.surface_j_per_k) * parallel) as f32,
+        extra_j_per_k: (plates * parallel) as f32,
+        loss_w_per_k: (loss * file.layout.cells() as f64) as f32,
+        evening_s: ((cell.core_j_per_k + cell.surface_j_per_k) / evening_w_per_k.max(1e-3)).max(1.0) as f32,
+    }
+}
+
+fn balance(file: &PackFile, control: &Control, chemistry: Chemistry, capacity_ah: f64) -> BalanceMeans {
+    if !control.parts.balancing {
+        return BalanceMeans::None;
+    }
+    let modules = file.layout.modules;
+    let rules = BalanceRules {
+        least_voltage_v: if chemistry == Chemistry::Lfp { 3.1 } else { 3.3 },
+        ..BalanceRules::TYPICAL
+    };
+    match &file.balancing {
+        None | Some(Balancing::SwitchedCapacitors(_)) => BalanceMeans::None,
+        Some(Balancing::Passive(p)) => BalanceMeans::Passive(BalanceLimits {
+            rules: BalanceRules {
+                channels: p.max_channels * modules,
+                power_w: (p.board_max_w * modules as f64) as f32,
+                derate_c: (p.board_max_c - 25.0) as f32,
+                stop_c: (p.board_max_c - 5.0) as f32,
+                ..rules
+            },
+            bleed_ohm: p.resistor_ohm as f32,
+            rest_current_a: (0.02 * capacity_ah).max(0.2) as f32,
+            ..BalanceLimits::TYPICAL
+        }),
+        Some(Balancing::Active(a)) => BalanceMeans::Active(ActiveLimits {
+            rules: BalanceRules {
+                channels: a.max_channels * modules,
+                power_w: 1e4,
+                allowed: [true; 3],
+                ..rules
+            },
+            converter_a: a.current_a as f32,
+            efficiency: a.efficiency.min(0.99) as f32,
+            highest_voltage_v: file.limits.voltage_v[1] as f32 - 0.05,
+            ..ActiveLimits::TYPICAL
+        }),
+    }
+}
+
+/// What the core is told beside the readings.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// The contactors are open.
+    pub contactors_open: bool,
+    /// Flow in L/min, direction, and power of the films in W, as the devices had them.
+    pub flow_l_per_min: f64,
+    /// See [`Self::flow_l_per_min`].
+    pub reverse: bool,
+    /// See [`Self::flow_l_per_min`].
+    pub film_w: &'a [f64],
+    /// What the charger says.
+    pub charger: ChargerReport,
+    /// Power from outside for heaters in W.
+    pub external_w: f64,
+}
+
+/// What the core asks for and knows, without its size.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Flow in L/min, direction, chiller and heater in W.
+    pub flow_l_per_min: f64,
+    /// See [`Self::flow_l_per_min`].
+    pub reverse: bool,
+    /// See [`Self::flow_l_per_min`].
+    pub chiller_w: f64,
+    /// See [`Self::flow_l_per_min`].
+    pub heater_w: f64,
+    /// Power of every module's film in W.
+    pub film_w: Vec<f64>,
+    /// Current of every group's balancing channel in A.
+    pub balance_a: Vec<f64>,
+    /// What the balancer is about.
+    pub balance_status: BalanceStatus,
+    /// It has looked and finds nothing more to do.
+    pub balance_done: bool,
+    /// Preheating.
+    pub preheat: PreheatCommand,
+    /// Charge.
+    pub charge: ChargeCommand,
+    /// Power of one group.
+    pub power: PowerState,
+    /// Estimates of the pack.
+    pub estimate: PackEstimate,
+    /// SOC of every group, fraction.
+    pub group_soc: Vec<f64>,
+    /// Estimated mean, coldest and hottest core in degC.
+    pub core_c: [f64; 3],
+}
+
+/// A core of any size.
+pub trait AnyCore {
+    /// One step; any readings are allowed.
+    fn step(&mut self, readings: &Readings, told: &Told<'_>, request: &Request, dt_s: f64) -> &Outcome;
+}
+
+struct OfSize<'a, const N: usize> {
+    bms: Bms<'a, N, SENSORS, MODULES>,
+    outcome: Outcome,
+    /// Time since the balancer last had something to do, in s.
+    idle_s: f64,
+}
+
+fn fill(into: &mut [Reading], from: &[Reading]) {
+    into.iter_mut().zip(from).for_each(|(to, reading)| *to = *reading);
+}
+
+impl<const N: usize> AnyCore for OfSize<'_, N> {
+    fn step(&mut self, readings: &Readings, told: &Told<'_>, request: &Request, dt_s: f64) -> &Outcome {
+        let [inlet_c, outlet_c, ambient_c, board_c] = readings.around_c;
+        let mut sample = Sample {
+            cell_voltage_v: [Reading::MISSING; N],
+            sensors_c: [Reading::MISSING; SENSORS],
+            current_a: readings.current_a,
+            mean_current_a: readings.mean_current_a,
+            contactors_open: told.contactors_open,
+            inlet_c,
+            outlet_c,
+            ambient_c,
+            board_c,
+            flow_l_per_min: told.flow_l_per_min as f32,
+            reverse: told.reverse,
+            film_w: [0.0; MODULES],
+            charger: told.charger,
+            external_w: told.external_w as f32,
+        };
+        fill(&mut sample.cell_voltage_v, &readings.group_voltage_v);
+        fill(&mut sample.sensors_c, &readings.sensed_c);
+        sample.film_w.iter_mut().zip(told.film_w).for_each(|(to, w)| *to = *w as f32);
+        let output = self.bms.step(&sample, request, dt_s as f32);
+        self.take(&output, dt_s);
+        &self.outcome
+    }
+}
+
+impl<const N: usize> OfSize<'_, N> {
+    fn take(&mut self, output: &Output<N, MODULES>, dt_s: f64) {
+        let (o, c) = (&mut self.outcome, &output.climate);
+        o.flow_l_per_min = f64::from(c.flow_l_per_min);
+        o.reverse = c.reverse;
+        o.chiller_w = f64::from(c.chiller_w);
+        o.heater_w = f64::from(c.heater_w);
+        o.film_w.iter_mut().zip(&c.film_w).for_each(|(to, w)| *to = f64::from(*w));
+        o.balance_a.iter_mut().zip(&output.balance.current_a).for_each(|(to, a)| *to = f64::from(*a));
+        o.balance_status = output.balance.status;
+        self.idle_s = if o.balance_status == BalanceStatus::Balanced { self.idle_s + dt_s } else { 0.0 };
+        o.balance_done = self.idle_s >= BALANCED_S;
+        o.preheat = output.preheat;
+        o.charge = output.charge;
+        o.power = output.power;
+        o.estimate = *self.bms.estimate();
+        for (k, soc) in o.group_soc.iter_mut().enumerate() {
+            *soc = f64::from(self.bms.pack().cell(k).unwrap_or_default().soc.value);
+        }
+        let TemperatureSummary { mean_c, coldest_c, hottest_c, .. } = self.bms.temperatures().summary;
+        o.core_c = [mean_c, coldest_c, hottest_c].map(f64::from);
+    }
+}
+
+/// Packs of so many groups in series have a core here. Firmware has any number; another one is one more entry.
+macro_rules! sizes {
+    ($($n:literal)+) => {
+        /// Numbers of groups in series that the simulator has a core for.
+        pub const SERIES: &[usize] = &[$($n),+];
+
+        fn of_size<'a>(
+            setup: &'a CoreSetup,
+            models: Models<'a>,
+            settings: &Settings<'a>,
+            start: Estimated,
+        ) -> Result<Box<dyn AnyCore + 'a>, ClosedLoopError> {
+            match setup.series {
+                $($n => Ok(Box::new(OfSize::<$n> {
+                    bms: Bms::new(models, &setup.tuning, settings, setup.capacity_ah, start)?,
+                    outcome: Outcome::none(setup.series),
+                    idle_s: 0.0,
+                })),)+
+                series => Err(ClosedLoopError::Series { series }),
+            }
+        }
+    };
+}
+sizes!(4 8 12 13 14 15 16 18 20 24 32 36 48 60 72 84 96 100 104 108 112 120 144 192 200);
+
+impl Outcome {
+    /// Nothing asked and nothing known, for so many groups.
+    #[must_use]
+    pub fn none(groups: usize) -> Self {
+        Self {
+            flow_l_per_min: 0.0,
+            reverse: false,
+            chiller_w: 0.0,
+            heater_w: 0.0,
+            film_w: vec![0.0; MODULES],
+            balance_a: vec![0.0; groups],
+            balance_status: BalanceStatus::Balanced,
+            balance_done: false,
+            preheat: PreheatCommand::default(),
+            charge: ChargeCommand::default(),
+            power: PowerState::default(),
+            estimate: PackEstimate::default(),
+            group_soc: vec![0.0; groups],
+            core_c: [f64::NAN; 3],
+        }
+    }
+}
+
+/// Makes a core for a pack and hands it to `work`; `start` is the mean SOC that it is told, with how well it is known.
+///
+/// # Errors
+/// When the core refuses its settings or has not the pack's size, and what `work` fails with.
+pub fn with_core<T>(
+    setup: &CoreSetup,
+    start: Estimated,
+    work: impl FnOnce(&mut dyn AnyCore) -> Result<T, ClosedLoopError>,
+) -> Result<T, ClosedLoopError> {
+    let refused = |e| ClosedLoopError::Core(BmsError::Estimator(e));
+    let cell = CellModel::new(setup.tables.borrow()).map_err(refused)?;
+    let pulse = CellModel::new(setup.pulse.0.borrow()).map_err(refused)?;
+    let negative = CellModel::new(setup.negative.0.borrow()).map_err(refused)?;
+    let pulse = pulse_model(&pulse, &setup.pulse.1);
+    let negative = pulse_model(&negative, &setup.negative.1);
+    let settings = setup.settings(&cell);
+    let models =
+        Models { cell: &cell, pulse, negative: setup.parts.plating_limit.then_some(negative) };
+    let mut core = of_size(setup, models, &settings, start)?;
+    work(core.as_mut())
+}
+
+fn pulse_model<'a>(cell: &'a CellModel<'a>, file: &'a PulseFile) -> PulseModel<'a> {
+    PulseModel { cell, surface: Surface { temperature_c: &file.temperature_c, gain: &file.gain } }
+}
