@@ -24,7 +24,11 @@
 //! constant heat and flows to their other neighbours; coolant and tank are solved implicitly, upwind, in one sweep
 //! through the loop, whatever the flow; everything that one node loses another gains. Hence: energy balances to
 //! rounding, steady states are exact, without heat no node leaves the range of the temperatures around it, and any flow
-//! and step length is stable. It is first order in the substep.
+//! and step length is stable. It is first order in the substep: with steps of 1 s within 0.08 K of the equations in the
+//! minute after heaters, chiller or flow are switched (`tests.rs`).
+//!
+//! Not modelled: the coolant's properties over temperature (cold glycol is thick: lower the pump's flow), the pump's
+//! heat in the coolant, gradients within a cell beyond its two nodes, phase change and condensation.
 //!
 //! Core and surface that level out within 0.1 s ([`Thermal::lumped`](crate::Thermal::lumped)) are one node in effect: each
 //! gets half of their heat capacity, as a tiny surface would need tiny steps; the conductance between them stays.
