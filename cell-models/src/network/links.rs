@@ -109,3 +109,39 @@ impl Links {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn runs_and_singles_exchange_what_the_links_say(
+            chain in 0..30_usize,
+            gap in 0..30_usize,
+            others in prop::collection::vec((0..30_usize, 0..30_usize, 0.0..9.0_f64), 0..40),
+            t in prop::collection::vec(-40.0..60.0_f64, 60),
+        ) {
+            let mut links: Vec<_> =
+                (0..chain.min(29)).filter(|k| k % 7 != 3 && *k != gap).map(|k| (k, k + 1, 1.0 + k as f64)).collect();
+            links.extend(others.into_iter().filter(|l| l.0 != l.1));
+            let sorted = Links::new(links.iter().copied());
+            let (a, b) = (&t[..30], &t[30..]);
+            let mut within = vec![1.0; 30];
+            sorted.exchange_within(a, &mut within);
+            let (mut from, mut to) = (vec![2.0; 30], vec![3.0; 30]);
+            sorted.exchange(a, b, &mut from, &mut to);
+            for (i, j, w_per_k) in links {
+                within[i] -= w_per_k * (a[j] - a[i]);
+                within[j] += w_per_k * (a[j] - a[i]);
+                from[i] -= w_per_k * (b[j] - a[i]);
+                to[j] += w_per_k * (b[j] - a[i]);
+            }
+            for (gain, start) in [(within, 1.0), (from, 2.0), (to, 3.0)] {
+                prop_assert!(gain.iter().all(|g| (g - start).abs() < 1e-9), "{gain:?}");
+            }
+        }
+    }
+}

@@ -24,7 +24,11 @@
 //! constant heat and flows to their other neighbours; coolant and tank are solved implicitly, upwind, in one sweep
 //! through the loop, whatever the flow; everything that one node loses another gains. Hence: energy balances to
 //! rounding, steady states are exact, without heat no node leaves the range of the temperatures around it, and any flow
-//! and step length is stable. It is first order in the substep.
+//! and step length is stable. It is first order in the substep: with steps of 1 s within 0.08 K of the equations in the
+//! minute after heaters, chiller or flow are switched (`tests.rs`).
+//!
+//! Not modelled: the coolant's properties over temperature (cold glycol is thick: lower the pump's flow), the pump's
+//! heat in the coolant, gradients within a cell beyond its two nodes, phase change and condensation.
 //!
 //! Core and surface that level out within 0.1 s ([`Thermal::lumped`](crate::Thermal::lumped)) are one node in effect: each
 //! gets half of their heat capacity, as a tiny surface would need tiny steps; the conductance between them stays.
@@ -37,6 +41,7 @@
 //! * F. W. Dittus, L. M. K. Boelter, *University of California Publications in Engineering* 2 (1930) 443: exponent of the flow.
 
 mod devices;
+mod kernel;
 mod layout;
 mod links;
 #[cfg(test)]
@@ -48,6 +53,10 @@ use crate::error::{ParameterError, PlantError, check};
 use crate::plant::{check_temperature, check_time_step};
 pub use devices::{
     Chiller, DeviceCommand, DeviceParameters, Devices, FilmHeaters, PerDevice, PtcHeater, Pump, Radiator,
+};
+use kernel::{
+    CellResponse, Substeps, Within, add_inlet, hold_and_take, join_if_tied, longest_substep_s, pair_response,
+    sum, update_cells,
 };
 pub use layout::{CellNode, Channel, Contact, Coolant, Film, Neighbour, NetworkLayout, PlateSegment};
 use links::Links;
@@ -61,8 +70,6 @@ pub const MAX_STEP_S: f64 = 1e6;
 /// Longest substep in s.
 const MAX_SUBSTEP_S: f64 = 10.0;
 
-/// Core and surface that level out with a shorter time constant in s are one node in effect.
-const TIED_S: f64 = 0.1;
 /// Largest multiple of a nominal conductance that any flow gives.
 const MAX_RISE: f64 = 10.0;
 
@@ -143,39 +150,57 @@ struct State {
     tank: f64,
 }
 
-/// What a substep does to the two nodes of each cell: rise in K per W into core or surface.
-#[derive(Debug, Clone, Default)]
-struct CellResponse {
-    /// Core per W into the core.
-    core: Vec<f64>,
-    /// Either per W into the other.
-    cross: Vec<f64>,
-    /// Surface per W into the surface.
-    surface: Vec<f64>,
+/// Visits `visit + k` to the plate segments `plate + k`, for k below `len`.
+#[derive(Debug, Clone, Copy)]
+struct VisitRun {
+    visit: usize,
+    plate: usize,
+    len: usize,
 }
 
-/// The coolant's implicit step: `w = keep w_before + take p + pass w_upstream`.
-#[derive(Debug, Clone, Default)]
-struct CoolantResponse {
-    keep: Vec<f64>,
-    take: Vec<f64>,
-    pass: Vec<f64>,
-    /// Rise of `w` per K of the inlet.
-    from_inlet: Vec<f64>,
-    /// Conductance to the plate in W/K.
-    plate_w_per_k: Vec<f64>,
-}
-
-/// A channel's visits as a range of all visits.
+/// A channel: its visits as a range of all visits, and how its coolant responds to a substep,
+/// `w = keep w_before + take p + pass w_upstream`.
 #[derive(Debug, Clone)]
 struct Route {
     first: usize,
     end: usize,
-    w_per_k: f64,
+    runs: Vec<VisitRun>,
     share: f64,
     open: f64,
+    /// Conductance at each visit in W/K at nominal flow.
+    nominal_w_per_k: f64,
+    /// The same at the present flow.
+    plate_w_per_k: f64,
     /// Heat capacity flow in W/K.
     flow_w_per_k: f64,
+    keep: f64,
+    take: f64,
+    pass: f64,
+}
+
+impl Route {
+    fn new(channel: &Channel, first: usize) -> Self {
+        let mut runs: Vec<VisitRun> = Vec::new();
+        for (k, &plate) in channel.visits.iter().enumerate() {
+            match runs.last_mut() {
+                Some(run) if plate == run.plate + run.len => run.len += 1,
+                _ => runs.push(VisitRun { visit: first + k, plate, len: 1 }),
+            }
+        }
+        Self {
+            first,
+            end: first + channel.visits.len(),
+            runs,
+            share: channel.share,
+            open: 1.0 - channel.blocked,
+            nominal_w_per_k: channel.w_per_k,
+            plate_w_per_k: 0.0,
+            flow_w_per_k: 0.0,
+            keep: 0.0,
+            take: 0.0,
+            pass: 0.0,
+        }
+    }
 }
 
 /// A thermal network and its temperatures: see the [module](self).
@@ -240,7 +265,6 @@ pub struct ThermalNetwork {
     neighbours: Links,
     contacts: Links,
     routes: Vec<Route>,
-    visit_plate: Vec<u32>,
     /// Longest substep in s that the cells allow.
     cell_substep_s: f64,
     // Depend on the last step's length and flow.
@@ -250,7 +274,8 @@ pub struct ThermalNetwork {
     flow_l_per_min: f64,
     reverse: bool,
     plate_substep_s: f64,
-    coolant_response: CoolantResponse,
+    /// Rise of the coolant per K of the inlet, by visit.
+    from_inlet: Vec<f64>,
     /// Heat capacity flow of all channels in W/K.
     loop_w_per_k: f64,
     /// Sum over the channels of heat capacity flow times the outlet's rise per K of the inlet.
@@ -273,22 +298,14 @@ impl ThermalNetwork {
         layout.validate()?;
         check_start(start_c)?;
         layout.cells.iter_mut().for_each(join_if_tied);
+        let mut visits = 0;
         let mut routes = Vec::new();
-        let mut visit_plate = Vec::new();
         for channel in &layout.channels {
-            let first = visit_plate.len();
-            visit_plate.extend(channel.visits.iter().map(|&j| j as u32));
-            routes.push(Route {
-                first,
-                end: visit_plate.len(),
-                w_per_k: channel.w_per_k,
-                share: channel.share,
-                open: 1.0 - channel.blocked,
-                flow_w_per_k: 0.0,
-            });
+            routes.push(Route::new(channel, visits));
+            visits += channel.visits.len();
         }
         let surface_w_per_k = layout.surface_w_per_k();
-        let (cells, plates, visits) = (layout.cells.len(), layout.plates.len(), visit_plate.len());
+        let (cells, plates) = (layout.cells.len(), layout.plates.len());
         let mut network = Self {
             arch: Arch::new(),
             state: State {
@@ -306,7 +323,6 @@ impl ThermalNetwork {
             neighbours: Links::new(layout.neighbours.iter().map(|l| (l.a.min(l.b), l.a.max(l.b), l.w_per_k))),
             contacts: Links::new(layout.contacts.iter().map(|l| (l.cell, l.plate, l.w_per_k))),
             routes,
-            visit_plate,
             cell_substep_s: layout
                 .cells
                 .iter()
@@ -323,13 +339,7 @@ impl ThermalNetwork {
             flow_l_per_min: 0.0,
             reverse: false,
             plate_substep_s: MAX_SUBSTEP_S,
-            coolant_response: CoolantResponse {
-                keep: vec![0.0; visits],
-                take: vec![0.0; visits],
-                pass: vec![0.0; visits],
-                from_inlet: vec![0.0; visits],
-                plate_w_per_k: vec![0.0; visits],
-            },
+            from_inlet: vec![0.0; visits],
             loop_w_per_k: 0.0,
             return_w_per_k: 0.0,
             surface_gain_w: vec![0.0; cells],
@@ -393,14 +403,15 @@ impl ThermalNetwork {
         }
         self.set_films(actuation.film_w);
         let arch = self.arch;
-        let ambient_out_j = arch.dispatch(|| {
-            let mut out_w = 0.0;
-            for _ in 0..substeps as u64 {
-                out_w += self.substep(heat_w, actuation, ambient_c);
-            }
-            out_w * substep_s
+        let [heat_sum_w, out_w] = arch.dispatch(Substeps {
+            network: self,
+            heat_w,
+            actuation,
+            ambient_c,
+            substeps: substeps as u64,
         });
-        let cells_j = dt_s * arch.dispatch(|| sum(heat_w));
+        let ambient_out_j = out_w * substep_s;
+        let cells_j = heat_sum_w * dt_s;
         let films_j = dt_s * actuation.film_w.iter().sum::<f64>();
         let heater_j = dt_s * actuation.heater_w;
         let chiller_j = dt_s * actuation.chiller_w;
@@ -514,23 +525,28 @@ impl ThermalNetwork {
         for &value in actuation.film_w {
             refuse("heat of a film in W", value, range, (0.0..=MAX_HEAT_W).contains(&value))?;
         }
-        let allowed = |q: &f64| q.abs() <= MAX_HEAT_W;
-        // All of them without a branch, as this is the long list.
-        if !heat_w.iter().fold(true, |ok, q| ok & allowed(q)) {
-            let value = heat_w.iter().copied().find(|q| !allowed(q)).unwrap_or(f64::NAN);
-            refuse("heat of a cell in W", value, "a number of at most 1e7 either way", false)?;
+        match self.outside(heat_w, [-MAX_HEAT_W, MAX_HEAT_W]) {
+            None => Ok(()),
+            Some(value) => refuse("heat of a cell in W", value, "a number of at most 1e7 either way", false),
         }
-        Ok(())
     }
 
     fn check_state(&self) -> Result<(), PlantError> {
         let s = &self.state;
-        let within = |t: &[f64]| t.iter().fold(true, |ok, &t| ok & (t >= -273.15) & (t <= 1000.0));
-        if within(&s.core) & within(&s.surface) & within(&s.plate) & within(&s.coolant) & within(&[s.tank]) {
-            return Ok(());
+        for nodes in [&s.core[..], &s.surface, &s.plate, &s.coolant, &[s.tank]] {
+            if let Some(value) = self.outside(nodes, [-273.15, 1000.0]) {
+                return Err(PlantError::Temperature(value));
+            }
         }
-        let nodes = s.core.iter().chain(&s.surface).chain(&s.plate).chain(&s.coolant).chain([&s.tank]);
-        nodes.copied().try_for_each(check_temperature)
+        Ok(())
+    }
+
+    /// The first value that is outside the limits or NaN, if any.
+    fn outside(&self, values: &[f64], [low, high]: [f64; 2]) -> Option<f64> {
+        if self.arch.dispatch(Within { values, low, high }) {
+            return None;
+        }
+        values.iter().copied().find(|v| !(low..=high).contains(v))
     }
 
     /// Spreads the films' heat over the cells.
@@ -556,16 +572,20 @@ impl ThermalNetwork {
         let total_w_per_k = flow_l_per_min / 60.0 * c.j_per_l_k;
         self.plate_gain_w.copy_from_slice(&self.plate_solid_w_per_k);
         self.loop_w_per_k = 0.0;
+        let mut last = (f64::NAN, 0.0);
         for route in &mut self.routes {
             let share = if open > 0.0 { route.share * route.open / open } else { 0.0 };
             route.flow_w_per_k = share * total_w_per_k;
             self.loop_w_per_k += route.flow_w_per_k;
             let relative = flow_l_per_min * share / (c.nominal_flow_l_per_min * route.share / shares);
-            let rise = relative.powf(c.flow_exponent).clamp(c.still_share, MAX_RISE);
-            let w_per_k = route.w_per_k * rise;
-            for v in route.first..route.end {
-                self.coolant_response.plate_w_per_k[v] = w_per_k;
-                self.plate_gain_w[self.visit_plate[v] as usize] += w_per_k;
+            // The same in all channels, as a rule.
+            if relative != last.0 {
+                last = (relative, relative.powf(c.flow_exponent).clamp(c.still_share, MAX_RISE));
+            }
+            route.plate_w_per_k = route.nominal_w_per_k * last.1;
+            for run in &route.runs {
+                let sums = &mut self.plate_gain_w[run.plate..][..run.len];
+                sums.iter_mut().for_each(|sum| *sum += route.plate_w_per_k);
             }
         }
         let quickest = self
@@ -592,23 +612,23 @@ impl ThermalNetwork {
     /// The coolant's response to a substep of the given length at the present flow.
     fn respond_coolant(&mut self, substep_s: f64) {
         self.coolant_substep_s = substep_s;
-        let r = &mut self.coolant_response;
         let c = &self.layout.coolant;
         let hold = c.channel_l * c.j_per_l_k / substep_s;
         self.return_w_per_k = 0.0;
-        for route in &self.routes {
+        for route in &mut self.routes {
             let flow = route.flow_w_per_k;
-            for v in route.first..route.end {
-                let scale = 1.0 / (hold + flow + r.plate_w_per_k[v]);
-                r.keep[v] = hold * scale;
-                r.take[v] = r.plate_w_per_k[v] * scale;
-                r.pass[v] = flow * scale;
-            }
+            let scale = 1.0 / (hold + flow + route.plate_w_per_k);
+            (route.keep, route.take, route.pass) = (hold * scale, route.plate_w_per_k * scale, flow * scale);
+            let visits = self.from_inlet[route.first..route.end].iter_mut();
             let mut rise = 1.0;
-            for k in 0..route.end - route.first {
-                let v = if self.reverse { route.end - 1 - k } else { route.first + k };
-                rise *= r.pass[v];
-                r.from_inlet[v] = rise;
+            let mut advance = |from_inlet: &mut f64| {
+                rise *= route.pass;
+                *from_inlet = rise;
+            };
+            if self.reverse {
+                visits.rev().for_each(&mut advance);
+            } else {
+                visits.for_each(&mut advance);
             }
             self.return_w_per_k += flow * rise;
         }
@@ -633,23 +653,22 @@ impl ThermalNetwork {
         self.contacts.exchange(surface, plate, surface_gain_w, plate_gain_w);
 
         // The coolant as if its inlet were at 0 degC; then what the true inlet adds, which the tank decides.
-        let r = &self.coolant_response;
-        let terms = r.keep.iter().zip(&r.take).zip(&self.visit_plate);
-        for (w, ((keep, take), &j)) in coolant.iter_mut().zip(terms) {
-            *w = keep * *w + take * plate[j as usize];
-        }
         let mut returned_w = 0.0;
         for route in &self.routes {
+            for run in &route.runs {
+                let range = run.visit..run.visit + run.len;
+                hold_and_take(&mut coolant[range], &plate[run.plate..][..run.len], route.keep, route.take);
+            }
             let mut upstream = 0.0;
-            let visits = coolant[route.first..route.end].iter_mut().zip(&r.pass[route.first..route.end]);
-            let mut advance = |(w, pass): (&mut f64, &f64)| {
-                *w += pass * upstream;
+            let visits = coolant[route.first..route.end].iter_mut();
+            let mut advance = |w: &mut f64| {
+                *w += route.pass * upstream;
                 upstream = *w;
             };
             if self.reverse {
-                visits.rev().for_each(&mut advance)
+                visits.rev().for_each(&mut advance);
             } else {
-                visits.for_each(&mut advance)
+                visits.for_each(&mut advance);
             }
             returned_w += route.flow_w_per_k * upstream;
         }
@@ -660,27 +679,19 @@ impl ThermalNetwork {
             hold * *tank + returned_w + to_ambient * ambient_c + actuation.heater_w - actuation.chiller_w;
         *tank = gain_w / (hold + (self.loop_w_per_k - self.return_w_per_k) + to_ambient);
         out_w += to_ambient * (*tank - ambient_c);
-        let terms = r.from_inlet.iter().zip(&r.plate_w_per_k).zip(&self.visit_plate);
-        for (w, ((rise, g), &j)) in coolant.iter_mut().zip(terms) {
-            *w += rise * *tank;
-            plate_gain_w[j as usize] += g * (*w - plate[j as usize]);
+        for route in &self.routes {
+            for run in &route.runs {
+                let range = run.visit..run.visit + run.len;
+                let (rise, plates) = (&self.from_inlet[range.clone()], run.plate..run.plate + run.len);
+                let gain_w = &mut plate_gain_w[plates.clone()];
+                add_inlet(&mut coolant[range], rise, *tank, &plate[plates], gain_w, route.plate_w_per_k);
+            }
         }
 
         for ((t, gain), per_c) in plate.iter_mut().zip(&*plate_gain_w).zip(&self.per_plate_j_per_k) {
             *t += self.coolant_substep_s * (gain * per_c);
         }
-        let n = core.len();
-        let (surface, gain, heat) = (&mut surface[..n], &surface_gain_w[..n], &heat_w[..n]);
-        let link = &self.core_surface_w_per_k[..n];
-        let own = &self.cell_response.core[..n];
-        let cross = &self.cell_response.cross[..n];
-        let shell = &self.cell_response.surface[..n];
-        for k in 0..n {
-            let inner = link[k] * (core[k] - surface[k]);
-            let (to_core, to_surface) = (heat[k] - inner, gain[k] + inner);
-            core[k] += own[k] * to_core + cross[k] * to_surface;
-            surface[k] += cross[k] * to_core + shell[k] * to_surface;
-        }
+        update_cells(core, surface, heat_w, surface_gain_w, &self.core_surface_w_per_k, &self.cell_response);
         out_w
     }
 
@@ -702,61 +713,4 @@ impl ThermalNetwork {
 
 fn check_start(start_c: f64) -> Result<(), ParameterError> {
     check("start temperature", start_c, "between -273.15 and 1000 degC", |t| check_temperature(t).is_ok())
-}
-
-/// The sum, in eight partial sums, so that it runs in vectors.
-#[inline(always)]
-fn sum(values: &[f64]) -> f64 {
-    let mut lanes = [0.0; 8];
-    let (blocks, rest) = values.as_chunks::<8>();
-    for block in blocks {
-        lanes.iter_mut().zip(block).for_each(|(lane, v)| *lane += v);
-    }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + b) + (c + d)) + ((e + f) + (g + h)) + rest.iter().sum::<f64>()
-}
-
-/// Rise in K of a cell's nodes after `dt_s` per W that flowed into them at its start, core and surface exchanging heat:
-/// core by core, either by the other, surface by surface.
-///
-/// The two nodes together warm by `dt / (C_c + C_s)` per W; their difference decays with
-/// `l = K (1/C_c + 1/C_s)`, of which `(1 - exp(-l dt)) / l` is left of a constant drive.
-fn pair_response(cell: &CellNode, dt_s: f64) -> [f64; 3] {
-    let (c, s) = (cell.core_j_per_k, cell.surface_j_per_k);
-    let rate = cell.core_surface_w_per_k * (1.0 / c + 1.0 / s);
-    let drive_s = -(-rate * dt_s).exp_m1() / rate;
-    let whole = c + s;
-    [(dt_s + drive_s * s / c) / whole, (dt_s - drive_s) / whole, (dt_s + drive_s * c / s) / whole]
-}
-
-/// Shares out the heat capacity evenly where core and surface level out faster than anyone looks.
-fn join_if_tied(cell: &mut CellNode) {
-    let (c, s) = (cell.core_j_per_k, cell.surface_j_per_k);
-    if cell.core_surface_w_per_k * (1.0 / c + 1.0 / s) * TIED_S > 1.0 {
-        (cell.core_j_per_k, cell.surface_j_per_k) = (0.5 * (c + s), 0.5 * (c + s));
-    }
-}
-
-/// Longest substep in s in which conductances of `w_per_k` on a cell's surface keep half of its excess temperature.
-///
-/// After a substep the surface's own temperature has the weight `1 - (M_ss - M_cs) K - M_ss G` (M: [`pair_response`]);
-/// the last term may be half of what the first two leave.
-fn longest_substep_s(cell: &CellNode, w_per_k: f64) -> f64 {
-    let fits = |dt_s: f64| {
-        let [_, cross, surface] = pair_response(cell, dt_s);
-        1.0 - (surface - cross) * cell.core_surface_w_per_k >= 2.0 * surface * w_per_k
-    };
-    if fits(MAX_SUBSTEP_S) {
-        return MAX_SUBSTEP_S;
-    }
-    let (mut low, mut high) = (0.0, MAX_SUBSTEP_S);
-    for _ in 0..40 {
-        let middle = 0.5 * (low + high);
-        if fits(middle) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    low
 }

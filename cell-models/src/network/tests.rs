@@ -232,6 +232,132 @@ fn long_steps_end_where_short_ones_do() {
     }
 }
 
+/// The equations of the module written down once more, stepped by Euler in 2 ms.
+fn reference(
+    layout: &NetworkLayout,
+    state: &mut State,
+    heat_w: &[f64],
+    actuation: &Actuation,
+    ambient_c: f64,
+    s: u32,
+) {
+    const DT_S: f64 = 2e-3;
+    let c = &layout.coolant;
+    for _ in 0..s * 500 {
+        let mut core_w = heat_w.to_vec();
+        let mut surface_w: Vec<f64> = layout
+            .cells
+            .iter()
+            .zip(&state.surface)
+            .map(|(cell, t)| cell.surface_ambient_w_per_k * (ambient_c - t))
+            .collect();
+        for (k, cell) in layout.cells.iter().enumerate() {
+            let flow = cell.core_surface_w_per_k * (state.core[k] - state.surface[k]);
+            core_w[k] -= flow;
+            surface_w[k] += flow;
+        }
+        for (film, w) in layout.films.iter().zip(actuation.film_w) {
+            film.cells.iter().for_each(|&k| surface_w[k] += w / film.cells.len() as f64);
+        }
+        for l in &layout.neighbours {
+            let flow = l.w_per_k * (state.surface[l.a] - state.surface[l.b]);
+            surface_w[l.a] -= flow;
+            surface_w[l.b] += flow;
+        }
+        let plates = layout.plates.iter().zip(&state.plate);
+        let mut plate_w: Vec<f64> = plates.map(|(p, t)| p.to_ambient_w_per_k * (ambient_c - t)).collect();
+        for l in &layout.contacts {
+            let flow = l.w_per_k * (state.surface[l.cell] - state.plate[l.plate]);
+            surface_w[l.cell] -= flow;
+            plate_w[l.plate] += flow;
+        }
+        let mut tank_w = (c.tank_to_ambient_w_per_k + actuation.radiator_w_per_k) * (ambient_c - state.tank)
+            + actuation.heater_w
+            - actuation.chiller_w;
+        let mut coolant_w = vec![0.0; state.coolant.len()];
+        let shares: f64 = layout.channels.iter().map(|ch| ch.share).sum();
+        let open: f64 = layout.channels.iter().map(|ch| ch.share * (1.0 - ch.blocked)).sum();
+        let mut first = 0;
+        for channel in &layout.channels {
+            let flow = actuation.flow_l_per_min * channel.share * (1.0 - channel.blocked) / open;
+            let relative = flow / (c.nominal_flow_l_per_min * channel.share / shares);
+            let g = channel.w_per_k * relative.powf(c.flow_exponent).max(c.still_share);
+            let m = flow / 60.0 * c.j_per_l_k;
+            let mut order: Vec<usize> = (0..channel.visits.len()).collect();
+            if actuation.reverse {
+                order.reverse();
+            }
+            let mut upstream = state.tank;
+            for k in order {
+                let (w, plate) = (state.coolant[first + k], channel.visits[k]);
+                let taken = g * (state.plate[plate] - w);
+                coolant_w[first + k] = m * (upstream - w) + taken;
+                plate_w[plate] -= taken;
+                upstream = w;
+            }
+            tank_w += m * (upstream - state.tank);
+            first += channel.visits.len();
+        }
+        for (k, cell) in layout.cells.iter().enumerate() {
+            state.core[k] += DT_S * core_w[k] / cell.core_j_per_k;
+            state.surface[k] += DT_S * surface_w[k] / cell.surface_j_per_k;
+        }
+        let plates = layout.plates.iter().zip(&mut state.plate).zip(plate_w);
+        plates.for_each(|((p, t), w)| *t += DT_S * w / p.j_per_k);
+        let coolant = state.coolant.iter_mut().zip(coolant_w);
+        coolant.for_each(|(t, w)| *t += DT_S * w / (c.channel_l * c.j_per_l_k));
+        state.tank += DT_S * tank_w / (c.tank_l * c.j_per_l_k);
+    }
+}
+
+#[test]
+fn a_whole_network_follows_its_equations_in_time() {
+    let mut layout = row(12);
+    layout.cells = vec![CELL; 12];
+    layout.plates.truncate(6);
+    layout.plates.iter_mut().for_each(|p| (p.j_per_k, p.to_ambient_w_per_k) = (150.0, 0.2));
+    layout.contacts.iter_mut().for_each(|l| l.plate = l.cell / 2);
+    layout.channels = vec![
+        Channel { visits: vec![0, 1, 2, 2, 1, 0], w_per_k: 15.0, share: 2.0, blocked: 0.3 },
+        Channel { visits: vec![3, 4, 5], w_per_k: 30.0, share: 1.0, blocked: 0.0 },
+    ];
+    layout.coolant.tank_to_ambient_w_per_k = 1.0;
+    layout.films = vec![Film { cells: vec![0, 1, 2], max_w: 60.0 }, Film { cells: vec![9, 11], max_w: 60.0 }];
+    let start: Vec<f64> = (0..12).map(|k| 20.0 + f64::from(k * k % 7)).collect();
+    let start = ThermalNetwork::new(layout.clone(), 25.0).unwrap().with_cells_c(&start).unwrap();
+    let heat: Vec<f64> = (0..12).map(|k| 4.0 + f64::from(k % 5)).collect();
+    let film = [30.0, 50.0];
+    let driving = Actuation { flow_l_per_min: 6.0, chiller_w: 150.0, ..Actuation::off(&film) };
+    let phases = [
+        driving,
+        Actuation { reverse: true, flow_l_per_min: 3.0, heater_w: 300.0, ..driving },
+        Actuation::off(&[0.0, 10.0]),
+        Actuation { flow_l_per_min: 9.0, radiator_w_per_k: 40.0, ..Actuation::off(&film) },
+    ];
+    // First order: a tenth of the step, a tenth of the error.
+    for (dt_s, allowed_k) in [(1.0, 0.08), (0.1, 0.008)] {
+        let mut network = start.clone();
+        let mut state = network.state.clone();
+        let mut worst_k = 0.0_f64;
+        for actuation in &phases {
+            reference(&layout, &mut state, &heat, actuation, 5.0, 60);
+            run(&mut network, &heat, actuation, 5.0, dt_s, (60.0 / dt_s) as u32);
+            let n = &network.state;
+            let pairs = [
+                (&n.core, &state.core),
+                (&n.surface, &state.surface),
+                (&n.plate, &state.plate),
+                (&n.coolant, &state.coolant),
+            ];
+            for (got, expected) in pairs.iter().flat_map(|(a, b)| a.iter().zip(b.iter())) {
+                worst_k = worst_k.max((got - expected).abs());
+            }
+            worst_k = worst_k.max((n.tank - state.tank).abs());
+        }
+        assert!(worst_k < allowed_k, "{worst_k} K with steps of {dt_s} s");
+    }
+}
+
 #[test]
 fn a_cell_of_practically_one_node_needs_no_tiny_steps() {
     let mut layout = row(4);
