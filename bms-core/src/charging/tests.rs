@@ -568,6 +568,31 @@ fn a_lost_charger_is_left_alone_and_found_again() {
 }
 
 #[test]
+fn loads_are_no_sign_of_a_lost_charger() {
+    let model = model();
+    let mut control = ChargeController::new(&model, SETTINGS, None).unwrap();
+    let mut bench = Bench { load_a: 3.0, ..Bench::new(&model, 0.3, 25.0) };
+    let untold =
+        |_: f64, _: &mut Bench<'_>, input: &mut ChargeInput| input.charger.current_a = Reading::MISSING;
+    let trace = run(&mut control, &mut bench, 100.0, ChargeMode::Normal, untold);
+    assert!(trace.iter().all(|t| t.command.state == ChargeState::ConstantCurrent(0)));
+    assert_eq!(trace[99].command.current_a, 5.0);
+}
+
+#[test]
+fn a_voltage_above_the_limit_cuts_the_current_at_once() {
+    let model = model();
+    let mut control = ChargeController::new(&model, SETTINGS, None).unwrap();
+    let mut bench = Bench::new(&model, 0.9, 25.0);
+    run(&mut control, &mut bench, 300.0, ChargeMode::Normal, |_, _, _| {});
+    let before_a = control.request.published();
+    let mut input = bench.input(ChargeMode::Normal);
+    input.highest_voltage_v = Reading::within(4.23, 0.0, 5.0);
+    let ohm = 0.012 * 1.15;
+    assert!(before_a > 1.8 && f64::from(control.step(&input).current_a) < f64::from(before_a) - 0.015 / ohm);
+}
+
+#[test]
 fn a_missing_reading_stops_the_charge() {
     let model = model();
     let mut control = ChargeController::new(&model, SETTINGS, None).unwrap();
@@ -694,6 +719,48 @@ fn fast_charge_without_plating() {
             assert!(end.unwrap() < 1800);
         }
     }
+}
+
+/// Hardly any margin, and an estimator that is right: the potential comes near its limit and does not pass it.
+#[test]
+fn the_margin_is_what_is_kept_from_plating() {
+    let model = model();
+    let negative = CellModel::new(negative_tables()).unwrap();
+    let margin =
+        Margin { sigmas: 0.0, drop_share: 0.03, plating_v: 0.005, temperature_k: 0.0, ..Margin::DEFAULT };
+    let settings = ChargeSettings {
+        margin,
+        limit: CurrentTable { temperature_c: &[0.0], soc: &[0.0], current_a: &[20.0] },
+        ..SETTINGS
+    };
+    let mut control = ChargeController::new(&model, settings, Some((&negative).into())).unwrap();
+    let mut bench = Bench { soc_error: 0.0, ..Bench::new(&model, 0.1, 25.0) };
+    let trace = run(&mut control, &mut bench, 3600.0, ChargeMode::Fast, |_, _, _| {});
+    let limited = trace.iter().filter(|t| t.command.state == ChargeState::PlatingLimited);
+    let lowest = limited.map(|t| t.negative_v).fold(9.0, f64::min);
+    assert!(lowest > 0.005 && lowest < 0.015, "{lowest}");
+}
+
+/// What the particles' surfaces are ahead by counts, and is kept over a sleep.
+#[test]
+fn the_surface_of_the_electrode_counts() {
+    use crate::predict::Surface;
+    let model = model();
+    let negative = CellModel::new(negative_tables()).unwrap();
+    let surface = Surface { temperature_c: &[25.0], gain: &[[0.002, 0.0]] };
+    let negative = Some(PulseModel { surface, ..(&negative).into() });
+    let mut control = ChargeController::new(&model, SETTINGS, negative).unwrap();
+    let mut bench = Bench::new(&model, 0.1, 25.0);
+    run(&mut control, &mut bench, 300.0, ChargeMode::Fast, |_, _, _| {});
+    let input = bench.input(ChargeMode::Fast);
+    let limit_a = |memory| {
+        let mut control = ChargeController::restore(&model, SETTINGS, negative, memory).unwrap();
+        control.step(&input);
+        control.plating_a.unwrap()
+    };
+    let memory = control.memory();
+    assert!(limit_a(memory) < 0.97 * limit_a(ChargeMemory { surface: [0.0; 3], ..memory }));
+    assert!(limit_a(memory) < 0.97 * limit_a(ChargeMemory { negative: NegativeState::default(), ..memory }));
 }
 
 #[test]
