@@ -3,6 +3,9 @@
 
 use std::hint::black_box;
 
+use cell_models::network::{
+    Actuation, CellNode, Channel, Contact, Coolant, Neighbour, NetworkLayout, PlateSegment, ThermalNetwork,
+};
 use cell_models::physics::{SpmeBatch, SpmeBatchCell, SpmeCell, sets};
 use cell_models::{BatchCell, EcmBatch, EcmCell, EcmParameters, Plant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -89,5 +92,60 @@ fn physics(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, one_cell, many_cells, physics);
+/// Cells in a row, `per_segment` of them on each segment of a plate with eight parallel channels.
+fn row_on_plate(cells: usize, per_segment: usize) -> NetworkLayout {
+    let segments = cells / per_segment;
+    NetworkLayout {
+        cells: vec![CellNode::prism(0.027, 0.148, 0.098, 2e6, 0.8, 1.0); cells],
+        neighbours: (1..cells).map(|b| Neighbour { a: b - 1, b, w_per_k: 3.0 }).collect(),
+        plates: vec![PlateSegment { j_per_k: 75.0 * per_segment as f64, to_ambient_w_per_k: 0.05 }; segments],
+        contacts: (0..cells).map(|cell| Contact { cell, plate: cell / per_segment, w_per_k: 4.0 }).collect(),
+        channels: (0..8)
+            .map(|c| Channel {
+                visits: (c * segments / 8..(c + 1) * segments / 8).collect(),
+                w_per_k: 15.0 * per_segment as f64,
+                share: 1.0,
+                blocked: 0.0,
+            })
+            .collect(),
+        coolant: Coolant {
+            j_per_l_k: 3500.0,
+            channel_l: 0.02 * per_segment as f64,
+            tank_l: 4.0,
+            nominal_flow_l_per_min: 10.0,
+            flow_exponent: 0.8,
+            still_share: 0.05,
+            tank_to_ambient_w_per_k: 2.0,
+        },
+        films: vec![],
+    }
+}
+
+fn thermal_network(c: &mut Criterion) {
+    let mut group = c.benchmark_group("thermal network, 1 s");
+    for (cells, per_segment) in [(96, 1), (96, 4), (384, 1), (384, 4), (384, 16)] {
+        let mut network =
+            ThermalNetwork::new(row_on_plate(cells, per_segment), 25.0).expect("the layout is usable");
+        let heat_w = vec![6.0; cells];
+        let steady = Actuation { flow_l_per_min: 10.0, chiller_w: 6.0 * cells as f64, ..Actuation::off(&[]) };
+        group.throughput(Throughput::Elements(cells as u64));
+        group.bench_function(format!("{cells} cells, {per_segment} per segment"), |b| {
+            b.iter(|| {
+                network.step(black_box(&heat_w), &steady, 25.0, 1.0).expect("the heat is small");
+            });
+        });
+        // Between 8 and 9 L/min.
+        let mut flow = 8.0;
+        group.bench_function(format!("{cells} cells, {per_segment} per segment, changing flow"), |b| {
+            b.iter(|| {
+                flow = if flow < 9.0 { flow + 0.01 } else { 8.0 };
+                let actuation = Actuation { flow_l_per_min: flow, ..steady };
+                network.step(black_box(&heat_w), &actuation, 25.0, 1.0).expect("the heat is small");
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, one_cell, many_cells, physics, thermal_network);
 criterion_main!(benches);

@@ -3,11 +3,13 @@
 pub mod baselines;
 pub mod cell_file;
 pub mod data;
+pub mod design;
 pub mod firmware;
 pub mod identify;
 pub mod lives;
 pub mod metrics;
 pub mod model;
+pub mod pack_file;
 pub mod packs;
 pub mod plants;
 pub mod profiles;

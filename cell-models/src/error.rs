@@ -31,6 +31,16 @@ pub enum PlantError {
         /// Values given.
         got: usize,
     },
+    /// A value outside what an input of a pack's plant may be, or not a finite number.
+    #[error("{name} = {value} refused: it must be {allowed}")]
+    Input {
+        /// Which input.
+        name: &'static str,
+        /// The value given.
+        value: f64,
+        /// The allowed range in words.
+        allowed: &'static str,
+    },
     /// The model ran out of the range of floating-point numbers.
     #[error(
         "a step of {dt_s} s at {current_a} A drives the cell model beyond all bounds; use a smaller current or step"

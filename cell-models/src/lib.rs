@@ -10,6 +10,8 @@
 //! | [`EcmBatch`], [`BatchCell`] | thousands to millions of such cells in one call per step, vectorised |
 //! | [`SupercapCell`], [`SupercapParameters`] | supercapacitor cell with two branches and leakage, with a typical one of 3000 F |
 //! | [`physics`] | lithium-ion cells by the single-particle model with electrolyte, with heat, ageing and published parameters |
+//! | [`network`] | thermal network of a pack: cells, plates, coolant in channels, heaters, and the devices that drive it |
+//! | [`balancing`] | balancing hardware: bleed resistors, active balancers, switched capacitors |
 //! | [`Hppc`], [`slow_cycle`], [`Drive`], [`hold`] | test profiles: iterators of [`Step`] |
 //! | [`simulate`] | puts any plant through any profile within its voltage limits, gives a [`Recording`] |
 //! | [`Table1`], [`Table2`], [`Thermal`] | building blocks |
@@ -79,10 +81,12 @@
 //!   (1985) 5: the heat.
 //! * *Battery Test Manual For Electric Vehicles*, Idaho National Laboratory, INL/EXT-15-34184: the pulse test.
 
+pub mod balancing;
 mod ecm;
 mod ecm_batch;
 mod error;
 mod load;
+pub mod network;
 pub mod physics;
 mod piece;
 mod plant;

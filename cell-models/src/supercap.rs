@@ -73,6 +73,23 @@ impl SupercapParameters {
         }
     }
 
+    /// The same cell with `size` times the electrode area: capacitances grow, resistances fall. The thermal nodes stay.
+    ///
+    /// ```
+    /// let double = cell_models::SupercapParameters::typical_3000f().of_size(2.0);
+    /// assert_eq!((double.main_f, double.slow_ohm), (4400.0, 0.3));
+    /// ```
+    #[must_use]
+    pub fn of_size(mut self, size: f64) -> Self {
+        self.main_f *= size;
+        self.main_f_per_v *= size;
+        self.slow_f *= size;
+        self.main_ohm.y.iter_mut().for_each(|r| *r /= size);
+        self.slow_ohm /= size;
+        self.leakage_ohm /= size;
+        self
+    }
+
     /// Checks every number; [`SupercapCell::new`] calls it.
     ///
     /// # Errors

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bms_sim::pack_file::PackFile;
 use bms_sim::recording::Recording;
 use bms_sim::report::pack_run::{summary_text, write_pack_run};
-use bms_sim::scenario::Scenario;
+use bms_sim::scenario::{PackFacts, Scenario};
 
 use super::args::SimulateArgs;
 use super::progress::Bar;
@@ -24,12 +25,17 @@ pub(super) fn run(args: &SimulateArgs, quiet: bool) -> Result<Verdict> {
     if let Some(seed) = args.seed {
         scenario.seed = seed;
     }
+    let pack = PackFile::load(&scenario.pack)?;
+    let facts = PackFacts::of(&pack)?;
+    scenario
+        .check_against(&facts)
+        .with_context(|| format!("{} with {}", args.scenario.display(), scenario.pack.display()))?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.scenario));
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
 
     let bar = Bar::new(quiet);
-    let recording = closed_loop(&scenario, args.interval, &bar);
+    let recording = closed_loop(&scenario, &pack, &facts, args.interval, &bar);
     bar.finish();
     let recording = recording?;
 
@@ -59,6 +65,12 @@ fn default_folder(scenario: &Path) -> PathBuf {
 }
 
 /// Plant, sensors and core in closed loop.
-fn closed_loop(_scenario: &Scenario, _interval_s: Option<f64>, _bar: &Bar) -> Result<Recording> {
+fn closed_loop(
+    _scenario: &Scenario,
+    _pack: &PackFile,
+    _facts: &PackFacts,
+    _interval_s: Option<f64>,
+    _bar: &Bar,
+) -> Result<Recording> {
     anyhow::bail!("the closed loop is not wired yet")
 }

@@ -349,7 +349,7 @@ const LIFE_TEST_FASTER: f64 = 20.0;
 const DAYS_BETWEEN: usize = 5;
 
 /// Ageing that is `factor` times as fast; plating keeps its rate, and what is plated dies faster.
-fn faster(ageing: &AgeingParameters, factor: f64) -> AgeingParameters {
+pub(crate) fn faster(ageing: &AgeingParameters, factor: f64) -> AgeingParameters {
     let mut a = ageing.clone();
     if let Some(sei) = &mut a.sei {
         sei.interstitial_mol_per_m_s *= factor;

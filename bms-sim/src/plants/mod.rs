@@ -247,9 +247,14 @@ impl Plant {
 
     /// The new cell's parameters with typical ageing, whatever the published set has to say of it: what ages in a life.
     pub(crate) fn living(&self) -> Option<PhysicsParameters> {
+        self.living_of_size(self.parallel)
+    }
+
+    /// As `living`, with `size` times the electrode area of the published cell.
+    pub(crate) fn living_of_size(&self, size: f64) -> Option<PhysicsParameters> {
         let p = sets::by_name(self.name)?;
         let ageing = (self.typical_ageing)(&p);
-        Some(in_parallel(p.with_ageing(ageing), self.parallel))
+        Some(in_parallel(p.with_ageing(ageing), size))
     }
 
     /// Laboratory tests of the new cell, and a slow test of each cell of a life test, which wore the cells as given.

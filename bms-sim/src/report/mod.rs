@@ -12,6 +12,7 @@ mod aggregate;
 mod causes;
 mod condition;
 mod convergence;
+pub mod design;
 mod files;
 pub mod health;
 mod heat_map;

@@ -120,6 +120,24 @@ impl EcmParameters {
         }
     }
 
+    /// The same cell with `size` times the electrode area: capacity grows, resistances fall. The thermal nodes stay.
+    ///
+    /// ```
+    /// let small = cell_models::EcmParameters::generic_nmc_5ah();
+    /// let large = small.clone().of_size(10.0);
+    /// assert_eq!(large.capacity_ah, 50.0);
+    /// assert!((large.r0_charge_ohm.at(25.0, 0.5) - 0.1 * small.r0_charge_ohm.at(25.0, 0.5)).abs() < 1e-12);
+    /// ```
+    #[must_use]
+    pub fn of_size(mut self, size: f64) -> Self {
+        self.capacity_ah *= size;
+        let pairs = self.rc.iter_mut().map(|pair| &mut pair.r_ohm);
+        for table in pairs.chain([&mut self.r0_discharge_ohm, &mut self.r0_charge_ohm]) {
+            table.values.iter_mut().for_each(|r| *r /= size);
+        }
+        self
+    }
+
     /// Checks every number; [`EcmCell::new`](crate::EcmCell::new) calls it.
     ///
     /// # Errors
