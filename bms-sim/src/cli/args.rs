@@ -43,8 +43,8 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     Verify(VerifyArgs),
     Export(ExportArgs),
-    Design(DesignArgs),
     Simulate(SimulateArgs),
+    Design(DesignArgs),
     /// Simulate cells: list them, show their parameters, put them under a load.
     #[command(subcommand)]
     Model(ModelCommand),

@@ -51,8 +51,8 @@ fn dispatch(cli: Cli) -> Result<Verdict> {
         Command::Replay(args) => replay::run(args, cli.quiet),
         Command::Verify(args) => verify::run(args, cli.quiet),
         Command::Export(args) => export::run(&args, cli.quiet),
-        Command::Design(args) => design::run(&args, cli.quiet),
         Command::Simulate(args) => simulate::run(&args, cli.quiet),
+        Command::Design(args) => design::run(&args, cli.quiet),
         Command::Model(command) => model::run(command, cli.quiet),
         Command::Completions { shell } => {
             let mut script = Vec::new();

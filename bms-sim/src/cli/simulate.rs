@@ -8,7 +8,8 @@ use bms_sim::closed_loop::{self, Options, PackType};
 use bms_sim::pack_file::PackFile;
 use bms_sim::recording::Recording;
 use bms_sim::report::pack_run::{summary_text, write_pack_run};
-use bms_sim::scenario::Scenario;
+use bms_sim::scenario::{PackFacts, Scenario};
+use bms_sim::verify::Progress as _;
 
 use super::args::SimulateArgs;
 use super::progress::Bar;
@@ -19,6 +20,8 @@ const FOLDER: &str = "simulated";
 const RECORDING: &str = "recording.parquet";
 const SUMMARY: &str = "summary.json";
 const PAGE: &str = "index.html";
+/// Steps of the progress bar.
+const PARTS: usize = 200;
 
 /// Simulates, writes the files, tells the figures.
 pub(super) fn run(args: &SimulateArgs, quiet: bool) -> Result<Verdict> {
@@ -26,12 +29,17 @@ pub(super) fn run(args: &SimulateArgs, quiet: bool) -> Result<Verdict> {
     if let Some(seed) = args.seed {
         scenario.seed = seed;
     }
+    let pack = PackFile::load(&scenario.pack)?;
+    let facts = PackFacts::of(&pack)?;
+    scenario
+        .check_against(&facts)
+        .with_context(|| format!("{} with {}", args.scenario.display(), scenario.pack.display()))?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.scenario));
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
 
     let bar = Bar::new(quiet);
-    let recording = closed_loop(&scenario, args.interval, &bar);
+    let recording = closed_loop(&scenario, &pack, args.interval, &bar);
     bar.finish();
     let recording = recording?;
 
@@ -61,11 +69,20 @@ fn default_folder(scenario: &Path) -> PathBuf {
 }
 
 /// Plant, sensors and core in closed loop.
-fn closed_loop(scenario: &Scenario, interval_s: Option<f64>, bar: &Bar) -> Result<Recording> {
-    let file = PackFile::load(&scenario.pack)?;
-    let pack = PackType::new(file)?;
-    scenario.check_against(&pack.facts())?;
-    let options = Options { interval_s };
-    let _ = bar;
-    Ok(closed_loop::run(scenario, &pack, &options, &mut |_| ())?)
+fn closed_loop(
+    scenario: &Scenario,
+    file: &PackFile,
+    interval_s: Option<f64>,
+    bar: &Bar,
+) -> Result<Recording> {
+    bar.stage("laboratory", 1);
+    let pack = PackType::new(file.clone())?;
+    bar.stage("closed loop", PARTS);
+    let mut shown = 0;
+    let recording = closed_loop::run(scenario, &pack, &Options { interval_s }, &mut |share| {
+        let parts = (share * PARTS as f64) as usize;
+        bar.advance(parts.saturating_sub(shown));
+        shown = shown.max(parts);
+    })?;
+    Ok(recording)
 }

@@ -31,7 +31,9 @@ use crate::cell_file::CellFileError;
 use crate::known::{KnownCell, KnownError};
 use crate::pack_file::{CellPlant, PackFile};
 use crate::recording::{Recorder, Recording, Step, Values};
-use crate::scenario::{self, ChargeRequest, Demand, FaultKind, Observed, Scenario, Task, Timeline};
+use crate::scenario::{
+    self, ChargeRequest, Demand, FaultKind, Observed, PackFacts, Scenario, ScenarioError, Task, Timeline,
+};
 use crate::sensors::SensorModel;
 
 /// Why a scenario cannot be simulated.
@@ -80,6 +82,9 @@ pub enum ClosedLoopError {
         /// Why.
         source: PlantError,
     },
+    /// The scenario cannot be run with its pack.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
     /// The plant cannot be read.
     #[error(transparent)]
     Plant(#[from] PlantError),
@@ -90,6 +95,7 @@ pub enum ClosedLoopError {
 pub struct PackType {
     /// The file.
     pub file: PackFile,
+    facts: PackFacts,
     kind: CellKind,
     known: KnownCell,
 }
@@ -114,36 +120,13 @@ impl PackType {
     /// # Errors
     /// When the cell cannot be simulated.
     pub fn with_known(file: PackFile, known: KnownCell) -> Result<Self, ClosedLoopError> {
-        Ok(Self { kind: CellKind::of(&file)?, file, known })
+        Ok(Self { facts: PackFacts::of(&file)?, kind: CellKind::of(&file)?, file, known })
     }
 
     /// What a scenario needs to know of the pack.
     #[must_use]
-    pub fn facts(&self) -> scenario::PackFacts {
-        let (file, layout, cell) = (&self.file, &self.file.layout, &self.file.cell);
-        let cells = layout.cells() as f64;
-        let capacity_ah = self.known.circuit.cell.capacity_ah * cell.size * layout.parallel as f64;
-        let nominal_v = self.nominal_v();
-        scenario::PackFacts {
-            series: layout.series,
-            parallel: layout.parallel,
-            capacity_ah,
-            energy_wh: capacity_ah * nominal_v * layout.series as f64,
-            cell_limits_v: file.limits.voltage_v,
-            cells_kg: cells * cell.mass_kg,
-            heat_capacity_j_per_k: cells * (cell.core_j_per_k + cell.surface_j_per_k),
-            temperature_sensors: file.sensed_cells().len(),
-            channels: file.thermal.plates.as_ref().map_or(0, |p| p.channels),
-            modules: layout.modules,
-        }
-    }
-
-    /// Mean open-circuit voltage of the cell at 25 degC in V.
-    fn nominal_v(&self) -> f64 {
-        let tables = &self.known.circuit.tables;
-        let at_25 = tables.temperature_c.iter().position(|t| *t >= 24.9).unwrap_or(0);
-        let open = tables.ocv_v.get(at_25).map_or(&[][..], Vec::as_slice);
-        open.iter().sum::<f64>() / open.len().max(1) as f64
+    pub const fn facts(&self) -> &PackFacts {
+        &self.facts
     }
 }
 
@@ -168,11 +151,13 @@ const CHARGER_LAG_S: f64 = 1.0;
 const CHARGER_STEP_A: f64 = 0.1;
 /// A charger that is plugged in gives its heaters so much in W.
 const MAINS_W: f64 = 11_000.0;
+/// Time between two reports of progress in s.
+const PROGRESS_S: f64 = 600.0;
 /// A drive is over when no more than this share of the power is given for so long (s).
 const TIRED_SHARE: f64 = 0.3;
 const TIRED_S: f64 = 60.0;
 
-/// Runs a scenario; `progress` is told the time in s now and then.
+/// Runs a scenario; `progress` is told now and then which share of it is done.
 ///
 /// # Errors
 /// [`ClosedLoopError`].
@@ -293,8 +278,8 @@ impl<'a> Bench<'a> {
         progress: &mut dyn FnMut(f64),
     ) -> Result<Recording, ClosedLoopError> {
         let facts = self.pack.facts();
-        let mut timeline = Timeline::new(self.scenario, &facts);
-        let mut recorder = Recorder::new(self.scenario, &facts, &self.pack.file.name, options.interval_s);
+        let mut timeline = Timeline::new(self.scenario, facts);
+        let mut recorder = Recorder::new(self.scenario, facts, &self.pack.file.name, options.interval_s);
         let mut shown_s = 0.0;
         let mut first = true;
         while let Some(moment) = timeline.moment(&self.observed()) {
@@ -309,9 +294,9 @@ impl<'a> Bench<'a> {
                 .map_err(|source| ClosedLoopError::Step { time_s: self.time_s, source })?;
             timeline.advance(dt_s);
             self.record(&mut recorder, &moment, Some(&doing), dt_s);
-            if self.time_s - shown_s >= 600.0 {
+            if self.time_s - shown_s >= PROGRESS_S {
                 shown_s = self.time_s;
-                progress(self.time_s);
+                progress(timeline.share_done());
             }
         }
         Ok(recorder.finish(timeline.ends()))

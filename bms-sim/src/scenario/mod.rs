@@ -38,6 +38,7 @@ use crate::sensors::SensorCorner;
 
 mod check;
 mod control;
+mod facts;
 mod fault;
 mod phase;
 mod quantity;
@@ -46,6 +47,7 @@ mod tests;
 mod timeline;
 
 pub use control::{Control, Expect, Parts, PreheatMeans, Targets};
+pub use facts::PackFacts;
 pub use fault::{Fault, FaultKind};
 pub use phase::{ChargeMode, CycleName, Phase, Task};
 pub use quantity::{Ambient, Seconds};
@@ -130,31 +132,6 @@ pub struct Sensors {
     pub corner: Option<SensorCorner>,
 }
 
-/// What a scenario needs to know of its pack.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct PackFacts {
-    /// Cells or groups in series.
-    pub series: usize,
-    /// Cells in parallel in each group.
-    pub parallel: usize,
-    /// Nominal capacity of the pack in Ah.
-    pub capacity_ah: f64,
-    /// Nominal energy of the pack in Wh.
-    pub energy_wh: f64,
-    /// Voltage limits of a cell in V.
-    pub cell_limits_v: [f64; 2],
-    /// Mass of all cells in kg.
-    pub cells_kg: f64,
-    /// Heat capacity of all cells in J/K.
-    pub heat_capacity_j_per_k: f64,
-    /// Temperature sensors.
-    pub temperature_sensors: usize,
-    /// Cooling channels.
-    pub channels: usize,
-    /// Modules.
-    pub modules: usize,
-}
-
 /// Why a scenario cannot be run.
 #[derive(Debug, Error)]
 pub enum ScenarioError {
@@ -181,6 +158,14 @@ pub enum ScenarioError {
         path: PathBuf,
         /// The pack file that was looked for.
         pack: PathBuf,
+    },
+    /// The pack's cell cannot be had.
+    #[error("the pack {pack}: {reason}")]
+    Cell {
+        /// Name of the pack.
+        pack: String,
+        /// Why.
+        reason: String,
     },
     /// A value makes no sense.
     #[error("{at}: {reason}")]

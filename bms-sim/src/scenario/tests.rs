@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
+use crate::pack_file::PackFile;
 
 const HEAD: &str =
     "format_version = 1\ntitle = \"t\"\npack = \"pack.toml\"\nambient_c = 20.0\nstart = { soc = 0.5 }\n";
@@ -42,20 +43,35 @@ fn folder() -> PathBuf {
 }
 
 #[test]
-fn every_ready_scenario_is_read_and_written_alike() {
+fn every_ready_scenario_fits_its_pack_and_is_written_as_it_is_read() {
     let files: Vec<_> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "toml"))
         .collect();
-    assert!(files.len() >= 10, "{}", files.len());
+    assert!(files.len() >= 13, "{}", files.len());
+    let mut known = std::collections::BTreeMap::new();
     for path in files {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let scenario = Scenario::parse(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let scenario = Scenario::load(&path).unwrap_or_else(|e| panic!("{e}"));
+        let facts = known
+            .entry(scenario.pack.clone())
+            .or_insert_with_key(|pack| PackFacts::of(&PackFile::load(pack).unwrap()).unwrap());
+        scenario.check_against(facts).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let again = Scenario::parse(&toml::to_string(&scenario).unwrap()).unwrap();
         assert_eq!(scenario, again, "{}", path.display());
-        assert!(scenario.pack.starts_with("../packs"), "{}", path.display());
     }
+    assert_eq!(known.len(), 4, "every pack has a scenario");
+}
+
+#[test]
+fn facts_are_those_of_the_pack_file() {
+    let pack = PackFile::load(&folder().join("../packs/car_nmc_96s1p.toml")).unwrap();
+    let facts = PackFacts::of(&pack).unwrap();
+    assert_eq!((facts.series, facts.parallel, facts.channels, facts.modules), (96, 1, 12, 12));
+    // 30 cells of 5 Ah; 52 kWh at about 3.65 V.
+    assert!((facts.capacity_ah - 150.0).abs() < 1e-9, "{facts:?}");
+    assert!((52_000.0..55_000.0).contains(&facts.energy_wh), "{facts:?}");
+    assert!((facts.heat_capacity_j_per_k - 192_000.0).abs() < 1e-6, "{facts:?}");
 }
 
 #[test]
