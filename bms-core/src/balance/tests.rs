@@ -675,6 +675,18 @@ fn converters_stop_where_it_does_not_pay() {
     assert!(pack.moved_ah[6] > 0.1);
 }
 
+#[test]
+fn a_cell_at_its_upper_limits_is_given_nothing() {
+    type Ocv = fn(f64) -> f64;
+    let ocv: [(Ocv, bool); 2] = [(|_| 3.5, true), (|_| 3.56, false)];
+    for (ocv_v, may) in ocv {
+        let mut pack = Pack::new([0.5, 0.45, 0.5, 0.5], ocv_v);
+        let mut balancer = ActiveBalancer::new(ActiveLimits::TYPICAL).unwrap();
+        convert(&mut pack, &mut balancer, Meet::Empty, 1);
+        assert_eq!(pack.moved_ah[1] < -0.1, may, "{:?}", pack.moved_ah);
+    }
+}
+
 /// Any bits, most of them made plausible: a plan needs many numbers at once.
 fn any_number(bits: u32, lo: f32, hi: f32) -> f32 {
     if bits & 31 != 0 {
@@ -760,7 +772,7 @@ proptest! {
             if bits[4] & 0xf0 == 0 {
                 sound(&passive.sleep(&input, any_number(bits[1], 0.0, 1e4)), &input, &short)?;
             }
-            let command = active.step(&input, if bits[4] & 0x80 == 0 { Meet::Full } else { Meet::Empty });
+            let command = active.step(&input, if neighbours { Meet::Full } else { Meet::Empty });
             sound(&command, &input, &active_rules)?;
             for (i, cell) in command.current_a.iter().zip(input.cells) {
                 let v = cell.voltage_v.valid().unwrap_or(f32::MAX);
