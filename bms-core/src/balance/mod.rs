@@ -176,7 +176,8 @@ pub struct BalanceCell {
     pub soc_difference: Estimated,
     /// Capacity in Ah.
     pub capacity_ah: Estimated,
-    /// Slope of the open-circuit voltage at the cell in V per unit of SOC ([`crate::cell::CellModel::ocv_slope`]).
+    /// Slope of the open-circuit voltage at the cell in V per unit of SOC ([`crate::cell::CellModel::ocv_slope`]). On a curve
+    /// with a plateau, take the smaller of the slope at the estimated SOC and at the one that the voltage stands for at rest.
     pub slope_v: f32,
 }
 

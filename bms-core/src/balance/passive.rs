@@ -51,15 +51,18 @@ pub struct BalanceLimits {
 }
 
 impl BalanceLimits {
-    /// 33 ohm: 0.11 A, 0.4 W. Voltages from a slope of 10 mV per point.
-    pub const TYPICAL: Self = Self {
+    /// 33 ohm: 0.12 A, 0.5 W. Voltages from a slope of 6 mV per point.
+    pub const NMC: Self = Self {
         rules: BalanceRules::TYPICAL,
         bleed_ohm: 33.0,
-        least_slope_v: 1.0,
+        least_slope_v: 0.6,
         voltage_error_v: 0.003,
         rest_current_a: 0.2,
         rest_s: 1800.0,
     };
+
+    /// The same for LFP: voltages only above the knee, from a slope of 20 mV per point; the steps of the plateau have 5.
+    pub const LFP: Self = Self { least_slope_v: 2.0, ..Self::NMC };
 
     fn check(&self) -> Result<(), BalanceError> {
         self.rules.check()?;
@@ -97,7 +100,7 @@ impl BalanceLimits {
 /// use bms_core::balance::{Activity, BalanceCell, BalanceInput};
 /// use bms_core::{measurement::Reading, soc::Estimated};
 ///
-/// let mut balancer = Balancer::<4>::new(BalanceLimits::TYPICAL)?;
+/// let mut balancer = Balancer::<4>::new(BalanceLimits::LFP)?;
 /// let mut cells = [BalanceCell {
 ///     voltage_v: Reading::within(3.3, 0.0, 5.0),
 ///     soc_difference: Estimated { value: 0.0, std: 0.002 },
