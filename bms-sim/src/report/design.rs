@@ -6,6 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::html::{Section, esc, figure, number, page};
+use super::model::table;
 use super::plot::{
     Axis, BAD, BMS, BOLD, Canvas, DIM, Drawing, Drawn, FRAME, LFP, Mark, NMC, PLAIN, SMALL, TEXT, at, chart,
     dashed, label, legend, line, range, stroke,
@@ -46,18 +47,24 @@ pub fn write_design_page(dir: &Path, design: &Design) -> Result<(), ReportError>
     }
     let title = "Sensitivity of specific energy and cycle life";
     let caption = "What each figure becomes when one thing changes and all else stays; the light bar is the first of the \
-                   two changes named beside it. Line: as designed; dashed: the charter's target.";
+                   two changes named beside it. Line: as designed; dashed: the charter's target. A cycle of less than full depth \
+                   counts by its depth, so that these are equivalent full cycles.";
     let body = picture("sensitivity.svg", &tornado(design), title, caption)? + &sensitivities(design);
     sections.push(Section { id: "sensitivity", title: "Sensitivity", body });
     sections.push(Section { id: "notes", title: "What these figures are", body: NOTES.into() });
+    let used = match &design.life {
+        Some(_) => format!(
+            " Life: {}, coolant (air, without plates) at {} °C.",
+            esc(&design.settings.usage.words()),
+            number(design.settings.temperature_c, 0)
+        ),
+        None => String::new(),
+    };
     let intro = format!(
-        "<p>{} cells: {}, simulated by <code>{}</code>. Life: {}, coolant (air, without plates) at {} °C. Numbers: \
-         <a href=\"./design.json\">design.json</a>.</p>\n",
+        "<p>{} cells: {}, simulated by <code>{}</code>.{used} Numbers: <a href=\"./design.json\">design.json</a>.</p>\n",
         design.ledger.cells,
         esc(&design.cell),
         esc(&design.plant),
-        esc(&design.settings.usage.words()),
-        number(design.settings.temperature_c, 0),
     );
     write_file(&dir.join("index.html"), page(&design.pack, &intro, &sections).as_bytes())
 }
@@ -88,17 +95,6 @@ fn row(cells: &[String]) -> String {
     format!("<tr>{cells}</tr>\n")
 }
 
-fn table(heads: &[&str], rows: &str) -> String {
-    let heads: String = heads
-        .iter()
-        .enumerate()
-        .map(|(k, head)| format!("<th{}>{head}</th>", if k == 0 { "" } else { " class=\"n\"" }))
-        .collect();
-    format!(
-        "<div class=\"scroll\"><table><thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table></div>\n"
-    )
-}
-
 fn verdicts(design: &Design) -> String {
     let missed = design.verdicts.iter().filter(|v| v.met == Some(false)).count();
     let (class, head) = match missed {
@@ -110,8 +106,9 @@ fn verdicts(design: &Design) -> String {
         .verdicts
         .iter()
         .map(|v| {
-            let value = v.value.map_or_else(|| "–".into(), |x| number(x, if x < 1000.0 { 1 } else { 0 }));
             let least = if v.at_least { "at least " } else { "" };
+            let digits = |x: f64| if x < 1000.0 { 1 } else { 0 };
+            let value = |x: f64| format!("{least}{} {}", number(x, digits(x)), v.unit);
             let class = match v.met {
                 Some(true) => "ok",
                 Some(false) => "no",
@@ -119,7 +116,7 @@ fn verdicts(design: &Design) -> String {
             };
             row(&[
                 esc(v.what),
-                format!("{least}{value} {}", v.unit),
+                v.value.map_or_else(|| "–".into(), value),
                 format!("{} {}", number(v.target, 0), v.unit),
                 format!("<span class=\"{class}\">{}</span>", esc(&v.words())),
             ])
@@ -149,7 +146,7 @@ fn ledger(l: &Ledger) -> String {
     rows += &one("specific energy of the system, nominal", unit(l.system_wh_per_kg, 1, "Wh/kg"));
     rows += &one("specific energy of the system, usable", unit(l.usable_wh_per_kg, 1, "Wh/kg"));
     if let Some(per_l) = l.system_wh_per_l {
-        rows += &one("energy density of the system, nominal", unit(per_l, 0, "Wh/L"));
+        rows += &one("energy density of the system, nominal", format!("{} Wh/L", readable(per_l)));
     }
     rows += &one(
         "voltage: lowest, mean at C/3, highest",
@@ -228,7 +225,7 @@ fn life_words(design: &Design, life: &Life) -> String {
         format!("<strong>{} cycles</strong> to 80 % of the capacity", number(life.cycles, 0))
     } else {
         let soh = life.points.last().map_or(1.0, |p| p.soh);
-        format!("stopped after {} cycles at {} %", number(life.cycles, 0), number(100.0 * soh, 1))
+        format!("Stopped after {} cycles at {} %", number(life.cycles, 0), number(100.0 * soh, 1))
     };
     let how = if life.faster > 1.0 {
         format!("Ageing ran {} times as fast, and the count is put right.", number(life.faster, 0))
@@ -237,7 +234,7 @@ fn life_words(design: &Design, life: &Life) -> String {
     };
     let [negative, positive] = life.material_lost.map(|m| number(100.0 * m, 1));
     format!(
-        "<p>{}: {end}. {how} At the end {} % of the lithium and {negative} % (negative), {positive} % (positive) of the active \
+        "<p>{end}: {}. {how} At@@ {how} At the end {} % of the lithium and {negative} % (negative), {positive} % (positive) of the active \
          material were lost; the core was at most at {} °C, and the negative electrode at least at {} V (below 0 lithium \
          plates).</p>\n",
         esc(&design.settings.usage.words()),
@@ -252,7 +249,6 @@ struct Half {
     title: &'static str,
     base: f64,
     target: f64,
-    digits: usize,
     values: fn(&Sensitivity) -> Option<[f64; 2]>,
 }
 
@@ -261,7 +257,6 @@ fn tornado(design: &Design) -> Drawing {
         title: "specific energy of the system, Wh/kg",
         base: design.ledger.system_wh_per_kg,
         target: TARGET_WH_PER_KG,
-        digits: 0,
         values: |s| s.wh_per_kg,
     }];
     if let Some(life) = &design.life
@@ -271,7 +266,6 @@ fn tornado(design: &Design) -> Drawing {
             title: "cycle life to 80 %, cycles",
             base: life.cycles,
             target: TARGET_CYCLES,
-            digits: 0,
             values: |s| s.cycles,
         });
     }
@@ -320,29 +314,50 @@ fn bars(
             chart.draw_series([Rectangle::new(corners, colour.filled())])?;
         }
         let place = |v: f64| f64::from(chart.backend_coord(&(v, y)).0) / 4.0;
-        let same_side = (values[0] - half.base) * (values[1] - half.base) > 0.0;
-        for (j, value) in values.iter().enumerate() {
-            // Two bars on one side: only the outer one has room for its number.
-            if same_side && (values[1 - j] - half.base).abs() > (value - half.base).abs() {
-                continue;
+        let off = values.map(|v| v - half.base);
+        if off[0] * off[1] > 0.0 {
+            // Two bars on one side: both numbers beside the outer end.
+            let outer = if off[0].abs() > off[1].abs() { values[0] } else { values[1] };
+            let (side, dx) = beside(outer < half.base);
+            let text = values.map(readable).join(" / ");
+            label(canvas, (place(outer) + dx, top + y), side, SMALL, &text)?;
+        } else {
+            for value in values {
+                let (side, dx) = beside(*value < half.base);
+                label(canvas, (place(*value) + dx, top + y), side, SMALL, &readable(*value))?;
             }
-            let (side, dx) = if *value < half.base { (HPos::Right, -5.0) } else { (HPos::Left, 5.0) };
-            label(canvas, (place(*value) + dx, top + y), side, SMALL, &number(*value, half.digits))?;
         }
         label(canvas, (left - 10.0, top + y - 7.0), HPos::Right, PLAIN, &row.what)?;
         label(canvas, (left - 10.0, top + y + 7.0), HPos::Right, SMALL, &row.to.join(" / "))?;
     }
-    line(&mut chart, [(half.base, 0.0), (half.base, height)], 0.0, stroke(TEXT, 1.6))?;
+    // `line` would take this axis, which runs downwards, for an empty one.
+    let ends = [(half.base, 0.0), (half.base, height)];
+    chart.draw_series(LineSeries::new(ends, stroke(TEXT, 1.6)))?;
     if near {
         dashed(&mut chart, [(half.target, 0.0), (half.target, height)], stroke(BAD, 1.2))?;
     }
     let (note, colour) = if near {
-        (format!("designed {}, target {}", number(half.base, 0), number(half.target, 0)), DIM)
+        (format!("designed {}, target {}", readable(half.base), number(half.target, 0)), DIM)
     } else {
-        (format!("designed {}; the target, {}, is out of sight", number(half.base, 0), half.target), FRAME)
+        (format!("designed {}; the target, {}, is out of sight", readable(half.base), half.target), FRAME)
     };
     let font = (SMALL.0, SMALL.1, colour);
     label(canvas, (left + width, top - 14.0), HPos::Right, font, &note)
+}
+
+/// Where a number stands at the end of a bar to the left or right.
+const fn beside(left: bool) -> (HPos, f64) {
+    if left { (HPos::Right, -5.0) } else { (HPos::Left, 5.0) }
+}
+
+/// Three digits or more.
+fn readable(value: f64) -> String {
+    let digits = match value.abs() {
+        v if v < 10.0 => 2,
+        v if v < 100.0 => 1,
+        _ => 0,
+    };
+    number(value, digits)
 }
 
 fn sensitivities(design: &Design) -> String {
