@@ -80,6 +80,8 @@ any product: film growth, plating below 0 V, loss of active material. Its parame
 that are wide: NMC 800 to 1500, NCA 500 to 1200, LFP 2000 to 5000 full cycles at 25 °C. What it leaves out (knees, \
 swelling, years of calendar life between the cycles) can only shorten a life. It is the life of the usual cell; the weakest \
 cell of a string ends earlier.</li>\n\
+<li>In a drive what braking returns is cycled, too, and each cycle takes many hours: its cycles, counted by the charge that \
+the drive takes in all, wear more than those of a laboratory.</li>\n\
 <li>In the ageing model cycling wears the material alike at all temperatures, so that warmth shortens the life less than in \
 real cells.</li>\n\
 <li>Sensitivities of the life are simulated with ageing 20 times as fast, with and without the change; the ratio is applied \
@@ -234,9 +236,9 @@ fn life_words(design: &Design, life: &Life) -> String {
     };
     let [negative, positive] = life.material_lost.map(|m| number(100.0 * m, 1));
     format!(
-        "<p>{end}: {}. {how} At@@ {how} At the end {} % of the lithium and {negative} % (negative), {positive} % (positive) of the active \
-         material were lost; the core was at most at {} °C, and the negative electrode at least at {} V (below 0 lithium \
-         plates).</p>\n",
+        "<p>{end}; use: {}. {how} At the end {} % of the lithium and {negative} % (negative), {positive} % (positive) of the \
+         active material were lost; the core was at most at {} °C, and the negative electrode at least at {} V (below 0 \
+         lithium plates).</p>\n",
         esc(&design.settings.usage.words()),
         number(100.0 * life.lithium_lost, 1),
         number(life.hottest_c, 1),
@@ -272,7 +274,8 @@ fn tornado(design: &Design) -> Drawing {
     let rows = |half: &Half| {
         let mut rows: Vec<_> =
             design.sensitivities.iter().filter_map(|s| (half.values)(s).map(|v| (s, v))).collect();
-        rows.sort_by(|a, b| (b.1[1] - b.1[0]).abs().total_cmp(&(a.1[1] - a.1[0]).abs()));
+        let furthest = |v: [f64; 2]| v.iter().map(|v| (v - half.base).abs()).fold(0.0, f64::max);
+        rows.sort_by(|a, b| furthest(b.1).total_cmp(&furthest(a.1)));
         rows
     };
     let lane = 32.0;
@@ -316,11 +319,10 @@ fn bars(
         let place = |v: f64| f64::from(chart.backend_coord(&(v, y)).0) / 4.0;
         let off = values.map(|v| v - half.base);
         if off[0] * off[1] > 0.0 {
-            // Two bars on one side: both numbers beside the outer end.
-            let outer = if off[0].abs() > off[1].abs() { values[0] } else { values[1] };
-            let (side, dx) = beside(outer < half.base);
+            // Two bars on one side: both numbers on the other one, where there is room.
+            let (side, dx) = beside(off[0] > 0.0);
             let text = values.map(readable).join(" / ");
-            label(canvas, (place(outer) + dx, top + y), side, SMALL, &text)?;
+            label(canvas, (place(half.base) + dx, top + y), side, SMALL, &text)?;
         } else {
             for value in values {
                 let (side, dx) = beside(*value < half.base);
