@@ -221,9 +221,14 @@ impl<'a> Bench<'a> {
                 cell.set_current(discharge_c * self.parameters.nominal_capacity_ah)?;
                 let mut left_s = LONGEST_S;
                 while cell.voltage_v() > low_v && cell.soc() > to_soc && left_s > 0.0 {
+                    let before_v = cell.voltage_v();
                     cell.advance(DISCHARGE_STEP_S)?;
                     left_s -= DISCHARGE_STEP_S;
-                    wh += cell.voltage_v() * cell.current_a() * DISCHARGE_STEP_S / 3600.0;
+                    // The last step counts up to the limit only.
+                    let after_v = cell.voltage_v();
+                    let share = if after_v < low_v { (before_v - low_v) / (before_v - after_v) } else { 1.0 };
+                    let mean_v = 0.5 * (before_v + after_v.max(low_v));
+                    wh += share * mean_v * cell.current_a() * DISCHARGE_STEP_S / 3600.0;
                     seen.look(cell);
                 }
             }

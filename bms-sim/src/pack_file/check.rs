@@ -97,6 +97,10 @@ impl PackFile {
             }
         }
         each!(positive, "cell", c, size, mass_kg, core_j_per_k, surface_j_per_k, core_surface_w_per_k);
+        c.nominal_ah.map_or(Ok(()), |ah| positive("cell.nominal_ah", ah))?;
+        expect(c.nominal_ah.is_none() || c.model.is_some(), "cell.nominal_ah", || {
+            "is for physics plants; circuits and supercapacitors have their measured capacity".into()
+        })?;
         for side in c.dimensions_mm.into_iter().flatten() {
             positive("cell.dimensions_mm", side)?;
         }
@@ -106,7 +110,7 @@ impl PackFile {
     fn check_layout(&self) -> Result<(), Problem> {
         let l = &self.layout;
         each!(count, "layout", l, series, parallel, modules);
-        expect(l.series % l.modules == 0, "layout.modules", || {
+        expect(l.series.is_multiple_of(l.modules), "layout.modules", || {
             format!("{} modules cannot share {} groups in series evenly", l.modules, l.series)
         })
     }
@@ -130,11 +134,11 @@ impl PackFile {
             each!(positive, "thermal.plates", p, j_per_k, contact_w_per_k, coolant_w_per_k);
             each!(not_negative, "thermal.plates", p, to_ambient_w_per_k);
             let cells = self.layout.cells();
-            expect(cells % p.cells_per_segment == 0, "thermal.plates.cells_per_segment", || {
+            expect(cells.is_multiple_of(p.cells_per_segment), "thermal.plates.cells_per_segment", || {
                 format!("{cells} cells do not make whole segments of {}", p.cells_per_segment)
             })?;
             let segments = cells / p.cells_per_segment;
-            expect(segments % p.channels == 0, "thermal.plates.channels", || {
+            expect(segments.is_multiple_of(p.channels), "thermal.plates.channels", || {
                 format!("{} channels cannot share {segments} segments evenly", p.channels)
             })?;
             expect(

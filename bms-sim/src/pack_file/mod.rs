@@ -87,6 +87,9 @@ pub struct Cell {
     pub supercap: Option<String>,
     /// Electrode area in multiples of the plant's own cell, above 0.
     pub size: f64,
+    /// Nominal capacity in Ah, above 0: what a C-rate refers to. Without it the plant's own times `size`.
+    #[serde(default)]
+    pub nominal_ah: Option<f64>,
     /// Mass of one cell in kg, above 0.
     pub mass_kg: f64,
     /// Length, width and thickness in mm (a cylinder: height and diameter twice).

@@ -62,7 +62,7 @@ impl PackFile {
     pub fn network_layout(&self) -> NetworkLayout {
         let (t, layout) = (&self.thermal, &self.layout);
         let (cells, in_module) = (layout.cells(), layout.cells_per_module());
-        let at_end = |cell: usize| cell % in_module == 0 || cell % in_module == in_module - 1;
+        let at_end = |cell: usize| cell.is_multiple_of(in_module) || cell % in_module == in_module - 1;
         let node = |cell: usize| Thermal {
             core_j_per_k: self.cell.core_j_per_k,
             surface_j_per_k: self.cell.surface_j_per_k,
@@ -71,7 +71,8 @@ impl PackFile {
                 + if at_end(cell) { t.end_to_ambient_w_per_k } else { 0.0 },
         };
         let neighbour = |b: usize| {
-            let w_per_k = if b % in_module == 0 { t.module_gap_w_per_k } else { t.neighbour_w_per_k };
+            let w_per_k =
+                if b.is_multiple_of(in_module) { t.module_gap_w_per_k } else { t.neighbour_w_per_k };
             Neighbour { a: b - 1, b, w_per_k }
         };
         let mut network = NetworkLayout {

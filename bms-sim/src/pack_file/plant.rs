@@ -66,7 +66,9 @@ impl PackFile {
         };
         Some(match cell.plant()? {
             CellPlant::Physics(plant) => {
-                CellParameters::Physics(PhysicsParameters { thermal, ..plant.living_of_size(cell.size)? })
+                let p = plant.living_of_size(cell.size)?;
+                let nominal_capacity_ah = cell.nominal_ah.unwrap_or(p.nominal_capacity_ah);
+                CellParameters::Physics(PhysicsParameters { thermal, nominal_capacity_ah, ..p })
             }
             CellPlant::Circuit(name) => {
                 let one = if name == CIRCUITS[0] {

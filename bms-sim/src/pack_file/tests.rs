@@ -44,6 +44,12 @@ fn broken_packs_are_refused_in_the_users_terms() {
         ),
         (car, "model = \"okane2022\"", "", "cell: just one of `model`, `circuit` and `supercap`"),
         (car, "size = 30.0", "circuit = \"generic_nmc_5ah\"\nsize = 30.0", "not 2 of them"),
+        (
+            car,
+            "mass_kg = 2.07",
+            "nominal_ah = 0.0\nmass_kg = 2.07",
+            "cell.nominal_ah: 0 is no number above 0",
+        ),
         (car, "mass_kg = 2.07", "mass_kg = -2.07", "cell.mass_kg: -2.07 is no number above 0"),
         (car, "housing_kg = 30.0", "housing_kg = nan", "mass.housing_kg: NaN is no number from 0 up"),
         (car, "tab_ohm = 3e-5", "tab_ohm = inf", "electrical.tab_ohm: inf"),

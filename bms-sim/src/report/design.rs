@@ -6,6 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::html::{Section, esc, figure, number, page};
+use super::model::table;
 use super::plot::{
     Axis, BAD, BMS, BOLD, Canvas, DIM, Drawing, Drawn, FRAME, LFP, Mark, NMC, PLAIN, SMALL, TEXT, at, chart,
     dashed, label, legend, line, range, stroke,
@@ -46,18 +47,24 @@ pub fn write_design_page(dir: &Path, design: &Design) -> Result<(), ReportError>
     }
     let title = "Sensitivity of specific energy and cycle life";
     let caption = "What each figure becomes when one thing changes and all else stays; the light bar is the first of the \
-                   two changes named beside it. Line: as designed; dashed: the charter's target.";
+                   two changes named beside it. Line: as designed; dashed: the charter's target. A cycle of less than full depth \
+                   counts by its depth, so that these are equivalent full cycles.";
     let body = picture("sensitivity.svg", &tornado(design), title, caption)? + &sensitivities(design);
     sections.push(Section { id: "sensitivity", title: "Sensitivity", body });
     sections.push(Section { id: "notes", title: "What these figures are", body: NOTES.into() });
+    let used = match &design.life {
+        Some(_) => format!(
+            " Life: {}, coolant (air, without plates) at {} °C.",
+            esc(&design.settings.usage.words()),
+            number(design.settings.temperature_c, 0)
+        ),
+        None => String::new(),
+    };
     let intro = format!(
-        "<p>{} cells: {}, simulated by <code>{}</code>. Life: {}, coolant (air, without plates) at {} °C. Numbers: \
-         <a href=\"./design.json\">design.json</a>.</p>\n",
+        "<p>{} cells: {}, simulated by <code>{}</code>.{used} Numbers: <a href=\"./design.json\">design.json</a>.</p>\n",
         design.ledger.cells,
         esc(&design.cell),
         esc(&design.plant),
-        esc(&design.settings.usage.words()),
-        number(design.settings.temperature_c, 0),
     );
     write_file(&dir.join("index.html"), page(&design.pack, &intro, &sections).as_bytes())
 }
@@ -73,6 +80,8 @@ any product: film growth, plating below 0 V, loss of active material. Its parame
 that are wide: NMC 800 to 1500, NCA 500 to 1200, LFP 2000 to 5000 full cycles at 25 °C. What it leaves out (knees, \
 swelling, years of calendar life between the cycles) can only shorten a life. It is the life of the usual cell; the weakest \
 cell of a string ends earlier.</li>\n\
+<li>In a drive what braking returns is cycled, too, and each cycle takes many hours: its cycles, counted by the charge that \
+the drive takes in all, wear more than those of a laboratory.</li>\n\
 <li>In the ageing model cycling wears the material alike at all temperatures, so that warmth shortens the life less than in \
 real cells.</li>\n\
 <li>Sensitivities of the life are simulated with ageing 20 times as fast, with and without the change; the ratio is applied \
@@ -88,17 +97,6 @@ fn row(cells: &[String]) -> String {
     format!("<tr>{cells}</tr>\n")
 }
 
-fn table(heads: &[&str], rows: &str) -> String {
-    let heads: String = heads
-        .iter()
-        .enumerate()
-        .map(|(k, head)| format!("<th{}>{head}</th>", if k == 0 { "" } else { " class=\"n\"" }))
-        .collect();
-    format!(
-        "<div class=\"scroll\"><table><thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table></div>\n"
-    )
-}
-
 fn verdicts(design: &Design) -> String {
     let missed = design.verdicts.iter().filter(|v| v.met == Some(false)).count();
     let (class, head) = match missed {
@@ -110,8 +108,9 @@ fn verdicts(design: &Design) -> String {
         .verdicts
         .iter()
         .map(|v| {
-            let value = v.value.map_or_else(|| "–".into(), |x| number(x, if x < 1000.0 { 1 } else { 0 }));
             let least = if v.at_least { "at least " } else { "" };
+            let digits = |x: f64| if x < 1000.0 { 1 } else { 0 };
+            let value = |x: f64| format!("{least}{} {}", number(x, digits(x)), v.unit);
             let class = match v.met {
                 Some(true) => "ok",
                 Some(false) => "no",
@@ -119,7 +118,7 @@ fn verdicts(design: &Design) -> String {
             };
             row(&[
                 esc(v.what),
-                format!("{least}{value} {}", v.unit),
+                v.value.map_or_else(|| "–".into(), value),
                 format!("{} {}", number(v.target, 0), v.unit),
                 format!("<span class=\"{class}\">{}</span>", esc(&v.words())),
             ])
@@ -149,7 +148,7 @@ fn ledger(l: &Ledger) -> String {
     rows += &one("specific energy of the system, nominal", unit(l.system_wh_per_kg, 1, "Wh/kg"));
     rows += &one("specific energy of the system, usable", unit(l.usable_wh_per_kg, 1, "Wh/kg"));
     if let Some(per_l) = l.system_wh_per_l {
-        rows += &one("energy density of the system, nominal", unit(per_l, 0, "Wh/L"));
+        rows += &one("energy density of the system, nominal", format!("{} Wh/L", readable(per_l)));
     }
     rows += &one(
         "voltage: lowest, mean at C/3, highest",
@@ -228,7 +227,7 @@ fn life_words(design: &Design, life: &Life) -> String {
         format!("<strong>{} cycles</strong> to 80 % of the capacity", number(life.cycles, 0))
     } else {
         let soh = life.points.last().map_or(1.0, |p| p.soh);
-        format!("stopped after {} cycles at {} %", number(life.cycles, 0), number(100.0 * soh, 1))
+        format!("Stopped after {} cycles at {} %", number(life.cycles, 0), number(100.0 * soh, 1))
     };
     let how = if life.faster > 1.0 {
         format!("Ageing ran {} times as fast, and the count is put right.", number(life.faster, 0))
@@ -237,9 +236,9 @@ fn life_words(design: &Design, life: &Life) -> String {
     };
     let [negative, positive] = life.material_lost.map(|m| number(100.0 * m, 1));
     format!(
-        "<p>{}: {end}. {how} At the end {} % of the lithium and {negative} % (negative), {positive} % (positive) of the active \
-         material were lost; the core was at most at {} °C, and the negative electrode at least at {} V (below 0 lithium \
-         plates).</p>\n",
+        "<p>{end}; use: {}. {how} At the end {} % of the lithium and {negative} % (negative), {positive} % (positive) of the \
+         active material were lost; the core was at most at {} °C, and the negative electrode at least at {} V (below 0 \
+         lithium plates).</p>\n",
         esc(&design.settings.usage.words()),
         number(100.0 * life.lithium_lost, 1),
         number(life.hottest_c, 1),
@@ -252,7 +251,6 @@ struct Half {
     title: &'static str,
     base: f64,
     target: f64,
-    digits: usize,
     values: fn(&Sensitivity) -> Option<[f64; 2]>,
 }
 
@@ -261,7 +259,6 @@ fn tornado(design: &Design) -> Drawing {
         title: "specific energy of the system, Wh/kg",
         base: design.ledger.system_wh_per_kg,
         target: TARGET_WH_PER_KG,
-        digits: 0,
         values: |s| s.wh_per_kg,
     }];
     if let Some(life) = &design.life
@@ -271,14 +268,14 @@ fn tornado(design: &Design) -> Drawing {
             title: "cycle life to 80 %, cycles",
             base: life.cycles,
             target: TARGET_CYCLES,
-            digits: 0,
             values: |s| s.cycles,
         });
     }
     let rows = |half: &Half| {
         let mut rows: Vec<_> =
             design.sensitivities.iter().filter_map(|s| (half.values)(s).map(|v| (s, v))).collect();
-        rows.sort_by(|a, b| (b.1[1] - b.1[0]).abs().total_cmp(&(a.1[1] - a.1[0]).abs()));
+        let furthest = |v: [f64; 2]| v.iter().map(|v| (v - half.base).abs()).fold(0.0, f64::max);
+        rows.sort_by(|a, b| furthest(b.1).total_cmp(&furthest(a.1)));
         rows
     };
     let lane = 32.0;
@@ -320,29 +317,49 @@ fn bars(
             chart.draw_series([Rectangle::new(corners, colour.filled())])?;
         }
         let place = |v: f64| f64::from(chart.backend_coord(&(v, y)).0) / 4.0;
-        let same_side = (values[0] - half.base) * (values[1] - half.base) > 0.0;
-        for (j, value) in values.iter().enumerate() {
-            // Two bars on one side: only the outer one has room for its number.
-            if same_side && (values[1 - j] - half.base).abs() > (value - half.base).abs() {
-                continue;
+        let off = values.map(|v| v - half.base);
+        if off[0] * off[1] > 0.0 {
+            // Two bars on one side: both numbers on the other one, where there is room.
+            let (side, dx) = beside(off[0] > 0.0);
+            let text = values.map(readable).join(" / ");
+            label(canvas, (place(half.base) + dx, top + y), side, SMALL, &text)?;
+        } else {
+            for value in values {
+                let (side, dx) = beside(*value < half.base);
+                label(canvas, (place(*value) + dx, top + y), side, SMALL, &readable(*value))?;
             }
-            let (side, dx) = if *value < half.base { (HPos::Right, -5.0) } else { (HPos::Left, 5.0) };
-            label(canvas, (place(*value) + dx, top + y), side, SMALL, &number(*value, half.digits))?;
         }
         label(canvas, (left - 10.0, top + y - 7.0), HPos::Right, PLAIN, &row.what)?;
         label(canvas, (left - 10.0, top + y + 7.0), HPos::Right, SMALL, &row.to.join(" / "))?;
     }
-    line(&mut chart, [(half.base, 0.0), (half.base, height)], 0.0, stroke(TEXT, 1.6))?;
+    // `line` would take this axis, which runs downwards, for an empty one.
+    let ends = [(half.base, 0.0), (half.base, height)];
+    chart.draw_series(LineSeries::new(ends, stroke(TEXT, 1.6)))?;
     if near {
         dashed(&mut chart, [(half.target, 0.0), (half.target, height)], stroke(BAD, 1.2))?;
     }
     let (note, colour) = if near {
-        (format!("designed {}, target {}", number(half.base, 0), number(half.target, 0)), DIM)
+        (format!("designed {}, target {}", readable(half.base), number(half.target, 0)), DIM)
     } else {
-        (format!("designed {}; the target, {}, is out of sight", number(half.base, 0), half.target), FRAME)
+        (format!("designed {}; the target, {}, is out of sight", readable(half.base), half.target), FRAME)
     };
     let font = (SMALL.0, SMALL.1, colour);
     label(canvas, (left + width, top - 14.0), HPos::Right, font, &note)
+}
+
+/// Where a number stands at the end of a bar to the left or right.
+const fn beside(left: bool) -> (HPos, f64) {
+    if left { (HPos::Right, -5.0) } else { (HPos::Left, 5.0) }
+}
+
+/// Three digits or more.
+fn readable(value: f64) -> String {
+    let digits = match value.abs() {
+        v if v < 10.0 => 2,
+        v if v < 100.0 => 1,
+        _ => 0,
+    };
+    number(value, digits)
 }
 
 fn sensitivities(design: &Design) -> String {

@@ -328,7 +328,8 @@ fn over_cells(rows: &[ManyCells]) -> Drawing {
     })
 }
 
-fn table(heads: &[&str], rows: &str) -> String {
+/// A table; all columns but the first one are numbers.
+pub(super) fn table(heads: &[&str], rows: &str) -> String {
     let heads: String = heads
         .iter()
         .enumerate()
