@@ -251,6 +251,8 @@ pub struct Bms<'a, const N: usize, const S: usize, const M: usize> {
     pulse_heat_w: f32,
     power: PowerState,
     moved_ah: [f32; N],
+    /// Channels that have been on since the previous sample.
+    bleeding: [bool; N],
 }
 
 impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
@@ -291,6 +293,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
             pulse_heat_w: 0.0,
             power: PowerState::default(),
             moved_ah: [0.0; N],
+            bleeding: [false; N],
         })
     }
 
@@ -386,6 +389,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         let climate = self.step_climate(sample, request, &charge, &preheat, dt_s);
         let balance = self.step_balance(sample, request, dt_s);
         self.moved_ah = balance.moved_ah;
+        self.bleeding = balance.on();
         Output { climate, preheat, charge, balance, power }
     }
 
@@ -436,8 +440,15 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
                 let _ = self.pack.bleed(k, *moved);
             }
         }
+        // A bleed current shows in the wires; the estimator waits for the next window.
+        let mut cell_voltage_v = sample.cell_voltage_v;
+        for (voltage, bleeding) in cell_voltage_v.iter_mut().zip(&self.bleeding) {
+            if *bleeding {
+                *voltage = Reading::MISSING;
+            }
+        }
         let measurement = PackMeasurement {
-            cell_voltage_v: sample.cell_voltage_v,
+            cell_voltage_v,
             cell_temperature_c,
             current_a: sample.current_a,
             mean_current_a: sample.mean_current_a,
