@@ -204,6 +204,11 @@ impl EcmBatch {
         Ok(())
     }
 
+    /// [`EcmBatch::step_each`] for currents that are known to be good: as many as cells, and finite.
+    pub(crate) fn step_known(&mut self, current_a: &[f64], dt_s: f64) -> Result<(), PlantError> {
+        self.step(Some(current_a), current_a[0], dt_s)
+    }
+
     /// Sets the temperature of the surroundings of every cell in degC.
     ///
     /// # Errors

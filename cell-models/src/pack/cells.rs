@@ -124,7 +124,8 @@ impl Cells {
 
     pub(super) fn step(&mut self, current_a: &[f64], dt_s: f64) -> Result<(), PlantError> {
         match self {
-            Self::Circuit(batch) => batch.step_each(current_a, dt_s),
+            // What is out of range here shows as a voltage that is no number.
+            Self::Circuit(batch) => batch.step_known(current_a, dt_s),
             Self::Physics(batch) => batch.step_each(current_a, dt_s),
         }
     }
