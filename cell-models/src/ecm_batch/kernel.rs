@@ -389,9 +389,10 @@ pub(super) struct Linearise<'a> {
     pub(super) curves: &'a Curves,
     pub(super) lanes: &'a Lanes,
     pub(super) coefficients: &'a Coefficients,
-    /// The currents whose directions choose the ohmic resistance, in A; one for each cell, as the answers.
+    /// The currents whose directions choose the ohmic resistance, in A; one for each cell.
     pub(super) current_a: &'a [f64],
     pub(super) dt_s: f64,
+    /// The answers, with room for whole blocks.
     pub(super) emf_v: &'a mut [f64],
     pub(super) ohm: &'a mut [f64],
 }
@@ -415,15 +416,18 @@ fn lines<S: Simd, const FULL: bool, const TABLES: bool>(simd: S, step: Linearise
     let Linearise { parameters: p, curves, lanes, coefficients, current_a, dt_s, emf_v, ohm } = step;
     let no_table = BlockCoefficients::default();
     let [rc1, rc2, rc3] = &lanes.rc;
-    let cells = current_a.chunks(BLOCK).zip(emf_v.chunks_mut(BLOCK)).zip(ohm.chunks_mut(BLOCK));
-    for (b, ((own, emf), ohm)) in cells.enumerate() {
+    let lines = emf_v.as_chunks_mut().0.iter_mut().zip(ohm.as_chunks_mut().0);
+    for (b, (own, (emf, ohm))) in current_a.chunks(BLOCK).zip(lines).enumerate() {
         let table = if TABLES { &coefficients.blocks[b] } else { &no_table };
         let mut padded = [0.0; BLOCK];
         let current = own.first_chunk().unwrap_or_else(|| {
             padded[..own.len()].copy_from_slice(own);
             &padded
         });
-        let (mut emf_room, mut ohm_room) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let rc_v = [block_of(rc1, b), block_of(rc2, b), block_of(rc3, b)];
+        let (per_as, resistance) = (block_of(&lanes.per_as, b), block_of(&lanes.resistance, b));
+        let (soc, core) = (block_of(&lanes.soc, b), block_of(&lanes.core, b));
+        let hysteresis = block_of(&lanes.hysteresis, b);
         line::<S, FULL, TABLES>(
             simd,
             p,
@@ -432,17 +436,15 @@ fn lines<S: Simd, const FULL: bool, const TABLES: bool>(simd: S, step: Linearise
             table,
             dt_s,
             current,
-            block_of(&lanes.per_as, b),
-            block_of(&lanes.resistance, b),
-            block_of(&lanes.soc, b),
-            [block_of(rc1, b), block_of(rc2, b), block_of(rc3, b)],
-            block_of(&lanes.hysteresis, b),
-            block_of(&lanes.core, b),
-            &mut emf_room,
-            &mut ohm_room,
+            per_as,
+            resistance,
+            soc,
+            rc_v,
+            hysteresis,
+            core,
+            emf,
+            ohm,
         );
-        emf.copy_from_slice(&emf_room[..own.len()]);
-        ohm.copy_from_slice(&ohm_room[..own.len()]);
     }
 }
 

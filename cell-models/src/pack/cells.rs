@@ -6,6 +6,7 @@ use crate::physics::SpmeBatch;
 
 /// The cells of a [`Pack`](super::Pack), group by group.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a pack holds one of them")]
 pub enum Cells {
     /// Equivalent circuits.
     Circuit(EcmBatch),

@@ -3,6 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::cells::Cells;
+use crate::ecm_batch::WHOLE_BLOCKS;
 
 /// Something that gives `emf_v - ohm * current` at its terminals.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -17,7 +18,7 @@ pub(super) struct Sharing {
     arch: Arch,
     parallel: usize,
     connection_ohm: Vec<f64>,
-    /// Of each cell: voltage without current, then conductance with its connection.
+    /// Of each cell: voltage without current, then conductance with its connection; with room for whole blocks.
     emf_v: Vec<f64>,
     conductance_s: Vec<f64>,
     group: Vec<Source>,
@@ -25,8 +26,8 @@ pub(super) struct Sharing {
 
 impl Sharing {
     pub(super) fn new(parallel: usize, connection_ohm: Vec<f64>) -> Self {
-        let zero = vec![0.0; connection_ohm.len()];
-        let group = vec![Source::default(); zero.len() / parallel];
+        let zero = vec![0.0; connection_ohm.len().next_multiple_of(WHOLE_BLOCKS)];
+        let group = vec![Source::default(); connection_ohm.len() / parallel];
         Self { arch: Arch::new(), parallel, connection_ohm, emf_v: zero.clone(), conductance_s: zero, group }
     }
 
