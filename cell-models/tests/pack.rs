@@ -176,6 +176,42 @@ fn parallel_physics_cells_come_to_agree() {
     assert!(apart_v(&pack, 2e-4) < 2e-5);
 }
 
+#[test]
+fn sharing_among_physics_cells_is_stable() {
+    // Cold, nearly empty or on the flat curve of LFP, in long steps, under a constant current.
+    for (set, soc, temperature_c, rate) in
+        [("okane2022", 0.15, -10.0, 0.1), ("prada2013", 0.6, 0.0, 0.5), ("chen2020", 0.3, 25.0, 1.0)]
+    {
+        for dt_s in [1.0, 10.0, 60.0] {
+            let like = SpmeCell::new(sets::by_name(set).unwrap(), 1.0, 25.0).unwrap().without_ageing();
+            let nominal_ah = like.parameters().nominal_capacity_ah;
+            let spread = [(1.0, 0.0), (1.05, 1e-3), (0.95, 3e-3)].map(|(size, extra_ohm)| SpmeBatchCell {
+                size,
+                extra_ohm,
+                soc,
+                temperature_c,
+            });
+            let mut pack = closed(SpmeBatch::new(&like, spread).unwrap(), &layout(3), 1e-4);
+            pack.set_core_c(&[temperature_c; 3]).unwrap();
+            let (mut turns, mut before, mut last) = (0, 0.0, 0.0);
+            let steps = (0.1 * 3600.0 / rate / dt_s) as u32;
+            for k in 0..steps {
+                pack.step(PackLoad::CurrentA(3.0 * rate * nominal_ah), &[0.0], dt_s).unwrap();
+                let change = pack.cell_current_a()[0] - last;
+                last = pack.cell_current_a()[0];
+                // From one step to the next and back again by more than 2 % of the current.
+                turns += u32::from(k > 5 && change * before < 0.0 && change.abs() > 0.02 * rate * nominal_ah);
+                before = change;
+                let within =
+                    pack.cell_current_a().iter().all(|i| (0.3..3.0).contains(&(i / (rate * nominal_ah))));
+                assert!(within, "{set}, {dt_s} s: {:?}", pack.cell_current_a());
+            }
+            println!("{set}, steps of {dt_s} s: {} V apart, {turns} turns in {steps}", apart_v(&pack, 1e-4));
+            assert!(turns <= steps / 50 && apart_v(&pack, 1e-4) < 5e-3);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -389,9 +389,10 @@ pub(super) struct Linearise<'a> {
     pub(super) curves: &'a Curves,
     pub(super) lanes: &'a Lanes,
     pub(super) coefficients: &'a Coefficients,
-    /// The currents whose directions choose the ohmic resistance, in A; one for each cell, as the answers.
+    /// The currents whose directions choose the ohmic resistance, in A; one for each cell.
     pub(super) current_a: &'a [f64],
     pub(super) dt_s: f64,
+    /// The answers, with room for whole blocks.
     pub(super) emf_v: &'a mut [f64],
     pub(super) ohm: &'a mut [f64],
 }
@@ -400,52 +401,105 @@ impl WithSimd for Linearise<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { parameters: p, curves, lanes, coefficients, current_a, dt_s, emf_v, ohm } = self;
-        let charge_as = [dt_s, p.coulombic_efficiency * dt_s];
-        let cells = current_a.chunks(BLOCK).zip(emf_v.chunks_mut(BLOCK)).zip(ohm.chunks_mut(BLOCK));
-        for (b, ((current, emf), ohm)) in cells.enumerate() {
-            let lane = |all| block_of(all, b);
-            let (soc, per_as, scale) = (lane(&lanes.soc), lane(&lanes.per_as), lane(&lanes.resistance));
-            let (core, hysteresis) = (lane(&lanes.core), lane(&lanes.hysteresis));
-            let table = coefficients.blocks.get(b);
-            let fixed = &coefficients.fixed;
-            for (l, ((&i, emf), ohm)) in current.iter().zip(emf.iter_mut()).zip(ohm.iter_mut()).enumerate() {
-                let l = l & (BLOCK - 1);
-                let charging = i < 0.0;
-                let place = curves.locate(soc[l]);
-                let per_soc = curves.ocv[1][place.1] * curves.per_soc;
-                let charge_as = if charging { charge_as[1] } else { charge_as[0] };
-                let mut u = on(&curves.ocv, place);
-                if curves.full {
-                    u += on(&curves.hysteresis, place) * hysteresis[l];
-                    u += (core[l] - REFERENCE_TEMPERATURE_C) * on(&curves.entropic, place);
-                }
-                *emf = u;
-                let r0 = match table {
-                    Some(t) => {
-                        if charging {
-                            t.r0[1][l]
-                        } else {
-                            t.r0[0][l]
-                        }
-                    }
-                    None => scale[l] * if charging { fixed.r0[1] } else { fixed.r0[0] },
-                };
-                *ohm = r0 + per_soc * charge_as * per_as[l];
-            }
-            for (k, v) in lanes.rc.iter().enumerate().take(p.rc.len()) {
-                let v = lane(v);
-                for (l, (emf, ohm)) in emf.iter_mut().zip(ohm.iter_mut()).enumerate() {
-                    let l = l & (BLOCK - 1);
-                    let [decay, gain] = match table {
-                        Some(t) => [t.rc[k][0][l], t.rc[k][1][l]],
-                        None => [fixed.rc[k][0], scale[l] * fixed.rc[k][1]],
-                    };
-                    *emf -= decay * v[l];
-                    *ohm += gain;
-                }
-            }
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (self.curves.full, self.coefficients.blocks.is_empty()) {
+            (false, true) => lines::<S, false, false>(simd, self),
+            (false, false) => lines::<S, false, true>(simd, self),
+            (true, true) => lines::<S, true, false>(simd, self),
+            (true, false) => lines::<S, true, true>(simd, self),
+        }
+    }
+}
+
+#[inline(always)]
+fn lines<S: Simd, const FULL: bool, const TABLES: bool>(simd: S, step: Linearise<'_>) {
+    let Linearise { parameters: p, curves, lanes, coefficients, current_a, dt_s, emf_v, ohm } = step;
+    let no_table = BlockCoefficients::default();
+    let [rc1, rc2, rc3] = &lanes.rc;
+    let lines = emf_v.as_chunks_mut().0.iter_mut().zip(ohm.as_chunks_mut().0);
+    for (b, (own, (emf, ohm))) in current_a.chunks(BLOCK).zip(lines).enumerate() {
+        let table = if TABLES { &coefficients.blocks[b] } else { &no_table };
+        let mut padded = [0.0; BLOCK];
+        let current = own.first_chunk().unwrap_or_else(|| {
+            padded[..own.len()].copy_from_slice(own);
+            &padded
+        });
+        let rc_v = [block_of(rc1, b), block_of(rc2, b), block_of(rc3, b)];
+        let (per_as, resistance) = (block_of(&lanes.per_as, b), block_of(&lanes.resistance, b));
+        let (soc, core) = (block_of(&lanes.soc, b), block_of(&lanes.core, b));
+        let hysteresis = block_of(&lanes.hysteresis, b);
+        line::<S, FULL, TABLES>(
+            simd,
+            p,
+            curves,
+            &coefficients.fixed,
+            table,
+            dt_s,
+            current,
+            per_as,
+            resistance,
+            soc,
+            rc_v,
+            hysteresis,
+            core,
+            emf,
+            ohm,
+        );
+    }
+}
+
+/// [`Linearise`] for one block; a function of its own as [`block`] is.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the compiler knows of arguments alone that they do not overlap"
+)]
+#[inline]
+fn line<S: Simd, const FULL: bool, const TABLES: bool>(
+    _: S,
+    p: &EcmParameters,
+    curves: &Curves,
+    fixed: &FixedCoefficients,
+    table: &BlockCoefficients,
+    dt_s: f64,
+    current: &[f64; BLOCK],
+    per_as: &[f64; BLOCK],
+    resistance: &[f64; BLOCK],
+    soc: &[f64; BLOCK],
+    rc_v: [&[f64; BLOCK]; MAX_RC_PAIRS],
+    hysteresis: &[f64; BLOCK],
+    core: &[f64; BLOCK],
+    emf: &mut [f64; BLOCK],
+    ohm: &mut [f64; BLOCK],
+) {
+    // Voltage per SOC and per A s of charge, by direction.
+    let [discharge, charge] = [curves.per_soc * dt_s, curves.per_soc * p.coulombic_efficiency * dt_s];
+    let r0 = fixed.r0;
+    for l in 0..BLOCK {
+        let charging = current[l] < 0.0;
+        let place = curves.locate(soc[l]);
+        let mut u = on(&curves.ocv, place);
+        if FULL {
+            u += on(&curves.hysteresis, place) * hysteresis[l];
+            u += (core[l] - REFERENCE_TEMPERATURE_C) * on(&curves.entropic, place);
+        }
+        emf[l] = u;
+        let ohmic = if TABLES {
+            let [discharge, charge] = [table.r0[0][l], table.r0[1][l]];
+            if charging { charge } else { discharge }
+        } else {
+            resistance[l] * if charging { r0[1] } else { r0[0] }
+        };
+        let per_as = per_as[l] * if charging { charge } else { discharge };
+        ohm[l] = ohmic + curves.ocv[1][place.1] * per_as;
+    }
+    for (k, v) in rc_v.iter().enumerate().take(p.rc.len()) {
+        let [decay, gain] = fixed.rc[k];
+        let [own_decay, own_gain] = &table.rc[k];
+        for l in 0..BLOCK {
+            let (decay, gain) =
+                if TABLES { (own_decay[l], own_gain[l]) } else { (decay, gain * resistance[l]) };
+            emf[l] -= decay * v[l];
+            ohm[l] += gain;
         }
     }
 }

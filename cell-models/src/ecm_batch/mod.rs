@@ -12,6 +12,8 @@ use crate::table::Table2;
 use crate::thermal::Propagator;
 use kernel::{BLOCK, Coefficients, Curves, Input, Lanes, Linearise, Step};
 
+/// Cells whose number is a multiple of this fill whole blocks.
+pub(crate) const WHOLE_BLOCKS: usize = BLOCK;
 /// Default of [`EcmBatch::with_tolerance`]: SOC as a fraction.
 pub const BATCH_TOLERANCE_SOC: f64 = 2e-3;
 /// Default of [`EcmBatch::with_tolerance`]: temperature in K.
@@ -204,6 +206,11 @@ impl EcmBatch {
         Ok(())
     }
 
+    /// [`EcmBatch::step_each`] for currents that are known to be good: as many as cells, and finite.
+    pub(crate) fn step_known(&mut self, current_a: &[f64], dt_s: f64) -> Result<(), PlantError> {
+        self.step(Some(current_a), current_a[0], dt_s)
+    }
+
     /// Sets the temperature of the surroundings of every cell in degC.
     ///
     /// # Errors
@@ -265,8 +272,9 @@ impl EcmBatch {
     }
 
     /// For a step of `dt_s` seconds that starts now, and each cell: the voltage at its end is `emf_v - ohm * current`. But
-    /// for the bends of the tables within the step and for the hysteresis' way in it this holds at any current. `ohm` has the ohmic resistance of the
-    /// direction of `current_a`, what the RC pairs add within the step, and the fall of the open-circuit voltage.
+    /// for bends of the tables and the way of the hysteresis within the step this holds at any current. `ohm` has the ohmic
+    /// resistance of the direction of `current_a`, what the RC pairs add within the step, and the fall of the open-circuit
+    /// voltage. `emf_v` and `ohm` need room for [`WHOLE_BLOCKS`].
     pub(crate) fn linearise(&mut self, current_a: &[f64], dt_s: f64, emf_v: &mut [f64], ohm: &mut [f64]) {
         if dt_s != self.dt_s {
             self.change_length(dt_s);

@@ -6,6 +6,7 @@ use crate::physics::SpmeBatch;
 
 /// The cells of a [`Pack`](super::Pack), group by group.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a pack holds one of them")]
 pub enum Cells {
     /// Equivalent circuits.
     Circuit(EcmBatch),
@@ -124,7 +125,8 @@ impl Cells {
 
     pub(super) fn step(&mut self, current_a: &[f64], dt_s: f64) -> Result<(), PlantError> {
         match self {
-            Self::Circuit(batch) => batch.step_each(current_a, dt_s),
+            // What is out of range here shows as a voltage that is no number.
+            Self::Circuit(batch) => batch.step_known(current_a, dt_s),
             Self::Physics(batch) => batch.step_each(current_a, dt_s),
         }
     }

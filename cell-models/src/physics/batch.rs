@@ -336,8 +336,8 @@ impl WithSimd for Linearise<'_> {
             let [voltage, total] = block.foresee(self.model, at, self.dt_s);
             let emf = voltage + total * at;
             let count = own.len();
-            emf_v.copy_from_slice(&emf.0[..count]);
-            ohm.copy_from_slice(&total.0[..count]);
+            emf_v[..count].copy_from_slice(&emf.0[..count]);
+            ohm[..count].copy_from_slice(&total.0[..count]);
         }
     }
 }
