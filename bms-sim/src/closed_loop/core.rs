@@ -383,7 +383,7 @@ fn balance(file: &PackFile, control: &Control, chemistry: Chemistry, capacity_ah
             },
             bleed_ohm: p.resistor_ohm as f32,
             rest_current_a: (0.02 * capacity_ah).max(0.2) as f32,
-            ..BalanceLimits::NMC
+            ..if chemistry == Chemistry::Lfp { BalanceLimits::LFP } else { BalanceLimits::NMC }
         }),
         Some(Balancing::Active(a)) => BalanceMeans::Active(ActiveLimits {
             rules: BalanceRules {
