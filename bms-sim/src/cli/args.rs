@@ -532,7 +532,8 @@ pub(super) struct DesignArgs {
 /// What a pack does in `bms design`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum DesignProfileArg {
-    /// Full cycles: charge C/3 to full, discharge 1C, half an hour's rest after each.
+    /// Full cycles: charge C/3 to full, discharge 1C (both at most what the pack's limits allow), half an hour's rest after
+    /// each.
     Cycles,
     /// A mid-size car drives the CLTC-P from full to 10 % and charges at C/3 (ageing run ten times as fast).
     Drive,

@@ -19,7 +19,7 @@ pub(super) fn run(args: &DesignArgs, quiet: bool) -> Result<Verdict> {
     });
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let usage = match args.profile {
-        DesignProfileArg::Cycles => Usage::STANDARD,
+        DesignProfileArg::Cycles => Usage::standard(&pack),
         DesignProfileArg::Drive => Usage::Drive,
     };
     let settings = Settings { temperature_c: args.temperature, usage, most_cycles: args.cycles as f64 };

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{DesignError, END_SOH, Settings};
 use crate::lives::faster;
-use crate::pack_file::PackFile;
+use crate::pack_file::{Arrangement, CellParameters, PackFile};
 use crate::plants::road::derated;
 use crate::profiles::speed::Cycle;
 use crate::vehicle::Vehicle;
@@ -49,6 +49,19 @@ pub enum Usage {
 impl Usage {
     /// C/3 charge and 1C discharge over the whole capacity.
     pub const STANDARD: Self = Self::Cycles { charge_c: 1.0 / 3.0, discharge_c: 1.0, depth: 1.0 };
+
+    /// [`Usage::STANDARD`] with its rates held to what the pack's limits allow for ever.
+    #[must_use]
+    pub fn standard(pack: &PackFile) -> Self {
+        let Some(CellParameters::Physics(p)) = pack.cell_parameters() else { return Self::STANDARD };
+        let Self::Cycles { charge_c, discharge_c, depth } = Self::STANDARD else { return Self::STANDARD };
+        let nominal_ah = p.nominal_capacity_ah;
+        Self::Cycles {
+            charge_c: charge_c.min(pack.limits.charge_a / nominal_ah),
+            discharge_c: discharge_c.min(pack.limits.discharge_a / nominal_ah),
+            depth,
+        }
+    }
 
     /// How many times as fast ageing runs in the simulation; the count of cycles is put right.
     #[must_use]
@@ -275,8 +288,8 @@ fn cooling_w_per_k(pack: &PackFile) -> f64 {
     let air = pack.thermal.surface_to_ambient_w_per_k;
     let Some(plates) = &pack.thermal.plates else { return air };
     let passes = match plates.arrangement {
-        crate::pack_file::Arrangement::Hairpin => 2.0,
-        _ => 1.0,
+        Arrangement::Hairpin => 2.0,
+        Arrangement::Series | Arrangement::Parallel => 1.0,
     };
     let coolant = passes * plates.coolant_w_per_k / plates.cells_per_segment as f64;
     air + 1.0 / (1.0 / plates.contact_w_per_k + 1.0 / coolant)

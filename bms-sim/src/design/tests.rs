@@ -103,3 +103,13 @@ fn verdicts_say_by_how_much() {
     assert_eq!(of(1300.0, true).met, Some(true));
     assert_eq!(of(100.0, true).met, None);
 }
+
+#[test]
+fn the_standard_cycle_keeps_the_packs_limits() {
+    assert_eq!(Usage::standard(&pack("car_nmc_96s1p")), Usage::STANDARD);
+    let Usage::Cycles { charge_c, discharge_c, .. } = Usage::standard(&pack("storage_lfp_16s")) else {
+        panic!("cycles")
+    };
+    // 200 A of 280 Ah.
+    assert!((discharge_c - 200.0 / 280.0).abs() < 1e-12 && charge_c == 1.0 / 3.0, "{charge_c} {discharge_c}");
+}

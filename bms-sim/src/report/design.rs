@@ -40,7 +40,8 @@ pub fn write_design_page(dir: &Path, design: &Design) -> Result<(), ReportError>
     sections.push(Section { id: "mass", title: "Mass", body });
     if let Some(life) = &design.life {
         let title = "Capacity and energy over cycles";
-        let caption = "Capacity (slow, 25 °C) and energy of each discharge, both as a share of the new cell's. Dashed: the \
+        let caption = "Capacity (slow, 25 °C) and energy of each discharge, both as a share of the new cell's; the first discharge \
+                       begins at the temperature of the surroundings, so that a cell that warms up rises above it. Dashed: the \
                        end of life and the charter's cycles.";
         let body = picture("life.svg", &life_plot(life), title, caption)? + &life_words(design, life);
         sections.push(Section { id: "life", title: "Cycle life", body });
@@ -80,8 +81,8 @@ any product: film growth, plating below 0 V, loss of active material. Its parame
 that are wide: NMC 800 to 1500, NCA 500 to 1200, LFP 2000 to 5000 full cycles at 25 °C. What it leaves out (knees, \
 swelling, years of calendar life between the cycles) can only shorten a life. It is the life of the usual cell; the weakest \
 cell of a string ends earlier.</li>\n\
-<li>In a drive what braking returns is cycled, too, and each cycle takes many hours: its cycles, counted by the charge that \
-the drive takes in all, wear more than those of a laboratory.</li>\n\
+<li>A drive from full to 10 % counts as 0.9 cycles. What braking returns is cycled on top of that, and each drive takes many \
+hours, so that such cycles wear more than those of a laboratory.</li>\n\
 <li>In the ageing model cycling wears the material alike at all temperatures, so that warmth shortens the life less than in \
 real cells.</li>\n\
 <li>Sensitivities of the life are simulated with ageing 20 times as fast, with and without the change; the ratio is applied \
