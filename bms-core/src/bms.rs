@@ -29,7 +29,7 @@ use crate::predict::{PulseModel, Start};
 use crate::preheat::{PreheatCommand, PreheatError, PreheatInput, PreheatState, Preheater};
 use crate::preheat::{PreheatReport, Settings as PreheatSettings};
 use crate::soc::{Estimated, OperatingPoint};
-use crate::sop::{self, Limits, PowerState};
+use crate::sop::{self, Limits, NegativeElectrode, PowerState};
 use crate::store::stored;
 use crate::temperatures::{
     CellTemperatures, Layout, LayoutError, PackTemperatures, SensorTrims, TemperatureInput,
@@ -226,7 +226,6 @@ stored!(BmsState[N, S] {
 });
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one, in place: no heap")]
 enum AnyBalancer<const N: usize> {
     None,
     Passive(Balancer<N>),
@@ -237,6 +236,7 @@ enum AnyBalancer<const N: usize> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bms<'a, const N: usize, const S: usize, const M: usize> {
     pulse: PulseModel<'a>,
+    negative: Option<NegativeElectrode<'a>>,
     limits: Limits,
     power_every_s: f32,
     pack: PackEstimator<'a, N>,
@@ -276,6 +276,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         };
         Ok(Self {
             pulse: models.pulse,
+            negative: models.negative.map(NegativeElectrode::new),
             limits: settings.limits,
             power_every_s: bound(settings.power_every_s, 0.0, 1e4),
             pack,
@@ -383,7 +384,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         self.step_temperatures(sample, dt_s);
         self.step_pack(sample, dt_s);
         let [weakest, fullest] = self.binding();
-        let power = self.step_power(&weakest, &fullest, dt_s);
+        let power = self.step_power([&weakest, &fullest], dt_s);
         let charge = self.step_charge(sample, request, fullest, dt_s);
         let preheat = self.step_preheat(sample, request, [weakest, fullest], dt_s);
         let climate = self.step_climate(sample, request, &charge, &preheat, dt_s);
@@ -464,12 +465,17 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         [e.weakest, e.fullest].map(|k| self.pack.operating_point(k).unwrap_or(reference))
     }
 
-    fn step_power(&mut self, weakest: &OperatingPoint, fullest: &OperatingPoint, dt_s: f32) -> PowerState {
+    fn step_power(&mut self, [weakest, fullest]: [&OperatingPoint; 2], dt_s: f32) -> PowerState {
         self.since_power_s += dt_s;
+        if let Some(negative) = &mut self.negative {
+            negative.step(fullest, self.pack.estimate().reference.mean_current_a, dt_s);
+        }
         if self.since_power_s >= self.power_every_s {
             self.since_power_s = 0.0;
-            let of = |at: &OperatingPoint| sop::power(&self.pulse, &self.limits, &Start::from(*at), None);
-            self.power = of(weakest).tighter(&of(fullest));
+            let of = |at: &OperatingPoint, negative| {
+                sop::power(&self.pulse, &self.limits, &Start::from(*at), negative)
+            };
+            self.power = of(weakest, None).tighter(&of(fullest, self.negative.as_ref()));
         }
         self.power
     }

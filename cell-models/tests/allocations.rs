@@ -53,7 +53,7 @@ fn no_step_of_a_pack_allocates() {
             let core = [24.0; 30];
             let mut closed = false;
             steps_allocate_nothing("pack", |i| {
-                let pulse = PackLoad::Pulse { amplitude_a: i.abs(), frequency_hz: 50.0 };
+                let pulse = PackLoad::Pulse { amplitude_a: i.abs(), mean_a: 0.0, frequency_hz: 50.0 };
                 closed = !closed;
                 pack.switchgear_mut().set_main(closed);
                 for load in [

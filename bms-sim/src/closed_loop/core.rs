@@ -8,8 +8,10 @@ use bms_core::balance::passive::BalanceLimits;
 use bms_core::balance::{BalanceRules, BalanceStatus};
 use bms_core::bms::{BalanceMeans, Bms, BmsError, Models, Output, Request, Sample, Settings};
 use bms_core::cell::CellModel;
-use bms_core::charging::{ChargeCommand, ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper};
 use bms_core::charging::ChargerReport;
+use bms_core::charging::{
+    ChargeCommand, ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper,
+};
 use bms_core::climate::{Band, ClimateSettings, Parts};
 use bms_core::measurement::Reading;
 use bms_core::pack::PackEstimate;
@@ -186,11 +188,7 @@ impl CoreSetup {
                 cells_in_series: self.series as u16,
                 normal: plan(0),
                 fast: plan(1),
-                limit: CurrentTable {
-                    temperature_c: &self.table[0],
-                    soc: &[0.5],
-                    current_a: &self.table[1],
-                },
+                limit: CurrentTable { temperature_c: &self.table[0], soc: &[0.5], current_a: &self.table[1] },
                 temperature_c: [coldest_c, hottest_c],
                 hysteresis_k: 2.0,
                 plating_horizon_s: 60.0,
@@ -231,8 +229,7 @@ fn places(file: &PackFile) -> Vec<CellPlace> {
     (0..layout.series)
         .map(|g| {
             let end = g % in_module == 0 || g % in_module == in_module - 1;
-            let to_ambient =
-                t.surface_to_ambient_w_per_k + if end { t.end_to_ambient_w_per_k } else { 0.0 };
+            let to_ambient = t.surface_to_ambient_w_per_k + if end { t.end_to_ambient_w_per_k } else { 0.0 };
             let (mut channel, mut along, mut to_coolant) = (0, 0.5, 0.0);
             if let (Some(p), Some(_)) = (&t.plates, &t.coolant) {
                 let segments = layout.cells() / p.cells_per_segment;
@@ -287,6 +284,7 @@ fn climate(file: &PackFile, control: &Control, preheat_to_c: f64) -> ClimateSett
         fast_charge: fast,
         charging: band(targets.charge_c.unwrap_or(DRIVE_C), 27.0),
         parked: targets.park_c.map(|c| band(c, 20.0)),
+        mix_parked: true,
         preheat_to_c: preheat_to_c as f32 + 10.0,
         largest_heated_c: 50.0,
         hottest_inlet_c: of(|c| c.heater_max_c).max(50.0),
@@ -583,8 +581,7 @@ pub fn with_core<T>(
     let pulse = pulse_model(&pulse, &setup.pulse.1);
     let negative = pulse_model(&negative, &setup.negative.1);
     let settings = setup.settings(&cell);
-    let models =
-        Models { cell: &cell, pulse, negative: setup.parts.plating_limit.then_some(negative) };
+    let models = Models { cell: &cell, pulse, negative: setup.parts.plating_limit.then_some(negative) };
     let mut core = of_size(setup, models, &settings, start)?;
     work(core.as_mut())
 }

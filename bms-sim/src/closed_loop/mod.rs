@@ -41,7 +41,9 @@ use crate::sensors::SensorModel;
 #[non_exhaustive]
 pub enum ClosedLoopError {
     /// The pack has no core of its size.
-    #[error("a pack of {series} cells in series: this program has cores for {SERIES:?} (firmware takes any number)")]
+    #[error(
+        "a pack of {series} cells in series: this program has cores for {SERIES:?} (firmware takes any number)"
+    )]
     Series {
         /// Groups in series.
         series: usize,
@@ -521,13 +523,7 @@ impl<'a> Bench<'a> {
         c.balance_a.copy_from_slice(&o.balance_a);
     }
 
-    fn record(
-        &self,
-        recorder: &mut Recorder,
-        moment: &scenario::Moment,
-        doing: Option<&Doing>,
-        dt_s: f64,
-    ) {
+    fn record(&self, recorder: &mut Recorder, moment: &scenario::Moment, doing: Option<&Doing>, dt_s: f64) {
         let (plant, o) = (&self.plant, &self.outcome);
         let (pack, network) = (plant.pack(), plant.network());
         let electric = plant.devices().electric_w();

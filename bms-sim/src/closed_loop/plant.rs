@@ -378,7 +378,9 @@ impl PlantPack {
     #[must_use]
     pub fn board_c(&self) -> f64 {
         match &self.balancing {
-            BalancingHardware::Passive(hardware, _) => hardware.board_c().iter().copied().fold(f64::MIN, f64::max),
+            BalancingHardware::Passive(hardware, _) => {
+                hardware.board_c().iter().copied().fold(f64::MIN, f64::max)
+            }
             _ => self.network.inlet_c(),
         }
     }

@@ -128,9 +128,7 @@ impl PackSensors {
         for (reading, ((t, offset), lost)) in out.sensed_c.iter_mut().zip(inputs) {
             *reading = if *lost { Reading::MISSING } else { celsius(t + offset) };
         }
-        for (reading, (t, offset)) in
-            out.around_c.iter_mut().zip(truth.around_c.iter().zip(&self.around_k))
-        {
+        for (reading, (t, offset)) in out.around_c.iter_mut().zip(truth.around_c.iter().zip(&self.around_k)) {
             *reading = celsius(t + offset);
         }
         let amperes = |a: f64| Reading::within(a as f32, -1e4, 1e4);
