@@ -528,11 +528,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
             _ => (false, 0.0, false),
         };
         let t = &self.temperatures.temperatures().summary;
-        let (mut least, mut most) = (f32::MAX, 0.0_f32);
-        for k in 0..N {
-            let scale = self.pack.cell(k).map_or(1.0, |c| c.resistance_scale.value);
-            (least, most) = (least.min(scale), most.max(scale));
-        }
+        // Nobody asks for it else.
+        let [least, most] = if wanted { self.pack.resistance_scales() } else { [1.0; 2] };
         let [_, _, thirty_s] = self.power.safe.discharge;
         let command = preheater.step(&PreheatInput {
             dt_s,
@@ -594,11 +591,9 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
 
     fn step_balance(&mut self, sample: &Sample<N, S, M>, request: &Request, dt_s: f32) -> BalanceCommand<N> {
         let mut cells = [BalanceCell::default(); N];
-        let readings = sample.cell_voltage_v.iter().enumerate();
-        for (cell, (k, voltage_v)) in cells.iter_mut().zip(readings) {
-            if let (Some(estimate), Some(slope_v)) = (self.pack.cell(k), self.pack.slope_v(k)) {
-                *cell = BalanceCell::new(&estimate, *voltage_v, slope_v);
-            }
+        let known = self.pack.cells().zip(self.pack.slopes_v()).zip(&sample.cell_voltage_v);
+        for (cell, ((estimate, slope_v), voltage_v)) in cells.iter_mut().zip(known) {
+            *cell = BalanceCell::new(&estimate, *voltage_v, slope_v);
         }
         let current = sample.current_a.valid();
         let input = BalanceInput {

@@ -314,11 +314,15 @@ impl<'a> CellModel<'a> {
         Position { index, fraction: x - index as f32 }
     }
 
+    #[inline]
     fn bilinear(table: &[f32], columns: usize, row: Position, column: Position) -> f32 {
         let at = |r: usize| {
             let start = r.saturating_mul(columns).saturating_add(column.index);
-            let lo = table.get(start).copied().unwrap_or(0.0);
-            let hi = table.get(start.saturating_add(1)).copied().unwrap_or(lo);
+            let here = table.get(start..).unwrap_or(&[]);
+            let [lo, hi] = match here.first_chunk() {
+                Some(pair) => *pair,
+                None => [here.first().copied().unwrap_or(0.0); 2],
+            };
             lo + (hi - lo) * column.fraction
         };
         let lower = at(row.index);
@@ -372,23 +376,42 @@ impl<'a> CellModel<'a> {
     #[must_use]
     pub fn ocv(&self, temperature_c: f32, soc: f32, age: &Age) -> OcvPoint {
         let row = self.row(temperature_c);
+        OcvPoint { ocv_v: self.mean_ocv_v(row, soc, age), hysteresis_v: self.hysteresis_v(row, soc) }
+    }
+
+    fn hysteresis_v(&self, row: Position, soc: f32) -> f32 {
         let column = Self::column(soc, self.ocv_columns);
         let clamped = Position { fraction: bound(column.fraction, 0.0, 1.0), ..column };
-        OcvPoint {
-            ocv_v: self.mean_ocv_v(row, soc, age),
-            hysteresis_v: Self::bilinear(self.tables.hysteresis_v, self.ocv_columns, row, clamped),
-        }
+        Self::bilinear(self.tables.hysteresis_v, self.ocv_columns, row, clamped)
     }
 
     /// The same with the particles' surfaces ahead of their mean: `shift` is what the positive and the negative electrode's
     /// have lost, in SOC. Without a table of the negative electrode the positive one's shift counts alone.
     pub(crate) fn surface_ocv(&self, temperature_c: f32, soc: f32, age: &Age, shift: [f32; 2]) -> OcvPoint {
+        self.surface_ocv_in(self.row(temperature_c), soc, age, shift)
+    }
+
+    fn surface_ocv_in(&self, row: Position, soc: f32, age: &Age, shift: [f32; 2]) -> OcvPoint {
         let [positive, negative] = shift.map(|s| soc - s);
-        let mut point = self.ocv(temperature_c, soc, age);
+        let mean_v = self.mean_ocv_v(row, positive, age);
+        let ahead_v = if self.tables.negative_v.is_empty() {
+            mean_v
+        } else {
+            mean_v + self.negative_v(positive) - self.negative_v(negative)
+        };
+        OcvPoint { ocv_v: ahead_v, hysteresis_v: self.hysteresis_v(row, soc) }
+    }
+
+    /// [`Self::circuit`] and [`Self::surface_ocv`] in one look at the temperatures.
+    pub(crate) fn circuit_and_ocv(
+        &self,
+        temperature_c: f32,
+        soc: f32,
+        age: &Age,
+        shift: [f32; 2],
+    ) -> (CircuitPoint, OcvPoint) {
         let row = self.row(temperature_c);
-        point.ocv_v =
-            self.mean_ocv_v(row, positive, age) + self.negative_v(positive) - self.negative_v(negative);
-        point
+        (self.circuit_in(row, soc), self.surface_ocv_in(row, soc, age, shift))
     }
 
     /// Potential of the negative electrode in V, straight on beyond its table; zero without one.
@@ -420,9 +443,12 @@ impl<'a> CellModel<'a> {
     /// Equivalent-circuit parameters at a temperature in degC and an SOC (fraction), clamped to the tables.
     #[must_use]
     pub fn circuit(&self, temperature_c: f32, soc: f32) -> CircuitPoint {
+        self.circuit_in(self.row(temperature_c), soc)
+    }
+
+    fn circuit_in(&self, row: Position, soc: f32) -> CircuitPoint {
         let t = &self.tables;
         let n = self.circuit_columns;
-        let row = self.row(temperature_c);
         let column = Self::column(bound(soc, 0.0, 1.0), n);
         let at = |table| Self::bilinear(table, n, row, column);
         CircuitPoint {

@@ -659,11 +659,26 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
     /// The last estimate of one cell, `None` for a number that the pack does not have.
     #[must_use]
     pub fn cell(&self, cell: usize) -> Option<CellEstimate> {
-        let c = self.cells.get(cell)?;
-        let scale = self.reference.operating_point().resistance_scale;
+        self.cells.get(cell).map(|c| self.estimate_of(c, &self.reference.resistance_scale()))
+    }
+
+    /// The last estimates of all cells in their order.
+    pub fn cells(&self) -> impl Iterator<Item = CellEstimate> {
+        let scale = self.reference.resistance_scale();
+        self.cells.iter().map(move |c| self.estimate_of(c, &scale))
+    }
+
+    /// Smallest and largest resistance scale of the cells.
+    pub(crate) fn resistance_scales(&self) -> [f32; 2] {
+        self.cells().map(|c| c.resistance_scale.value).fold([f32::MAX, 0.0], |[lo, hi], k| [lo.min(k), hi.max(k)])
+    }
+
+    // Inlined, so that what a caller does not look at is not worked out.
+    #[inline(always)]
+    fn estimate_of(&self, c: &Difference, scale: &Estimated) -> CellEstimate {
         let soc = self.soc_of(c);
         let capacity_ah = self.capacity_of(c);
-        Some(CellEstimate {
+        CellEstimate {
             soc: Estimated { value: bound(soc.value, 0.0, 1.0), std: soc.std },
             soc_difference: Estimated { value: c.x[SOC], std: sqrt(c.variance(SOC)) },
             resistance_scale: Estimated {
@@ -675,7 +690,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
                 std: capacity_ah * sqrt(c.variance(CAP)) / (1.0 + c.x[CAP]),
             },
             status: c.status,
-        })
+        }
     }
 
     /// Where predictions of one cell's voltage, power and energy start; `None` for a number that the pack does not have.
@@ -707,6 +722,11 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
     #[must_use]
     pub fn slope_v(&self, cell: usize) -> Option<f32> {
         self.cells.get(cell).map(|c| c.slope_v)
+    }
+
+    /// The same of all cells in their order.
+    pub fn slopes_v(&self) -> impl Iterator<Item = f32> {
+        self.cells.iter().map(|c| c.slope_v)
     }
 
     /// Heat in W that each cell releases under a current in A: that of the reference cell ([`crate::thermal::loss_w`]) with

@@ -85,10 +85,33 @@ impl Surface<'_> {
 
 /// The surface's state after `dt_s` seconds at a rate in 1/h.
 pub(crate) fn follow_surface(state: &mut [f32; 3], rate_per_h: f32, dt_s: f32) {
-    for ((q, tau_s), root) in state.iter_mut().zip(SURFACE_S).zip(SURFACE_ROOT) {
-        let a = decay(dt_s / tau_s);
-        *q = bound(a * *q + (1.0 - a) * root * rate_per_h, -1e4, 1e4);
+    Stretch::new(dt_s).follow_surface(state, rate_per_h);
+}
+
+/// A stretch of time, with what of the surfaces' state is left after it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretch {
+    dt_s: f32,
+    kept: [f32; 3],
+}
+
+impl Stretch {
+    pub(crate) fn new(dt_s: f32) -> Self {
+        Self { dt_s, kept: SURFACE_S.map(|tau_s| decay(dt_s / tau_s)) }
     }
+
+    fn follow_surface(&self, state: &mut [f32; 3], rate_per_h: f32) {
+        for ((q, a), root) in state.iter_mut().zip(self.kept).zip(SURFACE_ROOT) {
+            *q = bound(a * *q + (1.0 - a) * root * rate_per_h, -1e4, 1e4);
+        }
+    }
+}
+
+/// A current in A with the terminal voltage in V under it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) current_a: f32,
+    pub(crate) voltage_v: f32,
 }
 
 /// Tables of a cell for predictions of voltage under load.
@@ -205,10 +228,11 @@ impl<'a> Ahead<'a> {
     }
 
     fn look_up(&mut self) {
-        self.circuit = self.model.cell.circuit(self.temperature_c, self.soc);
         let shift =
             self.model.surface.shift(self.temperature_c, &self.surface).map(|s| s * self.surface_share);
-        let open = self.model.cell.surface_ocv(self.temperature_c, self.soc, &self.age, shift);
+        let (circuit, open) =
+            self.model.cell.circuit_and_ocv(self.temperature_c, self.soc, &self.age, shift);
+        self.circuit = circuit;
         self.rest_v = open.ocv_v + open.hysteresis_v * self.hysteresis;
     }
 
@@ -239,16 +263,32 @@ impl<'a> Ahead<'a> {
 
     /// The current in A that has a power (W) in this moment; `None` when none has.
     pub(crate) fn current_a(&self, hold: Hold) -> Option<f32> {
-        let power_w = match hold {
-            Hold::Current(current_a) => return current_a.is_finite().then_some(current_a),
-            Hold::Power(power_w) => power_w,
-        };
+        match hold {
+            Hold::Current(current_a) => current_a.is_finite().then_some(current_a),
+            Hold::Power(power_w) => self.under_power(power_w).map(|load| load.current_a),
+        }
+    }
+
+    /// The same with its voltage.
+    pub(crate) fn under(&self, hold: Hold) -> Option<Load> {
+        match hold {
+            Hold::Current(current_a) => current_a.is_finite().then(|| self.under_current(current_a)),
+            Hold::Power(power_w) => self.under_power(power_w),
+        }
+    }
+
+    pub(crate) fn under_current(&self, current_a: f32) -> Load {
+        Load { current_a, voltage_v: self.voltage_v(current_a) }
+    }
+
+    fn under_power(&self, power_w: f32) -> Option<Load> {
         let source_v = self.source_v();
         if source_v < 0.05 || !power_w.is_finite() {
             return None;
         }
         // Newton from below: i v(i) is concave, each step stays short of the root.
         let mut current = power_w / source_v;
+        let mut settled_v = None;
         for _ in 0..NEWTON_STEPS {
             let (drop, slope) = self.instant_drop(current);
             let v = source_v - drop;
@@ -256,21 +296,36 @@ impl<'a> Ahead<'a> {
             if rate < 0.01 * source_v {
                 return None;
             }
-            current += (power_w - current * v) / rate;
+            let next = current + (power_w - current * v) / rate;
+            if next == current {
+                // All further steps stay here.
+                settled_v = Some(v);
+                break;
+            }
+            current = next;
         }
-        let missing = power_w - current * self.voltage_v(current);
-        (abs(missing) < 0.01 * abs(power_w) + 1e-3).then_some(current)
+        let voltage_v = match settled_v {
+            Some(v) => v,
+            None => self.voltage_v(current),
+        };
+        let missing = power_w - current * voltage_v;
+        (abs(missing) < 0.01 * abs(power_w) + 1e-3).then_some(Load { current_a: current, voltage_v })
     }
 
-    /// Lets `dt_s` pass under a current in A that flows on average.
-    fn pass(&mut self, mean_a: f32, dt_s: f32) {
-        let heat_w = mean_a * (self.rest_v - self.voltage_v(mean_a));
+    /// What is left of the voltages of both pairs after a stretch.
+    fn pairs_kept(&self, dt_s: f32) -> [f32; 2] {
+        [self.circuit.tau1_s, self.circuit.tau2_s].map(|tau_s| decay(dt_s / tau_s))
+    }
+
+    /// Lets a stretch pass under a current that flows on average.
+    fn pass(&mut self, mean: Load, stretch: &Stretch, [a1, a2]: [f32; 2]) {
+        let (mean_a, dt_s) = (mean.current_a, stretch.dt_s);
+        let heat_w = mean_a * (self.rest_v - mean.voltage_v);
         let c = self.circuit;
-        let (a1, a2) = (decay(dt_s / c.tau1_s), decay(dt_s / c.tau2_s));
         self.v1 = a1 * self.v1 + (1.0 - a1) * c.r1_ohm * mean_a;
         self.v2 = a2 * self.v2 + (1.0 - a2) * c.r2_ohm * mean_a;
         let moved = mean_a * dt_s / self.capacity_as;
-        follow_surface(&mut self.surface, 3600.0 * mean_a / self.capacity_as, dt_s);
+        stretch.follow_surface(&mut self.surface, 3600.0 * mean_a / self.capacity_as);
         self.soc -= moved;
         let b = decay(abs(moved) * self.model.cell.tables().hysteresis_gamma);
         self.hysteresis = b * self.hysteresis + (1.0 - b) * if mean_a > 0.0 { -1.0 } else { 1.0 };
@@ -286,13 +341,29 @@ impl<'a> Ahead<'a> {
     /// Lets `dt_s` pass from a moment at which `current_a` flows; returns the current at its end, `None` when the cell
     /// cannot give the power.
     pub(crate) fn advance(&mut self, hold: Hold, current_a: f32, dt_s: f32) -> Option<f32> {
-        let mut mean_a = current_a;
+        self.advance_by(hold, self.under_current(current_a), &Stretch::new(dt_s)).map(|load| load.current_a)
+    }
+
+    /// Lets a stretch pass under a current in A that stays what it is.
+    pub(crate) fn pass_mean(&mut self, mean_a: f32, stretch: &Stretch) {
+        self.pass_under(self.under_current(mean_a), stretch);
+    }
+
+    /// The same with the voltage, where it is known.
+    pub(crate) fn pass_under(&mut self, mean: Load, stretch: &Stretch) {
+        self.pass(mean, stretch, self.pairs_kept(stretch.dt_s));
+    }
+
+    /// [`Self::advance`] from a load of which the voltage is known.
+    pub(crate) fn advance_by(&mut self, hold: Hold, load: Load, stretch: &Stretch) -> Option<Load> {
+        let kept = self.pairs_kept(stretch.dt_s);
+        let mut mean = load;
         if matches!(hold, Hold::Power(_)) {
             let mut trial = *self;
-            trial.pass(current_a, dt_s);
-            mean_a = 0.5 * (current_a + trial.current_a(hold)?);
+            trial.pass(load, stretch, kept);
+            mean = self.under_current(0.5 * (load.current_a + trial.current_a(hold)?));
         }
-        self.pass(mean_a, dt_s);
-        self.current_a(hold)
+        self.pass(mean, stretch, kept);
+        self.under(hold)
     }
 }

@@ -487,13 +487,18 @@ impl<'a> SocEstimator<'a> {
             v2: s.v2,
             hysteresis: s.hysteresis,
             error_v: Estimated { value: s.error_v, std: std(ERR) },
-            resistance_scale: Estimated { value: 1.0 + s.resistance_excess, std: std(RES) },
+            resistance_scale: self.resistance_scale(),
             instant_scale: s.edges.scale(),
             temperature_c: s.temperature_c,
             current_a: s.current_a - s.bias_c * s.capacity_ah,
             capacity_ah: s.capacity_ah,
             age: s.age,
         }
+    }
+
+    /// [`OperatingPoint::resistance_scale`] alone.
+    pub(crate) fn resistance_scale(&self) -> Estimated {
+        Estimated { value: 1.0 + self.state.resistance_excess, std: sqrt(self.state.covariance.variance(RES)) }
     }
 
     /// State of charge as the filter has it, which may leave 0..=1 by up to 5 points.

@@ -14,7 +14,7 @@
 
 use crate::cell::CellModel;
 use crate::math::{abs, bound, decay};
-use crate::predict::{Ahead, Heat, Hold, PulseModel, Start};
+use crate::predict::{Ahead, Heat, Hold, Load, PulseModel, Start, Stretch};
 use crate::soc::{Estimated, OperatingPoint};
 use crate::store::stored;
 
@@ -346,17 +346,19 @@ impl<'a> NegativeElectrode<'a> {
         const STRETCHES: u8 = 4;
         let from = self.ahead(&margin.worst(start, -1.0), None, margin)?;
         let highest_v = self.model.cell.tables().v_max - margin.plating_v;
-        let dt_s = horizon_s / f32::from(STRETCHES);
+        let stretch = Stretch::new(horizon_s / f32::from(STRETCHES));
         let plates = |charge_a: f32| {
             let mut electrode = from;
+            let mut load = electrode.under_current(-charge_a);
             // Written so that a NaN plates.
-            let mut sound = electrode.voltage_v(-charge_a) <= highest_v;
+            let mut sound = load.voltage_v <= highest_v;
             for _ in 0..STRETCHES {
                 if !sound {
                     break;
                 }
-                let _ = electrode.advance(Hold::Current(-charge_a), -charge_a, dt_s);
-                sound = electrode.voltage_v(-charge_a) <= highest_v;
+                electrode.pass_under(load, &stretch);
+                load = electrode.under_current(-charge_a);
+                sound = load.voltage_v <= highest_v;
             }
             (!sound).then_some(Binding::Plating)
         };
@@ -390,7 +392,8 @@ pub fn power(
     negative: Option<&NegativeElectrode<'_>>,
 ) -> PowerState {
     let mut out = PowerState::default();
-    let best = |margin, sign| Search::new(model, limits, start, negative, margin, sign);
+    let stretches = STRETCHES_S.map(Stretch::new);
+    let best = |margin, sign| Search::new(model, limits, start, negative, margin, sign, stretches);
     let (none, margin) = (Margin::NONE, limits.margin);
     let searches = [1.0, -1.0].map(|sign| (best(none, sign), best(margin, sign)));
     let [(Some(best_d), Some(worst_d)), (Some(best_c), Some(worst_c))] = searches else { return out };
@@ -420,6 +423,7 @@ struct Search<'a> {
     limits: &'a Limits,
     margin: Margin,
     sign: f32,
+    stretches: [Stretch; 5],
 }
 
 impl<'a> Search<'a> {
@@ -430,17 +434,19 @@ impl<'a> Search<'a> {
         negative: Option<&NegativeElectrode<'a>>,
         margin: Margin,
         sign: f32,
+        stretches: [Stretch; 5],
     ) -> Option<Self> {
         let from = margin.worst(start, sign);
         let electrode = match negative {
             Some(negative) => {
                 let ahead = negative.ahead(&from, limits.heat, &margin)?;
-                Some((ahead, negative.model.cell.tables().v_max - margin.plating_v))
+                // Nothing plates in a discharge.
+                (sign < 0.0).then_some((ahead, negative.model.cell.tables().v_max - margin.plating_v))
             }
             None => None,
         };
         let cell = Ahead::new(model, &from, limits.heat)?.with_surface(1.0 + margin.surface_share);
-        Some(Self { cell, electrode, limits, margin, sign })
+        Some(Self { cell, electrode, limits, margin, sign, stretches })
     }
 
     fn limit(&self, (horizon_s, stretches): (f32, usize)) -> Limit {
@@ -498,22 +504,18 @@ impl<'a> Search<'a> {
         let mut cell = self.cell;
         let mut electrode = self.electrode;
         let start_c = cell.temperature_c;
-        let Some(mut current_a) = cell.current_a(hold) else { return Some(Binding::Voltage) };
-        if let Some(by) = self.meets(&cell, electrode.as_ref(), current_a, most_a, start_c) {
+        let Some(mut load) = cell.under(hold) else { return Some(Binding::Voltage) };
+        if let Some(by) = self.meets(&cell, electrode.as_ref(), load, most_a, start_c) {
             return Some(by);
         }
-        for dt_s in STRETCHES_S.into_iter().take(stretches) {
-            let Some(next_a) = cell.advance(hold, current_a, dt_s) else { return Some(Binding::Voltage) };
+        for stretch in self.stretches.iter().take(stretches) {
+            let Some(next) = cell.advance_by(hold, load, stretch) else { return Some(Binding::Voltage) };
             if let Some((negative, _)) = &mut electrode {
                 // Only its current counts for the electrode.
-                let _ = negative.advance(
-                    Hold::Current(0.5 * (current_a + next_a)),
-                    0.5 * (current_a + next_a),
-                    dt_s,
-                );
+                negative.pass_mean(0.5 * (load.current_a + next.current_a), stretch);
             }
-            current_a = next_a;
-            if let Some(by) = self.meets(&cell, electrode.as_ref(), current_a, most_a, start_c) {
+            load = next;
+            if let Some(by) = self.meets(&cell, electrode.as_ref(), load, most_a, start_c) {
                 return Some(by);
             }
         }
@@ -524,14 +526,13 @@ impl<'a> Search<'a> {
         &self,
         cell: &Ahead<'_>,
         electrode: Option<&(Ahead<'_>, f32)>,
-        current_a: f32,
+        Load { current_a, voltage_v: v }: Load,
         most_a: f32,
         start_c: f32,
     ) -> Option<Binding> {
         let l = self.limits;
         let [v_min, v_max] = l.voltage_v;
         let [z_min, z_max] = l.soc;
-        let v = cell.voltage_v(current_a);
         let discharging = self.sign > 0.0;
         let voltage = if discharging { v >= v_min } else { v <= v_max };
         let plating = discharging || electrode.is_none_or(|(e, v_max)| e.voltage_v(current_a) <= *v_max);

@@ -631,10 +631,18 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
         }
         let in_use: f32 = channels.iter().map(|c| if c[0] > 0.0 { 1.0 } else { 0.0 }).sum();
         let w_per_k = flow / 60.0 * self.layout.coolant_j_per_l_k / bound(in_use, 1.0, CHANNELS as f32);
-        let lengths = channels.map(|c| bound(c[0] / w_per_k, 1e-3, 6.0));
+        // Per channel: length, and what is taken over at its end; the same in most.
+        let mut last = (f32::NAN, 0.0);
+        let ends = channels.map(|c| {
+            let length = bound(c[0] / w_per_k, 1e-3, 6.0);
+            if length != last.0 {
+                last = (length, 1.0 - libm::expf(-length));
+            }
+            last
+        });
         for (t, place) in coolant.iter_mut().zip(self.layout.cells) {
             let at = usize::from(place.channel);
-            let (Some(length), Some([g, gt])) = (lengths.get(at), channels.get(at)) else { continue };
+            let (Some((length, whole)), Some([g, gt])) = (ends.get(at), channels.get(at)) else { continue };
             if *g <= 0.0 {
                 continue;
             }
@@ -642,10 +650,10 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             let taken = |x: f32| 1.0 - libm::expf(-length * x);
             let x = if reverse { 1.0 - place.along } else { place.along };
             *t = Some(match (inlet, outlet) {
-                (Some(inlet), Some(outlet)) => inlet + (outlet - inlet) * taken(x) / taken(1.0),
+                (Some(inlet), Some(outlet)) => inlet + (outlet - inlet) * taken(x) / whole,
                 (Some(inlet), None) => inlet + (mean - inlet) * taken(x),
                 (None, Some(outlet)) => {
-                    let inlet = mean + bound((outlet - mean) / (1.0 - taken(1.0)), -20.0, 20.0);
+                    let inlet = mean + bound((outlet - mean) / (1.0 - whole), -20.0, 20.0);
                     inlet + (mean - inlet) * taken(x)
                 }
                 (None, None) => mean,
@@ -807,6 +815,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
         let capacity = l.core_j_per_k + l.surface_j_per_k;
         let cells = self.own_k.iter_mut().zip(l.cells).zip(&self.near);
         let driven = coolant.iter().zip(&input.heat_w).zip(&self.out.surface_c);
+        // Most cells are cooled like the one before.
+        let (mut last_rate, mut back) = (f32::NAN, 0.0);
         for (((own, place), near), ((t, heat), surface)) in cells.zip(driven) {
             let mut drive = OWN_HEAT * bound(abs(*heat), 0.0, LARGEST_W);
             if let Some(t) = self.ambient_c {
@@ -819,7 +829,9 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
                 drive += OWN_COOLING * g * bound(abs(surface - t), 0.0, 50.0);
                 rate += g / capacity;
             }
-            let back = 1.0 - libm::expf(-bound(rate * dt_s, 0.0, 20.0));
+            if rate != last_rate {
+                (last_rate, back) = (rate, 1.0 - libm::expf(-bound(rate * dt_s, 0.0, 20.0)));
+            }
             let settled = bound(drive / (capacity * rate), 0.0, 50.0);
             *own = bound(*own + back * (settled - *own), 0.5 * OWN_STD_K, 50.0);
         }
@@ -843,6 +855,9 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             trim.std_k = bound(sqrt(variance), 1e-3, self.layout.sensor_offset_std_k);
         }
         let Some(ambient) = self.ambient_c else { return };
+        if self.trims.quiet_s < ISOTHERMAL_S || dt_s <= 0.0 {
+            return;
+        }
         let mut shown = [f32::NAN; S];
         let mut trimmed = [f32::NAN; S];
         for (((t, u), reading), trim) in
@@ -853,11 +868,9 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
         }
         let (middle, count) = (median(&trimmed, 0.002), trimmed.iter().filter(|t| !t.is_nan()).count());
         let away = abs(middle - ambient);
-        let isothermal = self.trims.quiet_s >= ISOTHERMAL_S
-            && count >= 3
-            && away <= ISOTHERMAL_K
-            && inlet.is_none_or(|t| abs(t - middle) <= ISOTHERMAL_K);
-        if !isothermal || dt_s <= 0.0 {
+        let isothermal =
+            count >= 3 && away <= ISOTHERMAL_K && inlet.is_none_or(|t| abs(t - middle) <= ISOTHERMAL_K);
+        if !isothermal {
             return;
         }
         let noise = ISOTHERMAL_STD_K + ISOTHERMAL_SHARE * away;
