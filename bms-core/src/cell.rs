@@ -130,6 +130,20 @@ impl core::fmt::Display for ParameterError {
 
 impl core::error::Error for ParameterError {}
 
+/// A pair of resistor and capacitor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pair {
+    pub(crate) r_ohm: f32,
+    pub(crate) tau_s: f32,
+}
+
+/// Place of a temperature and an SOC in the circuit's tables.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    row: Position,
+    column: Position,
+}
+
 /// Row of a table and how far towards the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Position {
@@ -162,6 +176,21 @@ impl CircuitPoint {
     /// Voltage drop in V that follows the current without delay, and its slope in ohm.
     #[must_use]
     pub fn instant_drop(&self, current_a: f32) -> (f32, f32) {
+        Instant { r0_ohm: self.r0_ohm, rct_ohm: self.rct_ohm, i_ct_a: self.i_ct_a }.drop(current_a)
+    }
+}
+
+/// The part of a [`CircuitPoint`] that follows the current without delay.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Instant {
+    pub(crate) r0_ohm: f32,
+    pub(crate) rct_ohm: f32,
+    i_ct_a: f32,
+}
+
+impl Instant {
+    /// See [`CircuitPoint::instant_drop`].
+    pub(crate) fn drop(&self, current_a: f32) -> (f32, f32) {
         let mut drop = self.r0_ohm * current_a;
         let mut slope = self.r0_ohm;
         if self.rct_ohm > 0.0 {
@@ -402,16 +431,46 @@ impl<'a> CellModel<'a> {
         OcvPoint { ocv_v: ahead_v, hysteresis_v: self.hysteresis_v(row, soc) }
     }
 
-    /// [`Self::circuit`] and [`Self::surface_ocv`] in one look at the temperatures.
-    pub(crate) fn circuit_and_ocv(
+    /// Place in the circuit's tables, and [`Self::surface_ocv`] there.
+    pub(crate) fn place_and_ocv(
         &self,
         temperature_c: f32,
         soc: f32,
         age: &Age,
         shift: [f32; 2],
-    ) -> (CircuitPoint, OcvPoint) {
-        let row = self.row(temperature_c);
-        (self.circuit_in(row, soc), self.surface_ocv_in(row, soc, age, shift))
+    ) -> (Place, OcvPoint) {
+        let place = self.place(temperature_c, soc);
+        (place, self.surface_ocv_in(place.row, soc, age, shift))
+    }
+
+    fn place(&self, temperature_c: f32, soc: f32) -> Place {
+        Place {
+            row: self.row(temperature_c),
+            column: Self::column(bound(soc, 0.0, 1.0), self.circuit_columns),
+        }
+    }
+
+    fn circuit_table(&self, table: &[f32], place: &Place) -> f32 {
+        Self::bilinear(table, self.circuit_columns, place.row, place.column)
+    }
+
+    /// The part of [`Self::circuit`] that follows the current without delay.
+    pub(crate) fn instant(&self, place: &Place) -> Instant {
+        let t = &self.tables;
+        Instant {
+            r0_ohm: self.circuit_table(t.r0_ohm, place),
+            rct_ohm: self.circuit_table(t.rct_ohm, place),
+            i_ct_a: Self::per_temperature(t.i_ct_a, place.row),
+        }
+    }
+
+    /// The fast and the slow pair of [`Self::circuit`].
+    pub(crate) fn pairs(&self, place: &Place) -> [Pair; 2] {
+        let t = &self.tables;
+        [(t.r1_ohm, t.tau1_s), (t.r2_ohm, t.tau2_s)].map(|(r, tau)| Pair {
+            r_ohm: self.circuit_table(r, place),
+            tau_s: self.circuit_table(tau, place),
+        })
     }
 
     /// Potential of the negative electrode in V, straight on beyond its table; zero without one.
@@ -443,23 +502,18 @@ impl<'a> CellModel<'a> {
     /// Equivalent-circuit parameters at a temperature in degC and an SOC (fraction), clamped to the tables.
     #[must_use]
     pub fn circuit(&self, temperature_c: f32, soc: f32) -> CircuitPoint {
-        self.circuit_in(self.row(temperature_c), soc)
-    }
-
-    fn circuit_in(&self, row: Position, soc: f32) -> CircuitPoint {
-        let t = &self.tables;
-        let n = self.circuit_columns;
-        let column = Self::column(bound(soc, 0.0, 1.0), n);
-        let at = |table| Self::bilinear(table, n, row, column);
+        let place = self.place(temperature_c, soc);
+        let Instant { r0_ohm, rct_ohm, i_ct_a } = self.instant(&place);
+        let [fast, slow] = self.pairs(&place);
         CircuitPoint {
-            r0_ohm: at(t.r0_ohm),
-            rct_ohm: at(t.rct_ohm),
-            i_ct_a: Self::per_temperature(t.i_ct_a, row),
-            r1_ohm: at(t.r1_ohm),
-            tau1_s: at(t.tau1_s),
-            r2_ohm: at(t.r2_ohm),
-            tau2_s: at(t.tau2_s),
-            model_error_v: at(t.model_error_v),
+            r0_ohm,
+            rct_ohm,
+            i_ct_a,
+            r1_ohm: fast.r_ohm,
+            tau1_s: fast.tau_s,
+            r2_ohm: slow.r_ohm,
+            tau2_s: slow.tau_s,
+            model_error_v: self.circuit_table(self.tables.model_error_v, &place),
         }
     }
 

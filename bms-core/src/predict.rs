@@ -16,7 +16,7 @@
 //! The rest of the model and its sources are those of [`crate::cell`]. Within a stretch the current is the mean of those at its ends,
 //! which constant power lets rise.
 
-use crate::cell::{Age, CellModel, CircuitPoint};
+use crate::cell::{Age, CellModel, Instant, Place};
 use crate::math::{abs, bound, decay};
 use crate::soc::{Estimated, OperatingPoint};
 
@@ -176,7 +176,8 @@ pub(crate) struct Ahead<'a> {
     error_v: f32,
     scales: [f32; 4],
     pub(crate) temperature_c: f32,
-    circuit: CircuitPoint,
+    place: Place,
+    instant: Instant,
     rest_v: f32,
 }
 
@@ -220,7 +221,8 @@ impl<'a> Ahead<'a> {
                 [k(instant), k(fast), k(slow), bound(added, -0.5, 10.0)]
             },
             temperature_c: bound(at.temperature_c, -60.0, 150.0),
-            circuit: CircuitPoint::default(),
+            place: Place::default(),
+            instant: Instant::default(),
             rest_v: 0.0,
         };
         ahead.look_up();
@@ -230,9 +232,9 @@ impl<'a> Ahead<'a> {
     fn look_up(&mut self) {
         let shift =
             self.model.surface.shift(self.temperature_c, &self.surface).map(|s| s * self.surface_share);
-        let (circuit, open) =
-            self.model.cell.circuit_and_ocv(self.temperature_c, self.soc, &self.age, shift);
-        self.circuit = circuit;
+        let (place, open) = self.model.cell.place_and_ocv(self.temperature_c, self.soc, &self.age, shift);
+        self.place = place;
+        self.instant = self.model.cell.instant(&place);
         self.rest_v = open.ocv_v + open.hysteresis_v * self.hysteresis;
     }
 
@@ -248,9 +250,9 @@ impl<'a> Ahead<'a> {
 
     /// Voltage drop in V that follows the current at once, and its slope in ohm.
     fn instant_drop(&self, current_a: f32) -> (f32, f32) {
-        let (drop, slope) = self.circuit.instant_drop(current_a);
+        let (drop, slope) = self.instant.drop(current_a);
         let [k, _, _, added] = self.scales;
-        let ohm = added * (self.circuit.r0_ohm + self.circuit.rct_ohm);
+        let ohm = added * (self.instant.r0_ohm + self.instant.rct_ohm);
         (k * drop + ohm * current_a, k * slope + ohm)
     }
 
@@ -312,18 +314,17 @@ impl<'a> Ahead<'a> {
         (abs(missing) < 0.01 * abs(power_w) + 1e-3).then_some(Load { current_a: current, voltage_v })
     }
 
-    /// What is left of the voltages of both pairs after a stretch.
-    fn pairs_kept(&self, dt_s: f32) -> [f32; 2] {
-        [self.circuit.tau1_s, self.circuit.tau2_s].map(|tau_s| decay(dt_s / tau_s))
+    /// Both pairs over a stretch: what is left of their voltages, and their resistances in ohm.
+    fn pairs(&self, stretch: &Stretch) -> [(f32, f32); 2] {
+        self.model.cell.pairs(&self.place).map(|pair| (decay(stretch.dt_s / pair.tau_s), pair.r_ohm))
     }
 
     /// Lets a stretch pass under a current that flows on average.
-    fn pass(&mut self, mean: Load, stretch: &Stretch, [a1, a2]: [f32; 2]) {
+    fn pass(&mut self, mean: Load, stretch: &Stretch, [(a1, r1_ohm), (a2, r2_ohm)]: [(f32, f32); 2]) {
         let (mean_a, dt_s) = (mean.current_a, stretch.dt_s);
         let heat_w = mean_a * (self.rest_v - mean.voltage_v);
-        let c = self.circuit;
-        self.v1 = a1 * self.v1 + (1.0 - a1) * c.r1_ohm * mean_a;
-        self.v2 = a2 * self.v2 + (1.0 - a2) * c.r2_ohm * mean_a;
+        self.v1 = a1 * self.v1 + (1.0 - a1) * r1_ohm * mean_a;
+        self.v2 = a2 * self.v2 + (1.0 - a2) * r2_ohm * mean_a;
         let moved = mean_a * dt_s / self.capacity_as;
         stretch.follow_surface(&mut self.surface, 3600.0 * mean_a / self.capacity_as);
         self.soc -= moved;
@@ -351,19 +352,19 @@ impl<'a> Ahead<'a> {
 
     /// The same with the voltage, where it is known.
     pub(crate) fn pass_under(&mut self, mean: Load, stretch: &Stretch) {
-        self.pass(mean, stretch, self.pairs_kept(stretch.dt_s));
+        self.pass(mean, stretch, self.pairs(stretch));
     }
 
     /// [`Self::advance`] from a load of which the voltage is known.
     pub(crate) fn advance_by(&mut self, hold: Hold, load: Load, stretch: &Stretch) -> Option<Load> {
-        let kept = self.pairs_kept(stretch.dt_s);
+        let pairs = self.pairs(stretch);
         let mut mean = load;
         if matches!(hold, Hold::Power(_)) {
             let mut trial = *self;
-            trial.pass(load, stretch, kept);
+            trial.pass(load, stretch, pairs);
             mean = self.under_current(0.5 * (load.current_a + trial.current_a(hold)?));
         }
-        self.pass(mean, stretch, kept);
+        self.pass(mean, stretch, pairs);
         self.under(hold)
     }
 }
