@@ -1,6 +1,8 @@
 #!/bin/sh
 # Circuit and physics cells, one, many and in packs, beside the C floors in benches/c: ratios measured in one run.
-# benches/plants_vs_c.sh [--check [FACTOR]]   --check fails when a ratio misses its aim (times FACTOR).
+# The whole closed loop, with sensors and core, follows.
+# benches/plants_vs_c.sh [--check [FACTOR]] [--only TEXT]
+#   --check fails when a ratio misses its aim (times FACTOR); --only leaves out rows without TEXT in their name.
 # Results as JSON: plants.json in target/plants (in CARGO_TARGET_DIR if that is set).
 set -eu
 cd "$(dirname "$0")/.."
@@ -22,3 +24,5 @@ else
 fi
 cargo build --release --quiet -p cell-models --example plants_floor
 "${CARGO_TARGET_DIR:-target}/release/examples/plants_floor" "$out" "$@"
+cargo build --release --quiet -p bms-sim --example closed_loop_speed
+"${CARGO_TARGET_DIR:-target}/release/examples/closed_loop_speed" "$out"

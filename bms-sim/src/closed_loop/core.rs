@@ -452,6 +452,9 @@ pub struct Outcome {
 pub trait AnyCore {
     /// One step; any readings are allowed.
     fn step(&mut self, readings: &Readings, told: &Told<'_>, request: &Request, dt_s: f64) -> &Outcome;
+
+    /// What came out of the last step.
+    fn outcome(&self) -> &Outcome;
 }
 
 struct OfSize<'a, const N: usize> {
@@ -491,6 +494,10 @@ impl<const N: usize> AnyCore for OfSize<'_, N> {
         self.take(&output, dt_s);
         &self.outcome
     }
+
+    fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
 }
 
 impl<const N: usize> OfSize<'_, N> {
@@ -509,8 +516,8 @@ impl<const N: usize> OfSize<'_, N> {
         o.charge = output.charge;
         o.power = output.power;
         o.estimate = *self.bms.estimate();
-        for (k, soc) in o.group_soc.iter_mut().enumerate() {
-            *soc = f64::from(self.bms.pack().cell(k).unwrap_or_default().soc.value);
+        for (soc, cell) in o.group_soc.iter_mut().zip(self.bms.pack().cells()) {
+            *soc = f64::from(cell.soc.value);
         }
         let TemperatureSummary { mean_c, coldest_c, hottest_c, .. } = self.bms.temperatures().summary;
         o.core_c = [mean_c, coldest_c, hottest_c].map(f64::from);

@@ -24,7 +24,7 @@ use cell_models::pack::PackLoad;
 use cell_models::{ParameterError, PlantError};
 use thiserror::Error;
 
-use self::core::{AnyCore, CoreSetup, Outcome, SERIES, Told, with_core};
+use self::core::{AnyCore, CoreSetup, SERIES, Told, with_core};
 use self::plant::{CellKind, Command, PlantPack, StartState, WeakCell};
 use self::sensors::{PackSensors, Truth};
 use crate::cell_file::CellFileError;
@@ -213,7 +213,6 @@ struct Bench<'a> {
     plant: PlantPack,
     sensors: PackSensors,
     core: &'a mut dyn AnyCore,
-    outcome: Outcome,
     command: Command,
     time_s: f64,
     charger_a: f64,
@@ -250,7 +249,6 @@ impl<'a> Bench<'a> {
             pack,
             plant,
             sensors: PackSensors::new(model, groups, setup.sensors(), seed),
-            outcome: Outcome::none(groups),
             core,
             command: Command {
                 film_w: vec![0.0; core::MODULES],
@@ -313,8 +311,8 @@ impl<'a> Bench<'a> {
             min_cell_v: v.iter().copied().fold(f64::INFINITY, f64::min),
             max_cell_v: v.iter().copied().fold(0.0, f64::max),
             coldest_c: self.plant.network().core_c().iter().copied().fold(f64::INFINITY, f64::min),
-            charged: self.outcome.charge.full,
-            balanced: self.outcome.balance_done,
+            charged: self.core.outcome().charge.full,
+            balanced: self.core.outcome().balance_done,
             empty: self.tired_s >= TIRED_S,
         }
     }
@@ -363,8 +361,8 @@ impl<'a> Bench<'a> {
             wanted_w: 0.0,
         };
         let within = |power_w: f64| {
-            let [_, out, _] = self.outcome.power.safe.discharge;
-            let [_, into, _] = self.outcome.power.safe.charge;
+            let [_, out, _] = self.core.outcome().power.safe.discharge;
+            let [_, into, _] = self.core.outcome().power.safe.charge;
             power_w.clamp(-groups * f64::from(into.power_w), groups * f64::from(out.power_w))
         };
         match *demand {
@@ -407,7 +405,7 @@ impl<'a> Bench<'a> {
                 }
             }
             Demand::Preheat { plugged, .. } => {
-                let preheat = &self.outcome.preheat;
+                let preheat = &self.core.outcome().preheat;
                 let heating = preheat.frequency_hz > 0.0;
                 let load = if heating {
                     let amplitude_a = 0.5 * f64::from(preheat.discharge_a + preheat.charge_a);
@@ -479,7 +477,7 @@ impl<'a> Bench<'a> {
         let heard = self.time_s >= self.charger_lost_s;
         let pack_v = self.plant.pack().pack_voltage_v().max(1.0);
         let most_a = request.charger_a.min(request.charger_w / pack_v).min(1e4);
-        let asked_a = if heard { f64::from(self.outcome.charge.current_a).min(most_a) } else { 0.0 };
+        let asked_a = if heard { f64::from(self.core.outcome().charge.current_a).min(most_a) } else { 0.0 };
         let follows = 1.0 - (-dt_s / CHARGER_LAG_S).exp();
         let current_a = self.charger_a + (asked_a - self.charger_a) * follows;
         self.charger_a = (current_a / CHARGER_STEP_A).round() * CHARGER_STEP_A;
@@ -514,8 +512,7 @@ impl<'a> Bench<'a> {
             charger,
             external_w,
         };
-        self.outcome.clone_from(self.core.step(readings, &told, request, dt_s));
-        let o = &self.outcome;
+        let o = self.core.step(readings, &told, request, dt_s);
         let c = &mut self.command;
         (c.flow_l_per_min, c.reverse) = (o.flow_l_per_min, o.reverse);
         (c.chiller_w, c.heater_w) = (o.chiller_w, o.heater_w);
@@ -524,7 +521,7 @@ impl<'a> Bench<'a> {
     }
 
     fn record(&self, recorder: &mut Recorder, moment: &scenario::Moment, doing: Option<&Doing>, dt_s: f64) {
-        let (plant, o) = (&self.plant, &self.outcome);
+        let (plant, o) = (&self.plant, &self.core.outcome());
         let (pack, network) = (plant.pack(), plant.network());
         let electric = plant.devices().electric_w();
         let actuation = plant.devices().actuation();

@@ -238,7 +238,10 @@ pub struct Recorder {
     fixed: bool,
     interval_s: f64,
     next_s: f64,
-    last: Option<(Row, Vec<f32>, Vec<f32>)>,
+    /// The last step, if it is not kept yet, with its cells and groups.
+    last: Option<Row>,
+    last_core_c: Vec<f32>,
+    last_soc: Vec<f32>,
     rows: Vec<Row>,
     core_c: Vec<f32>,
     soc: Vec<f32>,
@@ -256,6 +259,8 @@ impl Recorder {
             interval_s: interval_s.unwrap_or(SHORTEST_INTERVAL_S),
             next_s: 0.0,
             last: None,
+            last_core_c: Vec::new(),
+            last_soc: Vec::new(),
             rows: Vec::new(),
             core_c: Vec::new(),
             soc: Vec::new(),
@@ -270,24 +275,20 @@ impl Recorder {
         let row = self.track.step(step);
         // A sum of steps does not hit the time exactly.
         let due = step.time_s + 1e-6 >= self.next_s;
-        let cells = singles(step.cell_core_c);
-        let groups = singles(step.group_soc);
+        singles(&mut self.last_core_c, step.cell_core_c);
+        singles(&mut self.last_soc, step.group_soc);
+        self.last = Some(row);
         if due {
             // Steps may be longer than the interval.
             self.next_s = (self.next_s + self.interval_s).max(step.time_s);
-            self.keep(row, &cells, &groups);
-            self.last = None;
-        } else {
-            self.last = Some((row, cells, groups));
+            self.keep_last();
         }
     }
 
     /// Ends the run; `ends` tells how each phase ended.
     #[must_use]
     pub fn finish(mut self, ends: &[End]) -> Recording {
-        if let Some((row, cells, groups)) = self.last.take() {
-            self.keep(row, &cells, &groups);
-        }
+        self.keep_last();
         Recording {
             summary: self.track.finish(ends),
             interval_s: self.interval_s,
@@ -299,10 +300,11 @@ impl Recorder {
         }
     }
 
-    fn keep(&mut self, row: Row, cells: &[f32], groups: &[f32]) {
+    fn keep_last(&mut self) {
+        let Some(row) = self.last.take() else { return };
         self.rows.push(row);
-        self.core_c.extend_from_slice(cells);
-        self.soc.extend_from_slice(groups);
+        self.core_c.extend_from_slice(&self.last_core_c);
+        self.soc.extend_from_slice(&self.last_soc);
         if !self.fixed && self.rows.len() > MOST_ROWS {
             halve(&mut self.rows, 1);
             halve(&mut self.core_c, self.cells);
@@ -313,8 +315,9 @@ impl Recorder {
     }
 }
 
-fn singles(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|v| *v as f32).collect()
+fn singles(into: &mut Vec<f32>, values: &[f64]) {
+    into.clear();
+    into.extend(values.iter().map(|v| *v as f32));
 }
 
 /// Keeps every other group of `width` values, from the first on.
