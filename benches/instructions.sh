@@ -37,6 +37,8 @@ instructions_count_only $(per_step count_only 1000 1)
 instructions_look_up $(per_step look_up 1000 1)
 instructions_iterated $(per_step iterated 1000 1)
 instructions_per_cell_of_96 $(per_step pack96 100 96)
+instructions_bms_of_96 $(per_step bms96 200 1)
+instructions_bms_of_96_charging $(per_step bms96_charge 200 1)
 instructions_cell_estimator $(per_step cell 1000 1)
 instructions_sop_power $(per_step sop_power 20 1)
 instructions_energy_remaining $(per_step energy_remaining 20 1)"
@@ -51,11 +53,11 @@ fi
 
 awk '
     FNR == NR { if ($2 == "=") allowed[$1] = $3; next }
-    FNR == 1 { printf "%-28s %10s %10s %8s\n", "", "measured", "budget", "" }
+    FNR == 1 { printf "%-31s %10s %10s %8s\n", "", "measured", "budget", "" }
     {
-        if (!($1 in allowed)) { printf "%-28s %10d %10s\n", $1, $2, "none"; missing = 1; next }
+        if (!($1 in allowed)) { printf "%-31s %10d %10s\n", $1, $2, "none"; missing = 1; next }
         above = $2 > 1.05 * allowed[$1]
-        printf "%-28s %10d %10d %+7.1f%%%s\n", $1, $2, allowed[$1], 100 * ($2 / allowed[$1] - 1), above ? "  ABOVE" : ""
+        printf "%-31s %10d %10d %+7.1f%%%s\n", $1, $2, allowed[$1], 100 * ($2 / allowed[$1] - 1), above ? "  ABOVE" : ""
         failed = failed || above
     }
     END { exit failed || missing }

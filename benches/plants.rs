@@ -6,6 +6,7 @@ use std::hint::black_box;
 use cell_models::network::{
     Actuation, CellNode, Channel, Contact, Coolant, Neighbour, NetworkLayout, PlateSegment, ThermalNetwork,
 };
+use cell_models::pack::{CellWiring, Cells, Pack, PackLoad, PackParameters, SwitchgearParameters};
 use cell_models::physics::{SpmeBatch, SpmeBatchCell, SpmeCell, sets};
 use cell_models::{BatchCell, EcmBatch, EcmCell, EcmParameters, Plant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -147,5 +148,58 @@ fn thermal_network(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, one_cell, many_cells, physics, thermal_network);
+/// Packs of 96 groups with their thermal network, as they run in closed loop.
+fn pack(c: &mut Criterion) {
+    let mut group = c.benchmark_group("pack");
+    let like = SpmeCell::new(sets::okane2022(), 0.5, 25.0).expect("the set is usable").without_ageing();
+    let size = |k: usize| 1.0 + 1e-3 * (k % 10) as f64;
+    for parallel in [1_usize, 4] {
+        let count = 96 * parallel;
+        let circuits = (0..count).map(|k| BatchCell {
+            capacity: size(k),
+            resistance: 1.0,
+            soc: 0.5,
+            temperature_c: 25.0,
+        });
+        let circuits =
+            EcmBatch::new(EcmParameters::generic_nmc_5ah(), circuits).expect("the example is usable");
+        let physics = (0..count).map(|k| SpmeBatchCell {
+            size: size(k),
+            extra_ohm: 0.0,
+            soc: 0.5,
+            temperature_c: 25.0,
+        });
+        let physics = SpmeBatch::new(&like, physics).expect("the cell is usable");
+        for (name, cells) in [("circuit", Cells::from(circuits)), ("okane2022", physics.into())] {
+            let parameters = PackParameters {
+                parallel,
+                busbar_ohm: 1e-5,
+                cable_ohm: 1e-3,
+                switchgear: SwitchgearParameters::default(),
+            };
+            let wiring = vec![CellWiring { connection_ohm: 1e-4, self_discharge_a: 0.0 }; count];
+            let mut pack = Pack::new(cells, &parameters, wiring).expect("the parameters are usable");
+            pack.switchgear_mut().set_main(true);
+            let mut network =
+                ThermalNetwork::new(row_on_plate(count, 1), 25.0).expect("the layout is usable");
+            let steady = Actuation { flow_l_per_min: 10.0, chiller_w: count as f64, ..Actuation::off(&[]) };
+            let nothing = [0.0; 96];
+            let mut k = 0_u32;
+            group.throughput(Throughput::Elements(count as u64));
+            group.bench_function(format!("96s{parallel}p, {name}, network"), |b| {
+                b.iter(|| {
+                    k += 1;
+                    let each = if (k / 64).is_multiple_of(2) { 4.0 } else { -4.0 };
+                    let load = PackLoad::CurrentA(black_box(parallel as f64 * each));
+                    pack.step(load, &nothing, 1.0).expect("the current is small");
+                    network.step(pack.heat_w(), &steady, 25.0, 1.0).expect("the heat is small");
+                    pack.set_core_c(network.core_c()).expect("the temperatures are near 25 degC");
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, one_cell, many_cells, physics, thermal_network, pack);
 criterion_main!(benches);

@@ -670,7 +670,9 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
 
     /// Smallest and largest resistance scale of the cells.
     pub(crate) fn resistance_scales(&self) -> [f32; 2] {
-        self.cells().map(|c| c.resistance_scale.value).fold([f32::MAX, 0.0], |[lo, hi], k| [lo.min(k), hi.max(k)])
+        self.cells()
+            .map(|c| c.resistance_scale.value)
+            .fold([f32::MAX, 0.0], |[lo, hi], k| [lo.min(k), hi.max(k)])
     }
 
     // Inlined, so that what a caller does not look at is not worked out.

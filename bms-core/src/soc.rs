@@ -498,7 +498,10 @@ impl<'a> SocEstimator<'a> {
 
     /// [`OperatingPoint::resistance_scale`] alone.
     pub(crate) fn resistance_scale(&self) -> Estimated {
-        Estimated { value: 1.0 + self.state.resistance_excess, std: sqrt(self.state.covariance.variance(RES)) }
+        Estimated {
+            value: 1.0 + self.state.resistance_excess,
+            std: sqrt(self.state.covariance.variance(RES)),
+        }
     }
 
     /// State of charge as the filter has it, which may leave 0..=1 by up to 5 points.

@@ -203,9 +203,8 @@ const OTHERS_FLOOR_MS: [f64; 2] = [2.4, 9.1];
 /// An hour of a pack, here and elsewhere, as multiples of the floor on the machine that each was timed on.
 fn compare(rows: &[Row]) {
     println!("\n{:<60} {:>17} {:>17}", "an hour at 1 s: ms (times the floor)", "96s1p", "96s4p");
-    let show = |cell: Option<(f64, f64)>| {
-        cell.map_or("-".into(), |(ms, ratio)| format!("{ms:.1} ({ratio:.1})"))
-    };
+    let show =
+        |cell: Option<(f64, f64)>| cell.map_or("-".into(), |(ms, ratio)| format!("{ms:.1} ({ratio:.1})"));
     let of = |parallel: usize, what: &str| {
         let name = format!("pack {SERIES}s{parallel}p, {what}");
         let row = rows.iter().find(|r| r.name == name)?;
@@ -394,7 +393,8 @@ impl Table {
         }
         let floor = (!ratios.is_empty()).then(|| (median(c), median(ratios)));
         let row = Row { name: name.into(), cells, rust_ns: median(rust), floor, aim };
-        let of_floor = row.floor.map_or("       -      -".into(), |(ns, ratio)| format!("{ns:8.2} {ratio:6.2}"));
+        let of_floor =
+            row.floor.map_or("       -      -".into(), |(ns, ratio)| format!("{ns:8.2} {ratio:6.2}"));
         let aim = aim.map_or(String::new(), |aim| format!("  (aim {aim})"));
         println!("{:<42} {:>8} {:>9.2} {of_floor}{aim}", row.name, row.cells, row.rust_ns);
         self.rows.push(row);

@@ -275,6 +275,32 @@ fn blocks<S: Simd, const PAIRS: usize, const FULL: bool, const TABLES: bool>(
     outcome
 }
 
+/// Marks the blocks of which a cell's temperature is further from where its tables were looked up than the tolerance; says
+/// whether any is.
+pub(super) struct Compare<'a> {
+    pub(super) core: &'a [f64],
+    pub(super) blocks: &'a mut [BlockCoefficients],
+    pub(super) tolerance_k: f64,
+}
+
+impl WithSimd for Compare<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        let mut moved = false;
+        for (block, core) in self.blocks.iter_mut().zip(self.core.as_chunks::<BLOCK>().0) {
+            let far = core
+                .iter()
+                .zip(&block.core)
+                .fold(0_u64, |far, (a, b)| far | u64::from((a - b).abs() > self.tolerance_k));
+            block.stale |= far != 0;
+            moved |= block.stale;
+        }
+        moved
+    }
+}
+
 /// What is the same for all blocks.
 struct Known<'a> {
     thermal: &'a Propagator,

@@ -10,7 +10,7 @@ use crate::piece::Patch;
 use crate::plant::{check_current, check_temperature, check_time_step};
 use crate::table::Table2;
 use crate::thermal::Propagator;
-use kernel::{BLOCK, Coefficients, Curves, Input, Lanes, Linearise, Step};
+use kernel::{BLOCK, Coefficients, Compare, Curves, Input, Lanes, Linearise, Step};
 
 /// Cells whose number is a multiple of this fill whole blocks.
 pub(crate) const WHOLE_BLOCKS: usize = BLOCK;
@@ -186,7 +186,10 @@ impl EcmBatch {
         if core_c.len() != self.cells {
             return Err(PlantError::Length { expected: self.cells, got: core_c.len() });
         }
-        core_c.iter().try_for_each(|&t| check_temperature(t))?;
+        // Without a branch per cell; which one it is is asked for only if there is one.
+        if !core_c.iter().fold(true, |ok, &t| ok & check_temperature(t).is_ok()) {
+            core_c.iter().try_for_each(|&t| check_temperature(t))?;
+        }
         if !self.lanes.imposed {
             self.lanes.imposed = true;
             self.coefficients.thermal = IDLE;
@@ -194,12 +197,11 @@ impl EcmBatch {
         self.lanes.core[..self.cells].copy_from_slice(core_c);
         // What follows the cells are copies of the last one.
         self.lanes.core[self.cells..].fill(core_c[self.cells - 1]);
-        let mut moved = false;
-        for (block, core) in self.coefficients.blocks.iter_mut().zip(self.lanes.core.chunks_exact(BLOCK)) {
-            let apart = core.iter().zip(&block.core).fold(0.0_f64, |m, (a, b)| m.max((a - b).abs()));
-            block.stale |= apart > self.tolerance[1];
-            moved |= block.stale;
-        }
+        let moved = self.arch.dispatch(Compare {
+            core: &self.lanes.core,
+            blocks: &mut self.coefficients.blocks,
+            tolerance_k: self.tolerance[1],
+        });
         if moved {
             self.refresh(false);
         }
