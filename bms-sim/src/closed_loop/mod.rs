@@ -406,7 +406,7 @@ impl<'a> Bench<'a> {
                     ..idle
                 }
             }
-            Demand::Preheat { plugged, .. } => {
+            Demand::Preheat { hurry, plugged, .. } => {
                 let preheat = &self.outcome.preheat;
                 let heating = preheat.frequency_hz > 0.0;
                 let load = if heating {
@@ -425,7 +425,10 @@ impl<'a> Bench<'a> {
                     PackLoad::CurrentA(0.0)
                 };
                 Doing {
-                    request: Request::Preheat { time_left_s: left_s as f32, hold: false },
+                    request: Request::Preheat {
+                        time_left_s: if hurry { 0.0 } else { left_s as f32 },
+                        hold: false,
+                    },
                     load,
                     closed: true,
                     aux_from_pack: !plugged,

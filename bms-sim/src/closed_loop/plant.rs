@@ -4,7 +4,7 @@ use cell_models::balancing::{
     ActiveBalancer, ActiveParameters, BleedParameters, BleedResistors, SwitchedCapacitorParameters,
     SwitchedCapacitors, Transfer,
 };
-use cell_models::network::{DeviceCommand, Devices, ThermalNetwork};
+use cell_models::network::{DeviceCommand, Devices, NetworkLayout, ThermalNetwork};
 use cell_models::pack::{
     CellWiring, Cells, Contactor, FuseParameters, Pack, PackLoad, PackParameters, SwitchgearParameters,
 };
@@ -186,6 +186,7 @@ impl PlantPack {
         }
         let film_tolerance: Vec<f64> =
             (0..file.layout.modules).map(|_| (1.0 + normal(s.film_std)).max(0.5)).collect();
+        let layout = as_built(file, &mut normal);
         let batch: Cells = match kind {
             CellKind::Physics(like, ohm) => {
                 let spread = cells.iter().map(|&(size, resistance, soc, temperature_c)| SpmeBatchCell {
@@ -222,7 +223,6 @@ impl PlantPack {
             },
         };
         let mut pack = Pack::new(batch, &parameters, wiring)?;
-        let layout = file.network_layout();
         let devices = Devices::new(file.device_parameters(film_tolerance), &layout)?;
         let network = ThermalNetwork::new(layout, start.temperature_c)?.with_cells_c(&cells_c)?;
         pack.set_core_c(network.core_c())?;
@@ -417,6 +417,26 @@ impl PlantPack {
     pub fn block_channel(&mut self, channel: usize, share: f64) -> Result<(), ClosedLoopError> {
         Ok(self.network.set_blocked(channel, share)?)
     }
+}
+
+/// The thermal network as it was built, which is not quite what the file states.
+fn as_built(file: &PackFile, normal: &mut impl FnMut(f64) -> f64) -> NetworkLayout {
+    let mut layout = file.network_layout();
+    let s = &file.spread;
+    let mut factor = |std: f64| (1.0 + normal(std)).max(0.3);
+    let [capacity, inner, contact, coolant] = [(); 4].map(|()| factor(s.build_std));
+    for cell in &mut layout.cells {
+        cell.core_j_per_k *= capacity;
+        cell.surface_j_per_k *= capacity;
+        cell.core_surface_w_per_k *= inner;
+    }
+    for link in &mut layout.contacts {
+        link.w_per_k *= contact * factor(s.contact_std);
+    }
+    for channel in &mut layout.channels {
+        channel.w_per_k *= coolant;
+    }
+    layout
 }
 
 fn hardware(file: &PackFile, start_c: f64) -> Result<BalancingHardware, ClosedLoopError> {
