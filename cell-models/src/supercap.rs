@@ -392,7 +392,8 @@ impl SupercapCell {
             return [f64::NAN; 2];
         }
         let network = self.network();
-        let [capacitance, _] = self.parameters.secants(self.branch_voltages_v()[0], end.branch_voltages_v()[0]);
+        let [capacitance, _] =
+            self.parameters.secants(self.branch_voltages_v()[0], end.branch_voltages_v()[0]);
         let [change, _] = network.solve([0.0; 2], [capacitance, self.parameters.slow_f], 1.0, dt_s);
         let ohm = -network.terminal_v(change, 1.0);
         [end.voltage_v() + ohm * current_a, ohm]

@@ -90,7 +90,8 @@ pub fn check_size(file: &PackFile) -> Result<(), ClosedLoopError> {
         return Err(ClosedLoopError::Series { series: layout.series });
     }
     let sensors = file.sensed_cells().len();
-    for (what, has, most) in [("temperature sensors", sensors, SENSORS), ("modules", layout.modules, MODULES)] {
+    for (what, has, most) in [("temperature sensors", sensors, SENSORS), ("modules", layout.modules, MODULES)]
+    {
         if has > most {
             return Err(ClosedLoopError::TooMany { what, has, most });
         }

@@ -10,7 +10,8 @@ use cell_models::pack::{
 };
 use cell_models::physics::{SpmeBatch, SpmeBatchCell, SpmeCell};
 use cell_models::{
-    BatchCell, EcmBatch, EcmParameters, ParameterError, Plant as _, PlantError, SupercapCell, SupercapParameters,
+    BatchCell, EcmBatch, EcmParameters, ParameterError, Plant as _, PlantError, SupercapCell,
+    SupercapParameters,
 };
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};

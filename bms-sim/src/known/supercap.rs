@@ -3,7 +3,8 @@
 //! A supercapacitor's rates are a hundred times a cell's, and its open-circuit voltage is its state of charge: the tests of
 //! a battery laboratory, in multiples of its capacity, would show nothing of its resistance. Two tests are enough:
 //!
-//! * a slow discharge between its voltage limits (10 h), which gives capacity and open-circuit voltage;
+//! * a slow discharge between its voltage limits (1 h: in a longer one leakage takes a share), which gives capacity and
+//!   open-circuit voltage;
 //! * at each temperature and level a discharge of 10 s that takes a tenth of the charge: the voltage's step gives the ohmic
 //!   resistance, the recovery in the minutes after it the slow branch.
 //!
@@ -20,7 +21,7 @@ use crate::identify::ocv::OCV_COLUMNS;
 /// Temperatures of the pulses in degC.
 const PULSES_C: [f64; 5] = [-40.0, -20.0, 0.0, 25.0, 60.0];
 /// Length of the slow discharge in h.
-const SLOW_H: f64 = 10.0;
+const SLOW_H: f64 = 1.0;
 /// Length of a pulse in s, and the share of the charge that it takes.
 const PULSE_S: f64 = 10.0;
 const PULSE_SOC: f64 = 0.1;
@@ -90,7 +91,7 @@ fn slow_discharge(mut cell: SupercapCell) -> Result<(f64, Vec<f64>), PlantError>
     let [v_min, _] = cell.voltage_limits_v();
     cell.set_current(current_a)?;
     let (mut taken, mut volt) = (vec![0.0], vec![cell.voltage_v()]);
-    let step_s = 10.0;
+    let step_s = 1.0;
     while cell.voltage_v() > v_min {
         cell.advance(step_s)?;
         taken.push(taken.len() as f64 * step_s * current_a / 3600.0);

@@ -447,7 +447,9 @@ impl Pack {
             self.sharing.share(current_a + common_a, extra_a, &mut self.next_a);
             let same_line = match &self.cells {
                 Cells::Circuit(_) => (current_a < 0.0) == (before_a < 0.0),
-                Cells::Physics(_) | Cells::Supercap(_) => (current_a - before_a).abs() <= SETTLED * (current_a.abs() + 1e-3),
+                Cells::Physics(_) | Cells::Supercap(_) => {
+                    (current_a - before_a).abs() <= SETTLED * (current_a.abs() + 1e-3)
+                }
             };
             before_a = current_a;
             if same_line || matches!(load, Load::CurrentA(_)) {
