@@ -9,7 +9,10 @@ use cell_models::pack::{
     CellWiring, Cells, Contactor, FuseParameters, Pack, PackLoad, PackParameters, SwitchgearParameters,
 };
 use cell_models::physics::{SpmeBatch, SpmeBatchCell, SpmeCell};
-use cell_models::{BatchCell, EcmBatch, EcmParameters, PlantError};
+use cell_models::{
+    BatchCell, EcmBatch, EcmParameters, ParameterError, Plant as _, PlantError, SupercapCell,
+    SupercapParameters,
+};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
@@ -31,13 +34,15 @@ pub enum CellKind {
     Physics(Box<SpmeCell>, f64),
     /// Equivalent circuit.
     Circuit(Box<EcmParameters>),
+    /// Supercapacitor.
+    Supercap(Box<SupercapParameters>),
 }
 
 impl CellKind {
     /// The cell of a pack file.
     ///
     /// # Errors
-    /// When its parameters are refused, or it cannot be simulated in a pack.
+    /// When its parameters are refused, or it has no plant.
     pub fn of(file: &PackFile) -> Result<Self, ClosedLoopError> {
         match file.cell_parameters() {
             Some(CellParameters::Physics(parameters)) => {
@@ -46,9 +51,8 @@ impl CellKind {
                 Ok(Self::Physics(Box::new(cell), ohm))
             }
             Some(CellParameters::Circuit(parameters)) => Ok(Self::Circuit(Box::new(parameters))),
-            Some(CellParameters::Supercap(_)) | None => {
-                Err(ClosedLoopError::Cell { cell: file.cell.name.clone() })
-            }
+            Some(CellParameters::Supercap(parameters)) => Ok(Self::Supercap(Box::new(parameters))),
+            None => Err(ClosedLoopError::Cell { cell: file.cell.name.clone() }),
         }
     }
 }
@@ -167,6 +171,7 @@ impl PlantPack {
         let capacity_ah = match kind {
             CellKind::Physics(cell, _) => cell.parameters().nominal_capacity_ah,
             CellKind::Circuit(p) => p.capacity_ah,
+            CellKind::Supercap(p) => SupercapCell::new((**p).clone(), start.soc, 25.0)?.capacity_ah(),
         };
         for k in 0..n {
             let (mut capacity, mut resistance) = (1.0 + normal(s.capacity_std), normal(s.resistance_std));
@@ -207,6 +212,13 @@ impl PlantPack {
                 });
                 EcmBatch::new((**p).clone(), spread)?.into()
             }
+            CellKind::Supercap(p) => cells
+                .iter()
+                .map(|&(capacity, resistance, soc, temperature_c)| {
+                    SupercapCell::new((**p).clone().varied(capacity, 1.0 + resistance), soc, temperature_c)
+                })
+                .collect::<Result<Vec<_>, ParameterError>>()?
+                .into(),
         };
         let e = &file.electrical;
         let parameters = PackParameters {

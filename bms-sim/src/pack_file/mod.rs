@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use plant::{CellParameters, CellPlant};
+pub use plant::{CellParameters, CellPlant, circuit, supercap};
 
 use crate::sensors::SensorCorner;
 
