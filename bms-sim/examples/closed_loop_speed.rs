@@ -7,9 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use bms_sim::closed_loop::{Options, PackType, run};
-use bms_sim::known::KnownCell;
 use bms_sim::pack_file::PackFile;
-use bms_sim::plants::Plant;
 use bms_sim::scenario::Scenario;
 
 /// Steps of the run, and how often it is timed, in turns with the floor.
@@ -38,9 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = packs.join("car_nmc_96s1p.toml");
     let text = std::fs::read_to_string(&path)?;
     let circuit = text.replace("model = \"okane2022\"", "circuit = \"generic_nmc_5ah\"");
-    let known = KnownCell::of_plant(Plant::by_name("okane2022").ok_or("no such plant")?)?;
     for (name, text) in [("SPMe okane2022", text), ("generic NMC cell", circuit)] {
-        let pack = PackType::with_known(PackFile::parse(&text, &path)?, known.clone())?;
+        let pack = PackType::new(PackFile::parse(&text, &path)?)?;
         for (what, phase) in [
             ("drive", "kind = 'drive'\ncycle = 'CLTC-P'\nduration = '1h'"),
             ("charge", "kind = 'charge'\nmode = 'fast'\nduration = '1h'"),
