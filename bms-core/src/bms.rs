@@ -8,6 +8,99 @@
 //!                 └── charge that was bled ─────────┴─► sop ──────► power for 2, 10, 30 s
 //! ```
 //!
+//! ```
+//! use bms_core::bms::{BalanceMeans, Bms, Models, Request, Sample, Settings};
+//! use bms_core::cell::CellModel;
+//! use bms_core::charging::{
+//!     ChargeMode, ChargePlan, ChargeSettings, ChargeState, ChargerReport, CurrentTable, FullCriterion, Stage, Taper,
+//! };
+//! use bms_core::climate::ClimateSettings;
+//! use bms_core::measurement::Reading;
+//! use bms_core::soc::Estimated;
+//! use bms_core::sop::{Limits, Margin};
+//! use bms_core::temperatures::{CellPlace, Layout};
+//! use bms_core::tuning::Tuning;
+//!
+//! let cell = CellModel::new(bms_core::example::NMC_5AH)?;
+//! let place = CellPlace { channel: 0, along: 0.5, module: 0, to_coolant_w_per_k: 1.0, to_ambient_w_per_k: 0.1 };
+//! let one_c = ChargePlan {
+//!     stages: &[Stage { current_a: 5.0, until_soc: 1.0, until_v: 4.2 }],
+//!     voltage_v: 4.2,
+//!     taper_a: 0.25,
+//! };
+//! let settings = Settings {
+//!     layout: Layout {
+//!         cells: &[place; 4],
+//!         sensor_cells: &[0],
+//!         core_j_per_k: 60.0,
+//!         surface_j_per_k: 10.0,
+//!         core_surface_w_per_k: 2.0,
+//!         neighbour_w_per_k: 0.2,
+//!         coolant_j_per_l_k: 3500.0,
+//!         sensor_offset_std_k: 0.3,
+//!     },
+//!     climate: ClimateSettings { pack_j_per_k: 300.0, films: 0, ..ClimateSettings::CAR },
+//!     preheat: None,
+//!     charge: ChargeSettings {
+//!         cells_in_series: 4,
+//!         normal: one_c,
+//!         fast: one_c,
+//!         limit: CurrentTable { temperature_c: &[0.0, 10.0], soc: &[0.0], current_a: &[0.5, 5.0] },
+//!         temperature_c: [0.0, 55.0],
+//!         hysteresis_k: 2.0,
+//!         plating_horizon_s: 30.0,
+//!         margin: Margin::DEFAULT,
+//!         taper: Taper::TYPICAL,
+//!         full: FullCriterion::TYPICAL,
+//!         restart_soc: 0.03,
+//!         rise_a_per_s: 0.5,
+//!         rise_after_s: 2.0,
+//!         charger_min_a: 0.0,
+//!         charger_timeout_s: 5.0,
+//!         retry_s: 30.0,
+//!     },
+//!     balance: BalanceMeans::None,
+//!     limits: Limits::of_cell(&cell, 20.0, 5.0),
+//!     power_every_s: 1.0,
+//! };
+//! let models = Models { cell: &cell, pulse: (&cell).into(), negative: None };
+//! let start = Estimated { value: 0.5, std: 0.05 };
+//! // Four cells, one temperature sensor, one module.
+//! let mut bms = Bms::<4, 1, 1>::new(models, &Tuning::NMC, &settings, 5.0, start)?;
+//!
+//! let of = |x| Reading::within(x, -100.0, 100.0);
+//! let charger = ChargerReport { connected: true, heard: true, current_a: of(0.0), max_a: 5.0, max_v: 0.0 };
+//! let sample = Sample {
+//!     cell_voltage_v: [of(3.66); 4],
+//!     sensors_c: [of(25.0)],
+//!     current_a: of(0.0),
+//!     mean_current_a: of(0.0),
+//!     contactors_open: false,
+//!     inlet_c: of(25.0),
+//!     outlet_c: of(25.0),
+//!     ambient_c: of(25.0),
+//!     board_c: of(25.0),
+//!     flow_l_per_min: 0.0,
+//!     reverse: false,
+//!     film_w: [0.0],
+//!     charger,
+//!     external_w: 0.0,
+//! };
+//! let request = Request::Charge { mode: ChargeMode::Normal, target_soc: 1.0 };
+//! let mut asked_a = 0.0;
+//! for _ in 0..5 {
+//!     let out = bms.step(&sample, &request, 1.0);
+//!     assert_eq!(out.charge.state, ChargeState::ConstantCurrent(0));
+//!     asked_a = out.charge.current_a;
+//! }
+//! assert!(asked_a > 1.0 && asked_a <= 5.0);
+//! // A cell that nobody sees is not charged.
+//! let mut blind = sample;
+//! blind.cell_voltage_v[2] = Reading::MISSING;
+//! assert_eq!(bms.step(&blind, &request, 1.0).charge.current_a, 0.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! A [`Bms`] holds one of each and wires them; every part can be used without it. It opens and closes no contactor: that,
 //! and what protects the pack when a reading fails, is not its business.
 
@@ -401,7 +494,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
             sample.mean_current_a.valid().or(sample.current_a.valid()).unwrap_or(0.0)
         };
         let mut heat_w = self.pack.losses_w(mean_a);
-        if self.pulse_heat_w > 0.0 {
+        // A pack that slept got no pulses.
+        if self.pulse_heat_w > 0.0 && !sample.contactors_open {
             // Each cell has its share by its resistance.
             let like_w = self.pack.losses_w(0.3 * self.pack.reference().capacity_ah());
             let all_w: f32 = like_w.iter().sum();
@@ -489,6 +583,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
     ) -> ChargeCommand {
         let t = self.temperatures.temperatures();
         let std = |k: usize| t.std_k.get(k).copied().unwrap_or(f32::NAN);
+        // Without any sensor nobody knows how cold or hot the cells are.
+        let seen = |c: f32| if t.sensors_lost { f32::NAN } else { c };
         let mut highest = Reading::MISSING;
         let mut lost = false;
         for v in &sample.cell_voltage_v {
@@ -505,8 +601,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
             // A cell that nobody sees may be the highest.
             highest_voltage_v: if lost { Reading::MISSING } else { highest },
             current_a: sample.current_a,
-            coldest_c: Estimated { value: t.summary.coldest_c, std: std(t.coldest) },
-            hottest_c: Estimated { value: t.summary.hottest_c, std: std(t.hottest) },
+            coldest_c: Estimated { value: seen(t.summary.coldest_c), std: std(t.coldest) },
+            hottest_c: Estimated { value: seen(t.summary.hottest_c), std: std(t.hottest) },
             fullest,
             charger: sample.charger,
             mode,
@@ -623,3 +719,6 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

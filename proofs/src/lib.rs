@@ -9,12 +9,14 @@ use core::panic::PanicInfo;
 use bms_core::balance::active::{ActiveBalancer, ActiveLimits, Meet};
 use bms_core::balance::passive::{BalanceLimits, Balancer};
 use bms_core::balance::{Activity, BalanceCell, BalanceCommand, BalanceError, BalanceInput, BalanceState};
+use bms_core::bms::{self, Bms, BmsError, BmsState, Models, Output, Request, Sample};
 use bms_core::cell::{CellModel, CellTables, CircuitPoint, OcvPoint, ParameterError};
 use bms_core::charge::ChargeCounter;
-use bms_core::climate::{
-    Climate, ClimateCommand, ClimateError, ClimateInput, ClimateLedger, ClimateSettings,
 use bms_core::charging::{
     ChargeCommand, ChargeController, ChargeInput, ChargeMemory, ChargeSettings, ChargeSettingsError,
+};
+use bms_core::climate::{
+    Climate, ClimateCommand, ClimateError, ClimateInput, ClimateLedger, ClimateSettings,
 };
 use bms_core::clock::StepClock;
 use bms_core::energy::{self, Energy};
@@ -508,6 +510,56 @@ fn proof_preheat_error(e: PreheatError) -> bool {
     write!(Sink(0), "{}", &e as &dyn Display).is_ok()
 }
 
+/// A whole pack and what goes into it; nothing is known about any of it.
+pub struct Whole<'a> {
+    settings: bms::Settings<'a>,
+    state: BmsState<96, 24>,
+    sample: Sample<96, 24, 12>,
+    request: Request,
+    negative: bool,
+    bms: Bms<'a, 96, 24, 12>,
+    output: Output<96, 12>,
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_bms<'a>(
+    inputs: &Inputs<'_>,
+    shared: &'a Shared<'a>,
+    whole: &mut Whole<'a>,
+    memory: &mut [&mut [u8]; 3],
+) -> f32 {
+    let pulse = PulseModel::from(&shared.model);
+    let models = Models { cell: &shared.model, pulse, negative: whole.negative.then_some(pulse) };
+    let start = Estimated { value: inputs.number[1], std: inputs.number[2] };
+    match Bms::new(models, &shared.tuning, &whole.settings, inputs.number[3], start) {
+        Ok(new) => whole.bms = new,
+        Err(e) => proof_bms_error(e),
+    }
+    match Bms::restore(models, &shared.tuning, &whole.settings, whole.state) {
+        Ok(new) => whole.bms = black_box(new),
+        Err(e) => proof_bms_error(e),
+    }
+    whole.output = whole.bms.step(&whole.sample, &whole.request, inputs.number[0]);
+    whole.state = whole.bms.state();
+    let [a, b, bytes] = memory;
+    let (mut store, loaded) =
+        Store::<BmsState<96, 24>>::load(fingerprint(&shared.model, &shared.tuning), a, b);
+    if let Some(state) = loaded.value {
+        whole.state = state;
+    }
+    black_box((store.save(&whole.state, bytes).is_ok(), store.confirm(a).is_ok()));
+    let b = &whole.bms;
+    black_box((b.estimate(), b.pack(), b.temperatures(), b.temperature_estimator(), b.climate_ledger()));
+    black_box(b.preheat_report());
+    whole.output.charge.current_a
+}
+
+#[inline(never)]
+fn proof_bms_error(e: BmsError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn proof_store<'a>(
@@ -616,6 +668,7 @@ pub extern "C" fn proof_entry<'a>(
     warmth: &mut Warmth<'_>,
     charging: &Charging<'a>,
     control: &mut ChargeController<'a>,
+    everything: &mut Whole<'a>,
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -637,6 +690,7 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_preheat(inputs, shared, &preheat.0, &preheat.1, &mut preheat.2));
     black_box(proof_temperatures(inputs, warmth));
     black_box(proof_climate(inputs, warmth));
+    black_box(proof_bms(inputs, shared, everything, memory));
     black_box(proof_learnt(shared, memory, &mut whole.0, pack, monitor));
     #[cfg(feature = "break-with-index")]
     black_box(inputs.number[inputs.index]);

@@ -76,7 +76,7 @@ fn closed_loop(
     bar: &Bar,
 ) -> Result<Recording> {
     bar.stage("laboratory", 1);
-    let pack = PackType::new(file.clone())?;
+    let pack = PackType::new(file.clone()).with_context(|| scenario.pack.display().to_string())?;
     bar.stage("closed loop", PARTS);
     let mut shown = 0;
     let recording = closed_loop::run(scenario, &pack, &Options { interval_s }, &mut |share| {

@@ -195,6 +195,11 @@ fn weak(fault: &FaultKind) -> Option<WeakCell> {
     }
 }
 
+/// Loss in W of what makes waves of this amplitude in A.
+fn drive_loss_w(amplitude_a: f64, pack_v: f64) -> f64 {
+    core::PULSE_LOSS_SHARE * amplitude_a * pack_v
+}
+
 /// What the bench does in a step.
 struct Doing {
     request: Request,
@@ -217,6 +222,10 @@ struct Bench<'a> {
     command: Command,
     time_s: f64,
     charger_a: f64,
+    /// Heat of the waves in the last step in W, in cells and wires; `None` without waves.
+    wave_w: Option<f64>,
+    /// Before the scenario begins nothing is moved.
+    settling: bool,
     tired_s: f64,
     /// Time until which the charger is lost.
     charger_lost_s: f64,
@@ -258,6 +267,8 @@ impl<'a> Bench<'a> {
             },
             time_s: 0.0,
             charger_a: 0.0,
+            wave_w: None,
+            settling: true,
             tired_s: 0.0,
             charger_lost_s: f64::NEG_INFINITY,
             faults: vec![false; scenario.faults.len()],
@@ -269,6 +280,7 @@ impl<'a> Bench<'a> {
                 bench.ask(&Request::Rest, true, ChargerReport::default(), 0.0, start.temperature_c, step_s);
             }
         }
+        bench.settling = false;
         bench.ask(&Request::Rest, true, ChargerReport::default(), 0.0, start.temperature_c, 0.0);
         Ok(bench)
     }
@@ -412,8 +424,9 @@ impl<'a> Bench<'a> {
                     let amplitude_a = 0.5 * f64::from(preheat.discharge_a + preheat.charge_a);
                     let pack_v = self.plant.pack().pack_voltage_v().max(1.0);
                     // What the waves lose outside the cells comes from the pack, or from the mains.
-                    let drive_w = core::PULSE_LOSS_SHARE * amplitude_a * pack_v;
-                    let heat_w = f64::from(preheat.pulse_w) - drive_w;
+                    let drive_w = drive_loss_w(amplitude_a, pack_v);
+                    // What the waves took in the last step; in the first one what the core expects.
+                    let heat_w = self.wave_w.unwrap_or(f64::from(preheat.pulse_w) - drive_w);
                     let fed_w = if plugged { 0.0 } else { drive_w + heat_w.max(0.0) };
                     PackLoad::Pulse {
                         amplitude_a,
@@ -440,14 +453,17 @@ impl<'a> Bench<'a> {
 
     fn step(&mut self, doing: &Doing, ambient_c: f64, dt_s: f64) -> Result<(), PlantError> {
         self.plant.connect(doing.closed);
+        if !doing.closed && doing.aux_from_pack {
+            // Behind open contactors the pack feeds no machine.
+            let c = &mut self.command;
+            (c.flow_l_per_min, c.chiller_w, c.heater_w) = (0.0, 0.0, 0.0);
+            c.film_w.fill(0.0);
+        }
         if doing.asleep {
-            // Asleep nothing is driven, and nobody looks.
-            let off = Command {
-                film_w: vec![0.0; self.command.film_w.len()],
-                balance_a: vec![0.0; self.command.balance_a.len()],
-                ..Command::default()
-            };
-            self.plant.step(doing.load, false, &off, ambient_c, dt_s)?;
+            // Nothing is driven, and nobody looks.
+            self.command.balance_a.fill(0.0);
+            self.wave_w = None;
+            self.plant.step(doing.load, false, &self.command, ambient_c, dt_s)?;
             self.time_s += dt_s;
             self.slept_s += dt_s;
             return Ok(());
@@ -461,8 +477,14 @@ impl<'a> Bench<'a> {
             Some(_) => PackLoad::CurrentA(-self.charger_a),
             None => doing.load,
         };
+        let given_j = self.plant.pack().ledger().terminals_j;
         self.plant.step(load, doing.aux_from_pack, &self.command, ambient_c, dt_s)?;
         self.time_s += dt_s;
+        let pack = self.plant.pack();
+        self.wave_w = matches!(load, PackLoad::Pulse { .. }).then(|| {
+            // What came in through the terminals beside the mean current.
+            pack.link_voltage_v() * pack.current_a() - (pack.ledger().terminals_j - given_j) / dt_s
+        });
         let open = !doing.closed;
         self.ask(&doing.request, open, charger, doing.external_w, ambient_c, dt_s);
         let given_w = self.plant.pack().pack_voltage_v() * self.plant.pack().current_a();
@@ -506,7 +528,13 @@ impl<'a> Bench<'a> {
             group_voltage_v: pack.group_voltage_v(),
             sensed_c: self.plant.sensed_c(),
             current_a: [pack.current_a(); 2],
-            around_c: [through[0], through[1], ambient_c, self.plant.board_c()],
+            // A board that nobody sees keeps the balancer off.
+            around_c: [
+                through[0],
+                through[1],
+                ambient_c,
+                if self.settling { f64::NAN } else { self.plant.board_c() },
+            ],
         });
         let told = Told {
             contactors_open,
@@ -533,10 +561,12 @@ impl<'a> Bench<'a> {
         let known = |x: f64| if asleep { f64::NAN } else { x };
         let v = pack.group_voltage_v();
         let groups = self.pack.file.layout.series as f64;
-        let pulsing = doing.is_some_and(|d| matches!(d.load, PackLoad::Pulse { .. }));
+        let pulse_a = match doing.map(|d| d.load) {
+            Some(PackLoad::Pulse { amplitude_a, .. }) => amplitude_a,
+            _ => 0.0,
+        };
         let [lowest_v, highest_v] = pack.group_extremes_v();
-        let pulse_a = if pulsing { 0.5 * f64::from(o.preheat.discharge_a + o.preheat.charge_a) } else { 0.0 };
-        let pulse_w = if pulsing { f64::from(o.preheat.pulse_w) } else { 0.0 };
+        let pulse_w = self.wave_w.map_or(0.0, |w| w + drive_loss_w(pulse_a, pack.pack_voltage_v()));
         let signed = if actuation.reverse { -1.0 } else { 1.0 };
         let on = |x: f64| if doing.is_some() { x } else { 0.0 };
         let power_w = pack.pack_voltage_v() * pack.current_a();
@@ -584,3 +614,6 @@ impl<'a> Bench<'a> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -289,6 +289,8 @@ impl PlantPack {
         let aux_a = aux_w / self.pack.pack_voltage_v().max(1.0);
         let load = match load {
             PackLoad::PowerW(w) => PackLoad::PowerW(w + aux_w),
+            // Alone they are a load of known power, whatever the voltage was before.
+            PackLoad::CurrentA(0.0) if aux_w > 0.0 => PackLoad::PowerW(aux_w),
             PackLoad::CurrentA(a) => PackLoad::CurrentA(a + aux_a),
             PackLoad::VoltageV(v) => PackLoad::VoltageV(v),
             PackLoad::Pulse { amplitude_a, mean_a, frequency_hz } => {

@@ -10,11 +10,12 @@ const SECONDS_PER_HOUR: f64 = 3600.0;
 
 /// Energy in Wh since the start of a run or a phase, each item at least 0 except the drive.
 ///
-/// Pump, chiller, heater and films are what they took, whoever fed them; `mains_wh` is how much of that the mains did.
-/// Pulses and balancing are lost inside the pack; the cells' heat has the pulses' in it.
+/// Pump, chiller, heater, films and pulses are what they took, whoever fed them; `mains_wh` is how much of that the mains
+/// did. Balancing is lost inside the pack; the cells' heat has that of the pulses in it, but not the losses of their drive.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Bill {
-    /// Given to the vehicle or load, less what came back while driving: at the terminals without the pack's own machines.
+    /// Given to the vehicle or load, less what came back while driving: at the terminals without the pack's own machines and
+    /// pulses.
     pub drive_wh: f64,
     /// Charged, at the terminals without the pack's own machines.
     pub charge_wh: f64,
@@ -30,7 +31,7 @@ pub struct Bill {
     pub pulse_wh: f64,
     /// Lost by balancing.
     pub balancing_wh: f64,
-    /// What of pump, chiller, heater and films came from the mains.
+    /// What of pump, chiller, heater, films and pulses came from the mains.
     pub mains_wh: f64,
     /// Heat of the cells.
     pub cell_heat_wh: f64,
@@ -44,7 +45,7 @@ impl Bill {
         let hours = dt_s / SECONDS_PER_HOUR;
         // What is not known costs nothing.
         let energy = |power_w: f64| if power_w.is_finite() { power_w * hours } else { 0.0 };
-        let machines_w = values.pump_w + values.chiller_w + values.heater_w + values.film_w;
+        let machines_w = values.pump_w + values.chiller_w + values.heater_w + values.film_w + values.pulse_w;
         let from_pack_w = if values.from_mains { 0.0 } else { machines_w };
         let net_w = values.power_w - from_pack_w;
         if charges {

@@ -100,7 +100,7 @@ pub struct Values {
     pub pulse_a: f64,
     /// Power that these pulses cost in W.
     pub pulse_w: f64,
-    /// Whether the mains feed pump, chiller, heater and films.
+    /// Whether the mains feed pump, chiller, heater, films and pulses.
     pub from_mains: bool,
     /// Groups that are being balanced.
     pub balancing_channels: f64,

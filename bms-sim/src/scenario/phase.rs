@@ -72,7 +72,7 @@ pub enum Task {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until_cell_v: Option<f64>,
     },
-    /// Contactors open.
+    /// Nothing is driven: contactors closed for the pack's own machines while the core is awake, open while it sleeps.
     Park {
         /// How long.
         duration: Seconds,

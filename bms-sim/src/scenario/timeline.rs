@@ -102,7 +102,7 @@ pub enum Demand {
         /// Current in A.
         current_a: f64,
     },
-    /// Contactors open.
+    /// Parked; contactors open while the core sleeps.
     Park {
         /// Whether the core is awake.
         awake: bool,

@@ -1,0 +1,186 @@
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use bms_core::cell::{Age, CellModel};
+
+use super::*;
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../packs").join(name)
+}
+
+fn car() -> PackFile {
+    PackFile::load(&path("car_nmc_96s1p.toml")).unwrap()
+}
+
+/// The car's cell, tested once.
+fn known() -> &'static KnownCell {
+    static KNOWN: OnceLock<KnownCell> = OnceLock::new();
+    KNOWN.get_or_init(|| match car().cell.plant() {
+        Some(CellPlant::Physics(plant)) => KnownCell::of_plant(plant).unwrap(),
+        _ => panic!("the car's cell is a physics plant"),
+    })
+}
+
+fn half_full(temperature_c: f64) -> StartState {
+    StartState { soc: 0.5, soc_spread: None, temperature_c }
+}
+
+fn commands(film_w: f64) -> Command {
+    Command { film_w: vec![film_w; 12], balance_a: vec![0.0; 96], ..Command::default() }
+}
+
+#[test]
+fn energy_closes_with_everything_on() {
+    let text = std::fs::read_to_string(path("car_nmc_96s1p.toml")).unwrap();
+    let text = text.replace("model = \"okane2022\"", "circuit = \"generic_nmc_5ah\"");
+    let file = PackFile::parse(&text, &path("x.toml")).unwrap();
+    let kind = CellKind::of(&file).unwrap();
+    let mut plant = PlantPack::new(&file, &kind, &half_full(5.0), &[], 3).unwrap();
+    plant.connect(true);
+    plant.leak(7, 0.3);
+    let stored_j = plant.pack().stored_j().unwrap();
+    let mut through_j = 0.0;
+    let wave = PackLoad::Pulse { amplitude_a: 250.0, mean_a: 40.0, frequency_hz: 50.0 };
+    for k in 0..3000 {
+        let mut command = commands(if k < 1000 { 300.0 } else { 0.0 });
+        (command.flow_l_per_min, command.reverse) = (15.0, k / 40 % 2 == 1);
+        (command.heater_w, command.chiller_w) = if k < 1000 { (5000.0, 0.0) } else { (0.0, 5000.0) };
+        command.balance_a.iter_mut().step_by(5).for_each(|a| *a = 0.1);
+        let load = match k {
+            0..500 => wave,
+            500..1000 => PackLoad::CurrentA(0.0),
+            1000..2000 => PackLoad::PowerW(if k % 7 < 4 { 60e3 } else { -20e3 }),
+            _ => PackLoad::CurrentA(-200.0),
+        };
+        plant.step(load, k >= 500, &command, -5.0, 1.0).unwrap();
+        through_j += (plant.pack().pack_voltage_v() * plant.pack().current_a()).abs();
+    }
+    let electrical = *plant.pack().ledger();
+    let fell_j = stored_j - plant.pack().stored_j().unwrap();
+    assert!((fell_j - electrical.total_j()).abs() < 1e-3 * through_j, "{fell_j} {electrical:?} {through_j}");
+    assert!(electrical.balancing_j > 0.0 && electrical.line_j > 0.0, "{electrical:?}");
+    let thermal = plant.network().energy();
+    assert!(thermal.imbalance_j().abs() < 1e-3 * thermal.throughput_j, "{thermal:?}");
+    let heat_j = electrical.cells_j + electrical.connections_j;
+    assert!((thermal.from_cells_j - heat_j).abs() < 1e-9 * thermal.throughput_j, "{heat_j} {thermal:?}");
+    let took_j = plant.devices().energy_j();
+    assert!((thermal.from_films_j - took_j.films).abs() < 1e-9 * thermal.throughput_j);
+    assert!((thermal.from_heater_j - 0.97 * took_j.heater).abs() < 1e-9 * thermal.throughput_j);
+    assert!(thermal.to_chiller_j > took_j.chiller, "{thermal:?} {took_j:?}");
+}
+
+#[test]
+fn machines_take_from_a_resting_pack_what_they_are_billed() {
+    let file = car();
+    let mut plant = PlantPack::new(&file, &CellKind::of(&file).unwrap(), &half_full(10.0), &[], 1).unwrap();
+    plant.connect(true);
+    // A charge first, so that the voltage falls when it ends.
+    for _ in 0..60 {
+        plant.step(PackLoad::CurrentA(-250.0), false, &commands(0.0), 10.0, 1.0).unwrap();
+    }
+    let (before_j, used_j) = (plant.pack().ledger().terminals_j, plant.devices().energy_j().total());
+    let command = Command { flow_l_per_min: 10.0, heater_w: 4000.0, ..commands(100.0) };
+    for _ in 0..5 {
+        plant.step(PackLoad::CurrentA(0.0), true, &command, 10.0, 10.0).unwrap();
+    }
+    let given_j = plant.pack().ledger().terminals_j - before_j;
+    let used_j = plant.devices().energy_j().total() - used_j;
+    assert!(used_j > 2e5 && (given_j - used_j).abs() < 5e-3 * used_j, "{given_j} for {used_j}");
+}
+
+#[test]
+fn charge_that_flowed_is_charge_that_is_missing() {
+    let file = car();
+    let mut plant = PlantPack::new(&file, &CellKind::of(&file).unwrap(), &half_full(25.0), &[], 2).unwrap();
+    plant.connect(true);
+    let held_ah = |plant: &PlantPack| -> Vec<f64> {
+        plant.group_soc().iter().zip(plant.pack().capacity_ah()).map(|(soc, ah)| soc * ah).collect()
+    };
+    let before_ah = held_ah(&plant);
+    let mut flowed_ah = 0.0;
+    for k in 0..600 {
+        let load = if k % 60 < 40 { PackLoad::PowerW(80e3) } else { PackLoad::CurrentA(-100.0) };
+        plant.step(load, false, &commands(0.0), 25.0, 1.0).unwrap();
+        flowed_ah += plant.pack().current_a() / 3600.0;
+    }
+    assert!(flowed_ah > 10.0);
+    for (k, (before, after)) in before_ah.iter().zip(held_ah(&plant)).enumerate() {
+        let missing_ah = before - after;
+        // Self-discharge and isolation take some 2 mA beside.
+        assert!(
+            (missing_ah - flowed_ah).abs() < 1e-4 * flowed_ah,
+            "group {k}: {missing_ah} Ah for {flowed_ah}"
+        );
+    }
+}
+
+fn scenario(text: &str) -> Scenario {
+    Scenario::parse(&format!("format_version = 1\ntitle = 'x'\npack = 'x'\n{text}")).unwrap()
+}
+
+/// Runs a scenario on the car; gives the recording with the truth and the estimates at its start.
+fn run_car(text: &str) -> (Recording, Vec<f64>, Vec<f64>) {
+    let (scenario, pack) = (scenario(text), PackType::with_known(car(), known().clone()).unwrap());
+    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, 10.0).unwrap();
+    let start = Estimated { value: scenario.start.soc as f32, std: 0.02 };
+    with_core(&setup, start, |core| {
+        let mut bench = Bench::new(&scenario, &pack, &setup, core)?;
+        let (truth, estimate) = (bench.plant.group_soc().to_vec(), bench.outcome.group_soc.clone());
+        Ok((bench.run(&Options::default(), &mut |_| {})?, truth, estimate))
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_rest_before_the_scenario_moves_nothing_and_tells_the_cells_apart() {
+    let (_, truth, estimate) = run_car(
+        "ambient_c = 25.0\nstart = { soc = 0.6, soc_spread = { linear = 0.06 } }\n\
+         [[phase]]\nkind = 'balance'\nduration = '5min'",
+    );
+    for (k, (truth, estimate)) in truth.iter().zip(&estimate).enumerate() {
+        assert!((truth - estimate).abs() < 0.01, "group {k}: {estimate} for {truth}");
+    }
+}
+
+#[test]
+fn pulses_are_billed_with_the_heat_that_they_make() {
+    let preheat = "ambient_c = -15.0\nstart = { soc = 0.6 }\ncontrol.preheat = { film = false, coolant = false }\n\
+                   [[phase]]\nkind = 'preheat'\ntarget_c = 0.0\ntime_available = '2min'";
+    let [mains, own] = ["true", "false"].map(|p| run_car(&format!("{preheat}\nplugged = {p}")).0.summary);
+    for bill in [mains.bill, own.bill] {
+        assert!(bill.pulse_wh > 10.0, "{bill:?}");
+        let share = bill.cell_heat_wh / bill.pulse_wh;
+        assert!(share > 0.2 && share < 1.0, "no heat out of nothing: {bill:?}");
+    }
+    assert!(
+        (mains.bill.mains_wh - mains.bill.pulse_wh - mains.bill.pump_wh).abs() < 1e-6 * mains.bill.pulse_wh
+    );
+    assert!((mains.soc_start - mains.soc_end).abs() < 1e-4, "{} {}", mains.soc_start, mains.soc_end);
+    // Nothing is driven, so what the pack gave is the pulses'.
+    assert!(own.bill.drive_wh.abs() < 0.05 * own.bill.pulse_wh, "{:?}", own.bill);
+    let facts = PackFacts::of(&car()).unwrap();
+    let took_wh = (own.soc_start - own.soc_end) * facts.energy_wh;
+    assert!((took_wh / own.bill.pulse_wh - 1.0).abs() < 0.15, "{took_wh} {:?}", own.bill);
+}
+
+#[test]
+fn cells_in_parallel_show_the_same_voltage_under_their_share_of_the_current() {
+    let one = &known().circuit;
+    let many = known().in_parallel(30.0);
+    assert!((many.circuit.cell.capacity_ah - 30.0 * one.cell.capacity_ah).abs() < 1e-9);
+    let [one, many] = [one.core_tables().unwrap(), many.circuit.core_tables().unwrap()];
+    let [one, many] = [&one, &many].map(|tables| CellModel::new(tables.borrow()).unwrap());
+    for (temperature_c, soc) in [(-15.0, 0.2), (10.0, 0.5), (25.0, 0.9)] {
+        assert_eq!(one.ocv(temperature_c, soc, &Age::NEW), many.ocv(temperature_c, soc, &Age::NEW));
+        let (a, b) = (one.circuit(temperature_c, soc), many.circuit(temperature_c, soc));
+        for current_a in [-5.0, 0.1, 15.0] {
+            let (v, scaled_v) = (a.instant_drop(current_a).0, b.instant_drop(30.0 * current_a).0);
+            assert!((v - scaled_v).abs() < 1e-5 * v.abs() + 1e-7, "{v} {scaled_v}");
+        }
+        for (ohm, scaled) in [(a.r1_ohm, b.r1_ohm), (a.r2_ohm, b.r2_ohm)] {
+            assert!((ohm - 30.0 * scaled).abs() < 1e-4 * ohm, "{ohm} {scaled}");
+        }
+        assert_eq!((a.tau1_s, a.tau2_s), (b.tau1_s, b.tau2_s));
+    }
+}
