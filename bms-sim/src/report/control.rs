@@ -50,7 +50,7 @@ pub fn control_table(scores: &[ControlScore]) -> String {
                 s.variant, s.packs
             );
         }
-        for line in others(first).chunks(3) {
+        for line in others(first).chunks(2) {
             let _ = writeln!(out, "      {}", line.join("; "));
         }
     }

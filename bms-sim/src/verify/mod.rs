@@ -3,7 +3,7 @@
 //! ```text
 //! sets ──► which drive is scored with the cell of which tests ─┐
 //! matrix ► start errors, offsets, sensor corners, capacities ───┼─► runner ─► weights, ablation, bounds ─► Verification
-//! health ► state of power, lives, packs, control ──────────────────────────────► targets, bounds ──────────┘
+//! health ► state of power, lives, packs, control ───────────────────────────► targets, bounds ──────────┘
 //! ```
 
 pub mod ablation;

@@ -28,6 +28,8 @@ pub enum Quantity {
     SpecificHeatingRate,
     /// Heat that warmed the cells over the energy for it.
     HeatingCop,
+    /// Mean core at the end of a preheat.
+    PreheatedTo,
     /// SOC that a preheat took.
     SocSpent,
     /// Spread of the groups' SOC at the start.
@@ -57,7 +59,7 @@ pub(super) type Bounded = (&'static str, &'static str, fn(f64) -> f64);
 
 impl Quantity {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::DeltaT,
         Self::SpreadAtEnd,
         Self::SpreadAtStart,
@@ -65,6 +67,7 @@ impl Quantity {
         Self::ChargeTime,
         Self::Anode,
         Self::HeatingRate,
+        Self::PreheatedTo,
         Self::SpecificHeatingRate,
         Self::HeatingCop,
         Self::SocSpent,
@@ -87,6 +90,7 @@ impl Quantity {
             Self::ChargeTime => "10–80 %",
             Self::Anode => "lowest anode potential",
             Self::HeatingRate => "heating rate",
+            Self::PreheatedTo => "mean core in the end",
             Self::SpecificHeatingRate => "specific heating rate",
             Self::HeatingCop => "heating COP",
             Self::SocSpent => "SOC spent",
@@ -108,7 +112,7 @@ impl Quantity {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::DeltaT => "K",
-            Self::HottestCore => "°C",
+            Self::HottestCore | Self::PreheatedTo => "°C",
             Self::ChargeTime => "min",
             Self::Anode => "mV",
             Self::HeatingRate => "°C/min",
@@ -127,8 +131,8 @@ impl Quantity {
     pub const fn digits(self) -> usize {
         match self {
             Self::CoolingEnergy | Self::HeatingEnergy => 0,
-            Self::HottestCore | Self::ChargeTime | Self::Anode | Self::EvenAfter | Self::Duration => 1,
-            Self::BalancingEnergy | Self::BalancingPeak => 1,
+            Self::HottestCore | Self::PreheatedTo | Self::ChargeTime | Self::Anode => 1,
+            Self::EvenAfter | Self::Duration | Self::BalancingEnergy | Self::BalancingPeak => 1,
             Self::LowestVoltage => 3,
             _ => 2,
         }
@@ -141,6 +145,7 @@ impl Quantity {
             self,
             Self::Anode
                 | Self::HeatingRate
+                | Self::PreheatedTo
                 | Self::SpecificHeatingRate
                 | Self::HeatingCop
                 | Self::LowestVoltage
@@ -172,6 +177,7 @@ impl Quantity {
             Self::ChargeTime => s.charge_10_80_s.map(|t| t / SECONDS_PER_MINUTE),
             Self::Anode => s.min_anode_v.map(|v| MV_PER_V * v),
             Self::HeatingRate => s.heating_rate_c_per_min,
+            Self::PreheatedTo => s.phases.iter().find(|p| p.preheat.is_some()).map(|p| p.core_end_c),
             Self::SpecificHeatingRate => preheat(|p| p.specific_heating_rate_c_g_per_j),
             Self::HeatingCop => preheat(|p| p.cop),
             Self::SocSpent => preheat(|p| p.soc_spent_points),

@@ -113,9 +113,10 @@ fn preheat(scores: &[&ControlScore]) -> Option<TargetOutcome> {
         unit: "°C/min".into(),
         met: rate.worst >= HEATING_C_PER_MIN && rate.packs == score.packs && score.met(),
         detail: format!(
-            "median {:.2} °C/min; {} of {} packs within {DELTA_T_K} K, worst {:.2} K; specific heating rate {:.2} °C g/J, \
+            "median {:.2} °C/min, mean core then at {:.1} °C at least; {} of {} packs within {DELTA_T_K} K, worst {:.2} K; specific heating rate {:.2} °C g/J, \
              COP {:.2}, SOC spent {:.2} points (medians){}",
             rate.median,
+            worst(scores, Quantity::PreheatedTo).unwrap_or(f64::NAN),
             score.within(),
             score.packs,
             worst(scores, Quantity::DeltaT).unwrap_or(f64::NAN),

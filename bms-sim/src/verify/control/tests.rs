@@ -1,6 +1,5 @@
 use super::*;
 use crate::scenario::PackFacts;
-use crate::verify::Silent;
 
 /// A score with this main value for its packs, and what else such a scenario has.
 pub(crate) fn scored(
@@ -129,23 +128,4 @@ fn scenarios_and_packs_are_built_in() {
             assert_ne!(control, scenario.control, "{}: {}", case.name, variant.name);
         }
     }
-}
-
-#[test]
-fn a_seed_gives_the_same_pack_and_each_pack_its_own() {
-    let text = "format_version = 1\ntitle = 'Target 6: two minutes'\npack = 'x'\nambient_c = 25.0\n\
-                start = { soc = 0.5, rested = false }\n[[phase]]\nkind = 'constant'\nc_rate = 1.0\nduration = '2min'";
-    let variants = &CASES[0].variants[..2];
-    let case = Case { name: "two_minutes", text, variants, ..CASES[0] };
-    let packs = Packs { whole: 2, parts: 1, first_seed: 7 };
-    let first = score(&[case], &packs, &Silent).unwrap();
-    assert_eq!(
-        first.iter().map(|s| (s.packs, s.stopped, s.values.len())).collect::<Vec<_>>(),
-        [(2, 0, 2); 2]
-    );
-    assert!((first[0].values[0] - first[0].values[1]).abs() > 1e-6, "{:?}", first[0].values);
-    assert!(first[0].of(Quantity::HottestCore).is_some_and(|r| r.worst > 25.0));
-    assert!(first[0].of(Quantity::SpreadAtEnd).is_none(), "it is not about balancing");
-    let again = score(&[case], &packs, &Silent).unwrap();
-    assert_eq!(first, again);
 }
