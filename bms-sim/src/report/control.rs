@@ -183,6 +183,10 @@ fn dots(scores: &[ControlScore], first: &ControlScore) -> String {
                 if s.whole { PLAIN } else { SMALL },
                 &s.variant,
             )?;
+            if let Some(r) = s.of(main) {
+                let ends = [4.0, row - 4.0].map(|beside| (r.median, y + beside));
+                chart.draw_series(LineSeries::new(ends, stroke(TEXT, 2.4)))?;
+            }
             let colour = if s.whole { BMS } else { COUNTER };
             for (k, value) in s.values.iter().enumerate() {
                 // Spread within the lane by the golden ratio, so that equal values stay apart.
@@ -190,10 +194,6 @@ fn dots(scores: &[ControlScore], first: &ControlScore) -> String {
                 let place = (*value, y + row / 2.0 + jitter);
                 chart.draw_series([Circle::new(place, u(2.4), colour.mix(0.5).filled())])?;
                 tips.push(format!("{}, pack {}: {}", s.variant, k + 1, with_unit(main, *value)));
-            }
-            if let Some(r) = s.of(main) {
-                let ends = [4.0, row - 4.0].map(|beside| (r.median, y + beside));
-                chart.draw_series(LineSeries::new(ends, stroke(TEXT, 2.4)))?;
             }
         }
         dashed(&mut chart, [(first.limit, 0.0), (first.limit, height)], stroke(BAD, 1.2))?;

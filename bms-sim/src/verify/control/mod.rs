@@ -40,8 +40,8 @@ pub struct Packs {
 
 /// Packs of the acceptance protocol, and of the run that a change of the program is judged by.
 const ALL_PACKS: usize = 200;
-const SOME_WHOLE: usize = 24;
-const SOME_PARTS: usize = 4;
+const SOME_WHOLE: usize = 16;
+const SOME_PARTS: usize = 3;
 /// Seeds of the packs; the scenarios themselves, which everybody looks at, have seed 1.
 const FIRST_SEED: u64 = 1000;
 /// Seeds that belong to one seed of the verification.
