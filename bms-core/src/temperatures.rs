@@ -60,8 +60,9 @@ const COMMON_TIME_S: f32 = 20.0;
 /// Time over which the errors of a cell's sensor and of its heat last (s).
 const OFFSET_TIME_S: f32 = 300.0;
 const HEAT_TIME_S: f32 = 300.0;
-/// Error of a cell's heat as a share of it.
+/// Error of a cell's heat, and of what a film gives it, as a share.
 const HEAT_ERROR: f32 = 0.05;
+const FILM_ERROR: f32 = 0.1;
 /// Variance per second of a cell's temperature for what the model leaves out (K²/s).
 const NODE_NOISE_PER_S: f32 = 2e-6;
 /// Standard deviation of the cooling factor at the start, and its variance per second: 8 % in ten minutes.
@@ -753,11 +754,14 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
             };
             let heat =
                 bound(finite_or(input.heat_w.get(k).copied().unwrap_or(0.0), 0.0), -LARGEST_W, LARGEST_W);
+            let film = input.film_w.get(usize::from(place.module)).copied().unwrap_or(0.0);
+            let film = bound(film, 0.0, LARGEST_W) * M as f32 / bound(N as f32, 1.0, 1e5);
+            let wrong_w = HEAT_ERROR * abs(heat) + FILM_ERROR * film;
             let above = coolant.get(k).copied().flatten().map_or(0.0, |t| bound(surface - t, -50.0, 50.0));
             zone.predict(
                 place.to_coolant_w_per_k,
                 above,
-                heat,
+                wrong_w,
                 capacity,
                 coolant.get(k).is_some_and(Option::is_some),
                 dt_s,
@@ -946,15 +950,15 @@ fn common_of<const S: usize>(innovation: &[f32; S]) -> f32 {
 
 impl Zone {
     /// Time goes on: what is wrong with the cooling moves the temperature, which goes back to the coolant's.
-    fn predict(&mut self, g: f32, above: f32, heat: f32, capacity: f32, cooled: bool, dt_s: f32) {
+    fn predict(&mut self, g: f32, above: f32, wrong_w: f32, capacity: f32, cooled: bool, dt_s: f32) {
         let rate = if cooled { self.cooling * g / capacity } else { 0.0 };
         let a = libm::expf(-bound(rate * dt_s, 0.0, 20.0));
         // Exact for constant `above`: (1 - a) / rate tends to dt.
         let time = if rate * dt_s > 1e-4 { (1.0 - a) / rate } else { dt_s };
         let b = if cooled { -above * g / capacity * time } else { 0.0 };
         let [d, c, k] = self.p;
-        let heat = HEAT_ERROR * heat / capacity;
-        let noise = (NODE_NOISE_PER_S + 2.0 * HEAT_TIME_S * heat * heat) * dt_s;
+        let rate = wrong_w / capacity;
+        let noise = (NODE_NOISE_PER_S + 2.0 * HEAT_TIME_S * rate * rate) * dt_s;
         self.p =
             [a * a * d + 2.0 * a * b * c + b * b * k + noise, a * c + b * k, k + COOLING_WALK_PER_S * dt_s];
         self.keep_sound();

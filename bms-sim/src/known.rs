@@ -4,8 +4,14 @@
 //! plant ─► C/20, pulses, discharges ─┬─► identify ─► circuit tables
 //!           (cell_models, truth)     └─► three-electrode test ─► pulse tables, negative electrode, heat capacity
 //! ```
+//!
+//! Equivalent circuits pass through the same tests but for the three-electrode one. A controller knows a circuit plant about
+//! as it is: such plants are for tests of speed, control and protection, never for claims of accuracy. Supercapacitors, which
+//! a C-rate says nothing about, have short tests of their own ([`KnownCell::of_supercap`]).
 
-use cell_models::PlantError;
+mod supercap;
+
+use cell_models::{EcmCell, EcmParameters, ParameterError, PlantError, SupercapParameters};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -36,6 +42,9 @@ pub enum KnownError {
         /// Name of the plant.
         plant: &'static str,
     },
+    /// The cell refuses its parameters.
+    #[error(transparent)]
+    Parameters(#[from] ParameterError),
     /// It refuses a test.
     #[error(transparent)]
     Test(#[from] PlantError),
@@ -49,8 +58,9 @@ pub enum KnownError {
 pub struct KnownCell {
     /// Tables of the estimators.
     pub circuit: CellFile,
-    /// Tables for predictions under load, and the negative electrode's, from cells with a reference electrode.
-    pub electrodes: [PulseFile; 2],
+    /// Tables for predictions under load, and the negative electrode's, from cells with a reference electrode; `None` for
+    /// cells that have no such electrode, whose predictions are those of [`Self::circuit`].
+    pub electrodes: Option<[PulseFile; 2]>,
     /// Heat capacity in J/K and conductance to the surroundings of the laboratory in W/K, where the discharges warmed the
     /// cell.
     pub heat: Option<[f64; 2]>,
@@ -71,16 +81,39 @@ impl KnownCell {
         let circuit = identify(&plan).map_err(wrong)?;
         let electrodes = lab::pulse_files(&plan, &negative).map_err(wrong)?;
         let heat = lab::heat(&plan, &circuit);
-        Ok(Self { circuit, electrodes, heat })
+        Ok(Self { circuit, electrodes: Some(electrodes), heat })
+    }
+
+    /// Tests an equivalent circuit and identifies it.
+    ///
+    /// # Errors
+    /// If its parameters are refused or it cannot be identified.
+    pub fn of_circuit(parameters: EcmParameters, name: &'static str) -> Result<Self, KnownError> {
+        let wrong = |source| KnownError::Identify { plant: name, source: Box::new(source) };
+        let set = plants::laboratory_set(EcmCell::new(parameters, 1.0, 25.0)?, name);
+        let plan = Plan::of_set(&set, &Selection::default()).map_err(wrong)?;
+        let circuit = identify(&plan).map_err(wrong)?;
+        let heat = lab::heat(&plan, &circuit);
+        Ok(Self { circuit, electrodes: None, heat })
+    }
+
+    /// Tests a supercapacitor: its slow discharge and pulses of its own size at several temperatures.
+    ///
+    /// # Errors
+    /// If its parameters are refused or it refuses a test.
+    pub fn of_supercap(parameters: &SupercapParameters, name: &'static str) -> Result<Self, KnownError> {
+        let circuit = supercap::test(parameters, name)?;
+        circuit.core_tables()?;
+        Ok(Self { circuit, electrodes: None, heat: None })
     }
 
     /// So many of these cells in parallel, as one.
     #[must_use]
     pub fn in_parallel(&self, count: f64) -> Self {
-        let electrodes = self.electrodes.clone().map(|e| PulseFile { file: e.file.in_parallel(count), ..e });
+        let scaled = |e: PulseFile| PulseFile { file: e.file.in_parallel(count), ..e };
         Self {
             circuit: self.circuit.in_parallel(count),
-            electrodes,
+            electrodes: self.electrodes.clone().map(|both| both.map(scaled)),
             heat: self.heat.map(|both| both.map(|x| x * count)),
         }
     }

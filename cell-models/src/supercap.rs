@@ -90,6 +90,23 @@ impl SupercapParameters {
         self
     }
 
+    /// A cell of the same make that came out a little different: capacitances and resistances of both branches as
+    /// multiples of these. Leakage and thermal nodes stay.
+    ///
+    /// ```
+    /// let weak = cell_models::SupercapParameters::typical_3000f().varied(0.9, 1.2);
+    /// assert!((weak.main_f - 1980.0).abs() < 1e-9 && (weak.slow_ohm - 0.72).abs() < 1e-12);
+    /// ```
+    #[must_use]
+    pub fn varied(mut self, capacitance: f64, resistance: f64) -> Self {
+        for farad in [&mut self.main_f, &mut self.main_f_per_v, &mut self.slow_f] {
+            *farad *= capacitance;
+        }
+        self.main_ohm.y.iter_mut().for_each(|r| *r *= resistance);
+        self.slow_ohm *= resistance;
+        self
+    }
+
     /// Checks every number; [`SupercapCell::new`] calls it.
     ///
     /// # Errors
@@ -202,6 +219,10 @@ pub struct SupercapCell {
     leaked_as: f64,
     /// Core and surface.
     temperature_c: [f64; 2],
+    /// Whether the core's temperature comes from outside.
+    imposed: bool,
+    /// Mean heat of the last step in W.
+    step_heat_w: f64,
 }
 
 /// The resistor network at one temperature, in S.
@@ -295,6 +316,8 @@ impl SupercapCell {
             carry_as: [0.0; 2],
             leaked_as: 0.0,
             temperature_c: [temperature_c; 2],
+            imposed: false,
+            step_heat_w: 0.0,
             parameters: Arc::new(parameters),
         })
     }
@@ -349,12 +372,52 @@ impl SupercapCell {
         Network { main, slow, leak, sum: main + slow + leak }
     }
 
-    /// One piece of a step under the present current, with the resistances at the temperature of its middle.
-    fn advance_piece(&mut self, h: f64) {
+    /// The core's temperature in degC comes from outside from now on; the cell's own thermal nodes rest.
+    pub(crate) fn impose_core_c(&mut self, core_c: f64) {
+        self.imposed = true;
+        self.temperature_c[0] = core_c;
+    }
+
+    /// Mean heat of the last step in W.
+    pub(crate) fn step_heat_w(&self) -> f64 {
+        self.step_heat_w
+    }
+
+    /// For a step of `dt_s` seconds that starts now: voltage `E` in V and resistance `R` in ohm so that the voltage at the
+    /// step's end is that of this model at `current_a`, and `E - R i` near it. NaN where the model refuses the step.
+    pub(crate) fn linearise(&self, current_a: f64, dt_s: f64) -> [f64; 2] {
+        let mut end = self.clone();
+        end.current_a = current_a;
+        if end.pass(current_a, dt_s).is_err() {
+            return [f64::NAN; 2];
+        }
+        let network = self.network();
+        let [capacitance, _] =
+            self.parameters.secants(self.branch_voltages_v()[0], end.branch_voltages_v()[0]);
+        let [change, _] = network.solve([0.0; 2], [capacitance, self.parameters.slow_f], 1.0, dt_s);
+        let ohm = -network.terminal_v(change, 1.0);
+        [end.voltage_v() + ohm * current_a, ohm]
+    }
+
+    /// Resistance in ohm against a current that changes fast, and the capacitance in F that its charge goes into.
+    pub(crate) fn fast(&self) -> [f64; 2] {
+        let p = &self.parameters;
+        [1.0 / self.network().sum, p.main_f + p.main_f_per_v * self.branch_voltages_v()[0].abs()]
+    }
+
+    fn warm(&self, from_c: [f64; 2], heat_w: f64, h: f64) -> [f64; 2] {
+        if self.imposed {
+            return from_c;
+        }
+        self.parameters.thermal.step(from_c, self.ambient_c, heat_w, h)
+    }
+
+    /// One piece of a step under the present current, with the resistances at the temperature of its middle; its heat in W.
+    fn advance_piece(&mut self, h: f64) -> f64 {
         let p = Arc::clone(&self.parameters);
         let (start_c, i) = (self.temperature_c, self.current_a);
         let [v_1, v_2] = self.branch_voltages_v();
-        self.temperature_c = p.thermal.step(start_c, self.ambient_c, self.heat_w(), 0.5 * h);
+        self.temperature_c = self.warm(start_c, self.heat_w(), 0.5 * h);
         let network = self.network();
         let (mut end_v, mut change_as, mut terminal_v) = (v_1, [0.0; 2], 0.0);
         for _ in 0..TRIES {
@@ -385,7 +448,8 @@ impl SupercapCell {
         let [_, main_v] = p.secants(v_1, end_v);
         let slow_v = v_2 + 0.5 * change_as[1] / p.slow_f;
         let heat_w = -(main_v * change_as[0] + slow_v * change_as[1]) / h - terminal_v * i;
-        self.temperature_c = p.thermal.step(start_c, self.ambient_c, heat_w, h);
+        self.temperature_c = self.warm(start_c, heat_w, h);
+        heat_w
     }
 
     /// Lets `dt_s` pass while the current goes linearly to `to_a`.
@@ -397,12 +461,14 @@ impl SupercapCell {
         let fewest = if from_a == to_a { 1.0 } else { RAMP_PIECES };
         let pieces = (dt_s / MAX_PIECE_S).max(share / MAX_PIECE_SOC).ceil().clamp(fewest, MAX_PIECES);
         let mut next = self.clone();
+        let mut heat_w = 0.0;
         if dt_s > 0.0 {
             for piece in 0..pieces as u32 {
                 next.current_a = from_a + (to_a - from_a) * ((f64::from(piece) + 0.5) / pieces);
-                next.advance_piece(dt_s / pieces);
+                heat_w += next.advance_piece(dt_s / pieces);
             }
         }
+        next.step_heat_w = heat_w / pieces;
         next.current_a = to_a;
         let outcome = next.voltage_v() + next.heat_w() + next.stored_energy_j() + next.leaked_as;
         if !(outcome + next.temperature_c[0] + next.temperature_c[1]).is_finite() {

@@ -6,7 +6,8 @@ use cell_models::pack::{
 };
 use cell_models::physics::{SpmeBatch, SpmeBatchCell, SpmeCell, sets};
 use cell_models::{
-    BatchCell, EcmBatch, EcmCell, EcmParameters, Load, Plant, PlantError, RcPair, Table1, Table2,
+    BatchCell, EcmBatch, EcmCell, EcmParameters, Load, Plant, PlantError, RcPair, SupercapCell,
+    SupercapParameters, Table1, Table2,
 };
 use proptest::prelude::*;
 
@@ -602,4 +603,112 @@ fn imposed_temperatures_replace_the_cells_own() {
     }
     // The imposed temperatures are one step behind.
     assert!(off_v < 1e-3, "{off_v} V");
+}
+
+/// Supercapacitors in groups of `parallel` with a spread.
+fn supercaps(count: usize, soc: f64) -> Vec<SupercapCell> {
+    let cell = |k: usize| {
+        let own = SupercapParameters::typical_3000f()
+            .varied(1.0 + 0.02 * (k % 3) as f64, 1.0 + 0.1 * (k % 4) as f64);
+        SupercapCell::new(own, soc, 25.0).unwrap()
+    };
+    (0..count).map(cell).collect()
+}
+
+#[test]
+fn a_string_of_supercapacitors_is_its_cells() {
+    let mut cells = supercaps(5, 0.8);
+    let mut pack = closed(cells.clone(), &layout(1), 0.0);
+    pack.set_core_c(&[10.0; 5]).unwrap();
+    // The single cells stay at 10 degC in still air of that temperature but for their own heat: 0.3 K.
+    cells.iter_mut().enumerate().for_each(|(k, cell)| {
+        let own = cell.parameters().clone();
+        *cell = SupercapCell::new(own, 0.8, 10.0).unwrap();
+        assert_eq!(pack.capacity_ah()[k], cell.capacity_ah());
+    });
+    for k in 0..120 {
+        let current_a = 5.0 * (drive(k) - 3.0);
+        pack.step(PackLoad::CurrentA(current_a), &[0.0; 5], 1.0).unwrap();
+        for (k, cell) in cells.iter_mut().enumerate() {
+            cell.set_current(current_a).unwrap();
+            cell.advance(1.0).unwrap();
+            assert!((cell.voltage_v() - pack.cell_voltage_v()[k]).abs() < 2e-5);
+            assert!((cell.soc() - pack.soc()[k]).abs() < 1e-5);
+        }
+    }
+    let mut core_c = [0.0; 5];
+    pack.read_core_c(&mut core_c).unwrap();
+    assert_eq!(core_c, [10.0; 5]);
+}
+
+#[test]
+fn supercapacitors_in_parallel_share_and_keep_their_charge() {
+    let mut pack = closed(supercaps(6, 0.7), &layout(3), 1e-4);
+    let held_as = |pack: &Pack| -> f64 {
+        let Cells::Supercap(cells) = pack.cells() else { panic!("no supercapacitors") };
+        cells.iter().map(|c| c.charge_as() + c.leaked_as()).sum()
+    };
+    let start_as = held_as(&pack);
+    let (mut moved_as, mut worst_v) = (0.0, 0.0_f64);
+    for k in 0..300 {
+        let current_a = 20.0 * (drive(k) - 3.0);
+        pack.step(PackLoad::CurrentA(current_a), &[0.5, -0.5], 1.0).unwrap();
+        moved_as += 2.0 * current_a;
+        for (own, extra) in pack.cell_current_a().chunks(3).zip([0.5, -0.5]) {
+            assert!((own.iter().sum::<f64>() - current_a - extra).abs() < 1e-9);
+        }
+        worst_v = worst_v.max(apart_v(&pack, 1e-4));
+    }
+    println!("supercapacitors in a drive: {worst_v} V apart");
+    assert!(worst_v < 1e-4);
+    assert!((start_as - held_as(&pack) - moved_as).abs() < 1e-6 * start_as);
+}
+
+#[test]
+fn supercapacitors_give_a_power_and_hold_a_voltage() {
+    let mut pack = closed(supercaps(12, 0.6), &layout(2), 1e-4);
+    for k in 0..200 {
+        let power = 30.0 * (drive(k) - 4.0);
+        pack.step(PackLoad::PowerW(power), &[0.0; 6], 1.0).unwrap();
+        let got = pack.link_voltage_v() * pack.current_a();
+        assert!((got - power).abs() < 1e-3 * (1.0 + power.abs()), "step {k}: {got} W instead of {power} W");
+    }
+    pack.step(PackLoad::VoltageV(6.0 * 2.2), &[0.0; 6], 1.0).unwrap();
+    assert!((pack.link_voltage_v() - 13.2).abs() < 1e-3, "{}", pack.link_voltage_v());
+    let refused = pack.step(PackLoad::PowerW(1e6), &[0.0; 6], 1.0);
+    assert_eq!(refused, Err(PlantError::LoadOutOfReach { load: Load::PowerW(1e6) }));
+}
+
+#[test]
+fn energies_of_supercapacitors_add_up() {
+    for parallel in [1, 2] {
+        let wiring = vec![CellWiring { connection_ohm: 1e-4, self_discharge_a: 1e-3 }; 4 * parallel];
+        let mut pack = Pack::new(supercaps(4 * parallel, 0.9), &layout(parallel), wiring).unwrap();
+        pack.switchgear_mut().set_main(true);
+        let start = pack.stored_j().unwrap();
+        for k in 0..3000 {
+            let own = parallel as f64 * drive(k / 10) * 4.0;
+            pack.step(PackLoad::CurrentA(own), &[0.1, 0.0, -0.05, 0.0], 0.1).unwrap();
+        }
+        let ledger = *pack.ledger();
+        let lost = start - pack.stored_j().unwrap();
+        println!("{parallel} parallel: {ledger:?}, {lost} J out of the cells");
+        assert!((ledger.total_j() / lost - 1.0).abs() < 1e-3, "{} and {lost}", ledger.total_j());
+        assert!(ledger.cells_j > 0.0 && ledger.connections_j > 0.0);
+    }
+}
+
+#[test]
+fn pulses_heat_supercapacitors_by_their_resistance() {
+    let mut pack = closed(supercaps(3, 0.5), &layout(1), 0.0);
+    pack.set_core_c(&[-40.0; 3]).unwrap();
+    let pulse = PackLoad::Pulse { amplitude_a: 200.0, mean_a: 0.0, frequency_hz: 50.0 };
+    pack.step(pulse, &[0.0; 3], 1.0).unwrap();
+    // 0.29 mohm times 1.7, in parallel with the slow branch's 0.6 ohm.
+    let ohm = 1.0 / (1.0 / (1.7 * 0.29e-3) + 1.0 / 0.6);
+    assert!((pack.heat_w()[0] / (ohm * 200.0 * 200.0) - 1.0).abs() < 1e-3, "{:?}", pack.heat_w());
+    let [highest, lowest] = pack.group_extremes_v();
+    assert!((highest[0] - lowest[0] - 2.0 * 200.0 * ohm).abs() < 1e-3);
+    assert!(pack.anode_potential_v().is_none());
+    assert!(Pack::new(Vec::<SupercapCell>::new(), &layout(1), []).is_err());
 }

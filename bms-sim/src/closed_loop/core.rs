@@ -44,7 +44,7 @@ const NORMAL_C: f64 = 1.0 / 3.0;
 const TAPER_C: f64 = 0.04;
 /// Share of the largest charge current over temperature (degC): what is allowed at most, whatever the anode says.
 const CHARGE_SHARE: [(f32, f32); 7] =
-    [(-20.0, 0.03), (-10.0, 0.08), (0.0, 0.2), (10.0, 0.5), (20.0, 1.0), (50.0, 1.0), (55.0, 0.4)];
+    [(-20.0, 0.03), (-10.0, 0.08), (0.0, 0.2), (10.0, 0.5), (20.0, 1.0), (53.0, 1.0), (55.0, 0.4)];
 /// A balancer that has found nothing to do for so long (s) is done.
 const BALANCED_S: f64 = 3600.0;
 /// Pulses of current: frequency in Hz, share of the pack's pulse current, losses of the drive.
@@ -53,15 +53,15 @@ const PULSE_LOSS: f32 = 0.06;
 /// The same for the plant.
 pub(super) const PULSE_LOSS_SHARE: f64 = PULSE_LOSS as f64;
 /// Temperatures in degC that a car's pack is kept at in a fast charge, at most.
-const FAST_CHARGE_C: f64 = 44.0;
+const FAST_CHARGE_C: f64 = 51.5;
 const DRIVE_C: f64 = 32.0;
 
 /// Everything that a core borrows: tables, places, plans.
 #[derive(Debug)]
 pub struct CoreSetup {
     tables: OwnedTables,
-    pulse: (OwnedTables, PulseFile),
-    negative: (OwnedTables, PulseFile),
+    /// Without it the pulses are those of `tables`, and no plating is looked at.
+    electrodes: Option<[(OwnedTables, PulseFile); 2]>,
     tuning: Tuning,
     chemistry: Chemistry,
     capacity_ah: f32,
@@ -80,6 +80,25 @@ pub struct CoreSetup {
     file: PackFile,
 }
 
+/// Whether the cores that were compiled in have room for a pack.
+///
+/// # Errors
+/// [`ClosedLoopError::Series`] and [`ClosedLoopError::TooMany`].
+pub fn check_size(file: &PackFile) -> Result<(), ClosedLoopError> {
+    let layout = &file.layout;
+    if !SERIES.contains(&layout.series) {
+        return Err(ClosedLoopError::Series { series: layout.series });
+    }
+    let sensors = file.sensed_cells().len();
+    for (what, has, most) in [("temperature sensors", sensors, SENSORS), ("modules", layout.modules, MODULES)]
+    {
+        if has > most {
+            return Err(ClosedLoopError::TooMany { what, has, most });
+        }
+    }
+    Ok(())
+}
+
 impl CoreSetup {
     /// For a pack whose cells the laboratory knows, one of them (`known` is that of the plant, unscaled), and the settings of
     /// a scenario.
@@ -92,18 +111,16 @@ impl CoreSetup {
         control: &Control,
         preheat_to_c: f64,
     ) -> Result<Self, ClosedLoopError> {
+        check_size(file)?;
         let layout = &file.layout;
         let sensed = file.sensed_cells();
-        for (what, has, most) in
-            [("temperature sensors", sensed.len(), SENSORS), ("modules", layout.modules, MODULES)]
-        {
-            if has > most {
-                return Err(ClosedLoopError::TooMany { what, has, most });
-            }
-        }
         let parallel = layout.parallel as f64;
         let group = known.in_parallel(file.cell.size * parallel);
-        let [pulse, negative] = group.electrodes;
+        let with_tables = |e: PulseFile| Ok::<_, ClosedLoopError>((e.file.core_tables()?, e));
+        let electrodes = match group.electrodes {
+            Some([pulse, negative]) => Some([with_tables(pulse)?, with_tables(negative)?]),
+            None => None,
+        };
         // Sensors that are not there are never read.
         let mut sensor_cells: Vec<u16> = sensed.iter().map(|c| (c / layout.parallel) as u16).collect();
         sensor_cells.resize(SENSORS, 0);
@@ -114,8 +131,7 @@ impl CoreSetup {
         let stage = |current_a: f64| Stage { current_a: current_a as f32, until_soc: 2.0, until_v: v_max };
         Ok(Self {
             tables: group.circuit.core_tables()?,
-            pulse: (pulse.file.core_tables()?, pulse),
-            negative: (negative.file.core_tables()?, negative),
+            electrodes,
             tuning: group.circuit.cell.chemistry.tuning(),
             chemistry: group.circuit.cell.chemistry,
             capacity_ah: capacity_ah as f32,
@@ -576,14 +592,21 @@ pub fn with_core<T>(
 ) -> Result<T, ClosedLoopError> {
     let refused = |e| ClosedLoopError::Core(BmsError::Estimator(e));
     let cell = CellModel::new(setup.tables.borrow()).map_err(refused)?;
-    let pulse = CellModel::new(setup.pulse.0.borrow()).map_err(refused)?;
-    let negative = CellModel::new(setup.negative.0.borrow()).map_err(refused)?;
-    let pulse = pulse_model(&pulse, &setup.pulse.1);
-    let negative = pulse_model(&negative, &setup.negative.1);
     let settings = setup.settings(&cell);
-    let models = Models { cell: &cell, pulse, negative: setup.parts.plating_limit.then_some(negative) };
-    let mut core = of_size(setup, models, &settings, start)?;
-    work(core.as_mut())
+    let Some([pulse, negative]) = &setup.electrodes else {
+        let pulse = PulseModel { cell: &cell, surface: Surface::NONE };
+        let models = Models { cell: &cell, pulse, negative: None };
+        return work(of_size(setup, models, &settings, start)?.as_mut());
+    };
+    let pulse_cell = CellModel::new(pulse.0.borrow()).map_err(refused)?;
+    let negative_cell = CellModel::new(negative.0.borrow()).map_err(refused)?;
+    let negative = pulse_model(&negative_cell, &negative.1);
+    let models = Models {
+        cell: &cell,
+        pulse: pulse_model(&pulse_cell, &pulse.1),
+        negative: setup.parts.plating_limit.then_some(negative),
+    };
+    work(of_size(setup, models, &settings, start)?.as_mut())
 }
 
 fn pulse_model<'a>(cell: &'a CellModel<'a>, file: &'a PulseFile) -> PulseModel<'a> {

@@ -29,7 +29,7 @@ use self::plant::{CellKind, Command, PlantPack, StartState, WeakCell};
 use self::sensors::{PackSensors, Truth};
 use crate::cell_file::CellFileError;
 use crate::known::{KnownCell, KnownError};
-use crate::pack_file::{CellPlant, PackFile};
+use crate::pack_file::{CellPlant, PackFile, circuit, supercap};
 use crate::recording::{Recorder, Recording, Step, Values};
 use crate::scenario::{
     self, ChargeRequest, Demand, FaultKind, Observed, PackFacts, Scenario, ScenarioError, Task, Timeline,
@@ -42,7 +42,7 @@ use crate::sensors::SensorModel;
 pub enum ClosedLoopError {
     /// The pack has no core of its size.
     #[error(
-        "a pack of {series} cells in series: this program has cores for {SERIES:?} (firmware takes any number)"
+        "a pack of {series} groups in series: this program has cores for {SERIES:?} (firmware takes any number)"
     )]
     Series {
         /// Groups in series.
@@ -58,8 +58,8 @@ pub enum ClosedLoopError {
         /// How many there may be.
         most: usize,
     },
-    /// This kind of cell cannot be simulated in a pack.
-    #[error("cell `{cell}` cannot be simulated in a pack in closed loop: a physics plant is needed")]
+    /// The pack file names no plant that there is.
+    #[error("cell `{cell}` has no plant that can be simulated")]
     Cell {
         /// Its name in the pack file.
         cell: String,
@@ -106,15 +106,16 @@ impl PackType {
     /// Tests the cell in the simulator's laboratory.
     ///
     /// # Errors
-    /// When the cell cannot be simulated or identified.
+    /// When the pack is too large for the cores, or the cell cannot be simulated or identified.
     pub fn new(file: PackFile) -> Result<Self, ClosedLoopError> {
-        match file.cell.plant() {
-            Some(CellPlant::Physics(plant)) => {
-                let known = KnownCell::of_plant(plant)?;
-                Self::with_known(file, known)
-            }
-            _ => Err(ClosedLoopError::Cell { cell: file.cell.name.clone() }),
-        }
+        core::check_size(&file)?;
+        let known = match file.cell.plant() {
+            Some(CellPlant::Physics(plant)) => KnownCell::of_plant(plant)?,
+            Some(CellPlant::Circuit(name)) => KnownCell::of_circuit(circuit(name), name)?,
+            Some(CellPlant::Supercap(name)) => KnownCell::of_supercap(&supercap(name), name)?,
+            None => return Err(ClosedLoopError::Cell { cell: file.cell.name.clone() }),
+        };
+        Self::with_known(file, known)
     }
 
     /// The same with what was found out about the cell (one cell of the plant, not scaled to the pack's) before.
@@ -406,7 +407,7 @@ impl<'a> Bench<'a> {
                     ..idle
                 }
             }
-            Demand::Preheat { plugged, .. } => {
+            Demand::Preheat { hurry, plugged, .. } => {
                 let preheat = &self.outcome.preheat;
                 let heating = preheat.frequency_hz > 0.0;
                 let load = if heating {
@@ -425,7 +426,10 @@ impl<'a> Bench<'a> {
                     PackLoad::CurrentA(0.0)
                 };
                 Doing {
-                    request: Request::Preheat { time_left_s: left_s as f32, hold: false },
+                    request: Request::Preheat {
+                        time_left_s: if hurry { 0.0 } else { left_s as f32 },
+                        hold: false,
+                    },
                     load,
                     closed: true,
                     aux_from_pack: !plugged,

@@ -4,12 +4,15 @@ use cell_models::balancing::{
     ActiveBalancer, ActiveParameters, BleedParameters, BleedResistors, SwitchedCapacitorParameters,
     SwitchedCapacitors, Transfer,
 };
-use cell_models::network::{DeviceCommand, Devices, ThermalNetwork};
+use cell_models::network::{DeviceCommand, Devices, NetworkLayout, ThermalNetwork};
 use cell_models::pack::{
     CellWiring, Cells, Contactor, FuseParameters, Pack, PackLoad, PackParameters, SwitchgearParameters,
 };
 use cell_models::physics::{SpmeBatch, SpmeBatchCell, SpmeCell};
-use cell_models::{BatchCell, EcmBatch, EcmParameters, PlantError};
+use cell_models::{
+    BatchCell, EcmBatch, EcmParameters, ParameterError, Plant as _, PlantError, SupercapCell,
+    SupercapParameters,
+};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
@@ -31,13 +34,15 @@ pub enum CellKind {
     Physics(Box<SpmeCell>, f64),
     /// Equivalent circuit.
     Circuit(Box<EcmParameters>),
+    /// Supercapacitor.
+    Supercap(Box<SupercapParameters>),
 }
 
 impl CellKind {
     /// The cell of a pack file.
     ///
     /// # Errors
-    /// When its parameters are refused, or it cannot be simulated in a pack.
+    /// When its parameters are refused, or it has no plant.
     pub fn of(file: &PackFile) -> Result<Self, ClosedLoopError> {
         match file.cell_parameters() {
             Some(CellParameters::Physics(parameters)) => {
@@ -46,9 +51,8 @@ impl CellKind {
                 Ok(Self::Physics(Box::new(cell), ohm))
             }
             Some(CellParameters::Circuit(parameters)) => Ok(Self::Circuit(Box::new(parameters))),
-            Some(CellParameters::Supercap(_)) | None => {
-                Err(ClosedLoopError::Cell { cell: file.cell.name.clone() })
-            }
+            Some(CellParameters::Supercap(parameters)) => Ok(Self::Supercap(Box::new(parameters))),
+            None => Err(ClosedLoopError::Cell { cell: file.cell.name.clone() }),
         }
     }
 }
@@ -167,6 +171,7 @@ impl PlantPack {
         let capacity_ah = match kind {
             CellKind::Physics(cell, _) => cell.parameters().nominal_capacity_ah,
             CellKind::Circuit(p) => p.capacity_ah,
+            CellKind::Supercap(p) => SupercapCell::new((**p).clone(), start.soc, 25.0)?.capacity_ah(),
         };
         for k in 0..n {
             let (mut capacity, mut resistance) = (1.0 + normal(s.capacity_std), normal(s.resistance_std));
@@ -186,6 +191,7 @@ impl PlantPack {
         }
         let film_tolerance: Vec<f64> =
             (0..file.layout.modules).map(|_| (1.0 + normal(s.film_std)).max(0.5)).collect();
+        let layout = as_built(file, &mut normal);
         let batch: Cells = match kind {
             CellKind::Physics(like, ohm) => {
                 let spread = cells.iter().map(|&(size, resistance, soc, temperature_c)| SpmeBatchCell {
@@ -206,6 +212,13 @@ impl PlantPack {
                 });
                 EcmBatch::new((**p).clone(), spread)?.into()
             }
+            CellKind::Supercap(p) => cells
+                .iter()
+                .map(|&(capacity, resistance, soc, temperature_c)| {
+                    SupercapCell::new((**p).clone().varied(capacity, 1.0 + resistance), soc, temperature_c)
+                })
+                .collect::<Result<Vec<_>, ParameterError>>()?
+                .into(),
         };
         let e = &file.electrical;
         let parameters = PackParameters {
@@ -222,7 +235,6 @@ impl PlantPack {
             },
         };
         let mut pack = Pack::new(batch, &parameters, wiring)?;
-        let layout = file.network_layout();
         let devices = Devices::new(file.device_parameters(film_tolerance), &layout)?;
         let network = ThermalNetwork::new(layout, start.temperature_c)?.with_cells_c(&cells_c)?;
         pack.set_core_c(network.core_c())?;
@@ -417,6 +429,26 @@ impl PlantPack {
     pub fn block_channel(&mut self, channel: usize, share: f64) -> Result<(), ClosedLoopError> {
         Ok(self.network.set_blocked(channel, share)?)
     }
+}
+
+/// The thermal network as it was built, which is not quite what the file states.
+fn as_built(file: &PackFile, normal: &mut impl FnMut(f64) -> f64) -> NetworkLayout {
+    let mut layout = file.network_layout();
+    let s = &file.spread;
+    let mut factor = |std: f64| (1.0 + normal(std)).max(0.3);
+    let [capacity, inner, contact, coolant] = [(); 4].map(|()| factor(s.build_std));
+    for cell in &mut layout.cells {
+        cell.core_j_per_k *= capacity;
+        cell.surface_j_per_k *= capacity;
+        cell.core_surface_w_per_k *= inner;
+    }
+    for link in &mut layout.contacts {
+        link.w_per_k *= contact * factor(s.contact_std);
+    }
+    for channel in &mut layout.channels {
+        channel.w_per_k *= coolant;
+    }
+    layout
 }
 
 fn hardware(file: &PackFile, start_c: f64) -> Result<BalancingHardware, ClosedLoopError> {

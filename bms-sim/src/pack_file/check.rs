@@ -60,6 +60,8 @@ impl PackFile {
             ("spread.capacity_std", s.capacity_std),
             ("spread.resistance_std", s.resistance_std),
             ("spread.film_std", s.film_std),
+            ("spread.contact_std", s.contact_std),
+            ("spread.build_std", s.build_std),
         ] {
             expect((0.0..=0.3).contains(&v), key, || format!("{v} is not in 0..=0.3"))?;
         }

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use plant::{CellParameters, CellPlant};
+pub use plant::{CellParameters, CellPlant, circuit, supercap};
 
 use crate::sensors::SensorCorner;
 
@@ -163,6 +163,11 @@ pub struct Spread {
     pub self_discharge_std_a_per_ah: f64,
     /// Power of the heating films, as a share.
     pub film_std: f64,
+    /// Contact of each cell to its plate, as a share.
+    pub contact_std: f64,
+    /// How far the pack as built is from what its maker states, as a share: drawn once per pack for each of the cells' heat
+    /// capacity and inner conductance, the contacts and the passage of heat into the coolant. The core knows the stated ones.
+    pub build_std: f64,
 }
 
 /// The current's path and what guards it.

@@ -22,6 +22,18 @@ pub enum CellPlant {
     Supercap(&'static str),
 }
 
+/// The equivalent circuit of a name in the list, one cell.
+#[must_use]
+pub fn circuit(name: &str) -> EcmParameters {
+    if name == CIRCUITS[0] { EcmParameters::generic_nmc_5ah() } else { EcmParameters::generic_lfp_2ah3() }
+}
+
+/// The supercapacitor of a name in the list, one cell; there is one.
+#[must_use]
+pub fn supercap(_: &str) -> SupercapParameters {
+    SupercapParameters::typical_3000f()
+}
+
 /// Parameters of the cell of a pack, scaled, with the pack's heat capacities.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "there is one per pack")]
@@ -71,16 +83,10 @@ impl PackFile {
                 CellParameters::Physics(PhysicsParameters { thermal, nominal_capacity_ah, ..p })
             }
             CellPlant::Circuit(name) => {
-                let one = if name == CIRCUITS[0] {
-                    EcmParameters::generic_nmc_5ah()
-                } else {
-                    EcmParameters::generic_lfp_2ah3()
-                };
-                CellParameters::Circuit(EcmParameters { thermal, ..one.of_size(cell.size) })
+                CellParameters::Circuit(EcmParameters { thermal, ..circuit(name).of_size(cell.size) })
             }
-            CellPlant::Supercap(_) => {
-                let one = SupercapParameters::typical_3000f();
-                CellParameters::Supercap(SupercapParameters { thermal, ..one.of_size(cell.size) })
+            CellPlant::Supercap(name) => {
+                CellParameters::Supercap(SupercapParameters { thermal, ..supercap(name).of_size(cell.size) })
             }
         })
     }

@@ -4,7 +4,15 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packs")
 }
 
-const READY: [&str; 4] = ["car_nmc_96s1p", "car_lfp_108s1p", "storage_lfp_16s", "supercap_string"];
+const READY: [&str; 7] = [
+    "car_nmc_96s1p",
+    "car_lfp_108s1p",
+    "car_circuit_96s1p",
+    "car_circuit_96s4p",
+    "storage_lfp_16s",
+    "storage_nmc_16s_active",
+    "supercap_string",
+];
 
 fn text(name: &str) -> String {
     std::fs::read_to_string(folder().join(format!("{name}.toml"))).unwrap()

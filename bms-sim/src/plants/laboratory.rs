@@ -1,7 +1,6 @@
 //! Characterisation tests, done with a plant as a laboratory does them with a cell: by current, voltage limits and
 //! chamber temperature alone. Each takes the cell full and rested at 25 degC.
 
-use cell_models::physics::SpmeCell;
 use cell_models::{Hppc, Label, Plant, Step, hold, simulate, slow_cycle};
 
 use super::TestError;
@@ -26,7 +25,7 @@ const SHORT_PULSE_S: f64 = 30.0;
 const SLOW_STEP_S: f64 = 10.0;
 
 /// Discharge and charge at C/20 and 25 degC with a rest between them and after them.
-pub(super) fn slow(mut cell: SpmeCell, nominal_ah: f64) -> Result<Run, TestError> {
+pub(super) fn slow(mut cell: impl Plant, nominal_ah: f64) -> Result<Run, TestError> {
     let mut log = Log::default();
     let steps =
         slow_cycle(nominal_ah, 20.0, REST_S, SLOW_STEP_S)?.chain(hold(Label::Rest, 0.0, REST_S, SLOW_STEP_S));
@@ -39,7 +38,7 @@ pub(super) fn slow(mut cell: SpmeCell, nominal_ah: f64) -> Result<Run, TestError
 ///
 /// At or below 0 degC the cell is brought back to 25 degC for each step of the SOC and soaked again before its pulses.
 pub(super) fn pulses(
-    mut cell: SpmeCell,
+    mut cell: impl Plant,
     capacity_ah: f64,
     ambient_c: f64,
     rate_c: f64,
@@ -80,7 +79,7 @@ pub(super) fn pulses(
 
 /// A discharge from full to the lower voltage limit at a constant rate, and a rest.
 pub(super) fn discharge(
-    mut cell: SpmeCell,
+    mut cell: impl Plant,
     nominal_ah: f64,
     ambient_c: f64,
     rate_c: f64,
@@ -98,7 +97,7 @@ pub(super) fn discharge(
 }
 
 /// Rest in the chamber at a temperature.
-pub(super) fn soak(cell: &mut SpmeCell, ambient_c: f64, log: &mut Log) -> Result<(), TestError> {
+pub(super) fn soak(cell: &mut impl Plant, ambient_c: f64, log: &mut Log) -> Result<(), TestError> {
     cell.set_ambient_c(ambient_c)?;
     log.append(&simulate(cell, logged(hold(Label::Rest, 0.0, SOAK_S, SOAK_S)))?, ambient_c);
     Ok(())

@@ -575,6 +575,20 @@ impl Test {
         }
     }
 
+    /// What a laboratory does with a cell that is full and rested at 25 degC; nothing for a drive.
+    fn in_laboratory(&self, cell: impl cell_models::Plant, nominal_ah: f64) -> Result<Run, TestError> {
+        // The C/20 test comes first in a laboratory; its capacity sets the SOC levels of the pulses.
+        let capacity_ah = cell.capacity_ah();
+        match *self {
+            Self::Slow => laboratory::slow(cell, nominal_ah),
+            Self::Pulses { ambient_c, rate_c } => laboratory::pulses(cell, capacity_ah, ambient_c, rate_c),
+            Self::Discharge { ambient_c, rate_c, .. } => {
+                laboratory::discharge(cell, nominal_ah, ambient_c, rate_c)
+            }
+            Self::Drive { .. } | Self::Cell(_) => Ok(Run::default()),
+        }
+    }
+
     fn entry(&self) -> DatasetFile {
         let (kind, profile, ambient_c) = match *self {
             Self::Slow => ("ocv_c20", "OCV_C20", 25.0),
@@ -612,24 +626,25 @@ impl RunSource for Bench {
     fn run(&self, file: &DatasetFile) -> Result<Run, DataError> {
         let failed =
             |reason: String| DataError::Simulation { run: format!("{}/{}", self.set, file.file), reason };
-        let test = self.tests.iter().find(|t| t.name() == file.file);
-        let test = test.ok_or_else(|| failed("the plant has no such test".into()))?;
+        let test = named(&self.tests, file).ok_or_else(|| failed(NO_TEST.into()))?;
         let mut run = self.carry_out(test).map_err(|e| failed(e.to_string()))?;
         run.source.clone_from(&file.file);
         Ok(run)
     }
 }
 
+const NO_TEST: &str = "the plant has no such test";
+
+fn named<'a>(tests: &'a [Test], file: &DatasetFile) -> Option<&'a Test> {
+    tests.iter().find(|t| t.name() == file.file)
+}
+
 impl Bench {
     fn carry_out(&self, test: &Test) -> Result<Run, TestError> {
-        let (cell, nominal_ah) = (self.cell.clone(), self.nominal_ah);
-        // The C/20 test comes first in a laboratory; its capacity sets the SOC levels of the pulses.
-        let capacity_ah = cell.capacity_ah();
+        let cell = self.cell.clone();
         match *test {
-            Test::Slow => laboratory::slow(cell, nominal_ah),
-            Test::Pulses { ambient_c, rate_c } => laboratory::pulses(cell, capacity_ah, ambient_c, rate_c),
-            Test::Discharge { ambient_c, rate_c, .. } => {
-                laboratory::discharge(cell, nominal_ah, ambient_c, rate_c)
+            Test::Slow | Test::Pulses { .. } | Test::Discharge { .. } => {
+                test.in_laboratory(cell, self.nominal_ah)
             }
             Test::Drive { ambient_c, profile } => self.drive(cell, ambient_c, profile),
             Test::Cell(one) => self.drive(one.full(&self.parameters)?, one.ambient_c, SPREAD_PROFILE),
@@ -639,6 +654,52 @@ impl Bench {
     fn drive(&self, cell: SpmeCell, ambient_c: f64, profile: Profile) -> Result<Run, TestError> {
         let legs = profile.legs(&self.rating, ambient_c);
         road::drive(cell, self.nominal_ah, ambient_c, profile.start_soc(), &legs)
+    }
+}
+
+/// A cell of any model in the laboratory.
+#[derive(Debug)]
+struct Tested<P> {
+    set: String,
+    nominal_ah: f64,
+    /// Full and rested at 25 degC.
+    cell: P,
+    tests: Vec<Test>,
+}
+
+impl<P: cell_models::Plant + std::fmt::Debug + Send + Sync> RunSource for Tested<P> {
+    fn run(&self, file: &DatasetFile) -> Result<Run, DataError> {
+        let failed =
+            |reason: String| DataError::Simulation { run: format!("{}/{}", self.set, file.file), reason };
+        let test = named(&self.tests, file).ok_or_else(|| failed(NO_TEST.into()))?;
+        let done = test.in_laboratory(self.cell.clone(), self.nominal_ah);
+        let run = done.map_err(|e| failed(e.to_string()))?;
+        Ok(Run { source: file.file.clone(), ..run })
+    }
+}
+
+/// Laboratory tests of a cell of any model, full and rested at 25 degC: those of the physics plants.
+pub(crate) fn laboratory_set<P>(cell: P, name: &str) -> Dataset
+where
+    P: cell_models::Plant + std::fmt::Debug + Send + Sync + 'static,
+{
+    let nominal_ah = cell.capacity_ah();
+    let tests = characterisation();
+    Dataset {
+        dir: name.into(),
+        name: name.into(),
+        cell: name.into(),
+        chemistry: None,
+        nominal_capacity_ah: Some(nominal_ah),
+        voltage_limits_v: Some(cell.voltage_limits_v()),
+        current_limits_a: None,
+        truth_capacity_ah: Some(nominal_ah),
+        truth_soh: Some(1.0),
+        truth_r10s_ohm: Vec::new(),
+        measured_capacity: serde_json::Value::Null,
+        files: tests.iter().map(Test::entry).collect(),
+        raw: json!({}),
+        simulated: Some(Arc::new(Tested { set: name.into(), nominal_ah, cell, tests })),
     }
 }
 

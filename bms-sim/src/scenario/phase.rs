@@ -109,6 +109,9 @@ pub enum Task {
         target_c: f64,
         /// Time there is; the phase ends earlier when the target is reached.
         time_available: Seconds,
+        /// As fast as may be, whatever time there is; otherwise as cheaply as the time allows.
+        #[serde(default)]
+        hurry: bool,
         /// Whether the mains feed heater and pump; otherwise the pack does.
         plugged: bool,
     },

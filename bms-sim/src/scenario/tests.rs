@@ -60,7 +60,7 @@ fn every_ready_scenario_fits_its_pack_and_is_written_as_it_is_read() {
         let again = Scenario::parse(&toml::to_string(&scenario).unwrap()).unwrap();
         assert_eq!(scenario, again, "{}", path.display());
     }
-    assert_eq!(known.len(), 4, "every pack has a scenario");
+    assert_eq!(known.len(), 7, "every pack has a scenario");
 }
 
 #[test]

@@ -115,6 +115,8 @@ pub enum Demand {
     Preheat {
         /// Temperature of the coldest cell to reach in degC.
         target_c: f64,
+        /// As fast as may be.
+        hurry: bool,
         /// Whether the mains feed heater and pump.
         plugged: bool,
     },
@@ -259,7 +261,7 @@ impl<'a> Timeline<'a> {
                     plugged,
                 })
             }
-            Task::Preheat { target_c, plugged, .. } => Demand::Preheat { target_c, plugged },
+            Task::Preheat { target_c, hurry, plugged, .. } => Demand::Preheat { target_c, hurry, plugged },
             Task::Balance { .. } => Demand::Balance,
         }
     }

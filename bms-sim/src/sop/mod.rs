@@ -160,7 +160,7 @@ pub fn run(options: &SopOptions, progress: impl Fn(usize, usize) + Sync) -> Resu
 
 fn subject(plant: Plant) -> Result<Subject, SopError> {
     let KnownCell { circuit, electrodes, heat } = KnownCell::of_plant(plant)?;
-    let [pulse, negative] = electrodes;
+    let [pulse, negative] = electrodes.ok_or(KnownError::NoTests { plant: plant.name })?;
     let known = Known {
         tables: circuit.core_tables()?,
         pulse: (pulse.file.core_tables()?, pulse),

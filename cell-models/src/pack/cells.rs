@@ -1,8 +1,10 @@
-//! The cells of a pack: circuits or physics, behind one small interface.
+//! The cells of a pack: circuits, physics or supercapacitors, behind one small interface.
 
 use crate::ecm_batch::{EcmBatch, PulseOutcome};
 use crate::error::PlantError;
 use crate::physics::SpmeBatch;
+use crate::plant::{Plant, check_temperature};
+use crate::supercap::SupercapCell;
 
 /// The cells of a [`Pack`](super::Pack), group by group.
 #[derive(Debug, Clone)]
@@ -12,6 +14,14 @@ pub enum Cells {
     Circuit(EcmBatch),
     /// Single-particle models with electrolyte.
     Physics(SpmeBatch),
+    /// Supercapacitors, one by one.
+    Supercap(Vec<SupercapCell>),
+}
+
+impl From<Vec<SupercapCell>> for Cells {
+    fn from(cells: Vec<SupercapCell>) -> Self {
+        Self::Supercap(cells)
+    }
 }
 
 impl From<EcmBatch> for Cells {
@@ -26,7 +36,7 @@ impl From<SpmeBatch> for Cells {
     }
 }
 
-/// Readings of the physics model, which has them only block by block; a circuit's are read where they are.
+/// Readings of the cells that do not have them side by side; a circuit's are read where they are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Readings {
     voltage_v: Vec<f64>,
@@ -38,8 +48,8 @@ impl Readings {
     pub(super) fn of(cells: &Cells) -> Self {
         let mut readings = match cells {
             Cells::Circuit(_) => Self::default(),
-            Cells::Physics(batch) => {
-                let zero = vec![0.0; batch.len()];
+            Cells::Physics(_) | Cells::Supercap(_) => {
+                let zero = vec![0.0; cells.len()];
                 Self { voltage_v: zero.clone(), heat_w: zero.clone(), soc: zero }
             }
         };
@@ -48,17 +58,25 @@ impl Readings {
     }
 
     pub(super) fn update(&mut self, cells: &Cells) {
-        if let Cells::Physics(batch) = cells {
-            fill(&mut self.voltage_v, batch.voltage_v());
-            fill(&mut self.heat_w, batch.step_heat_w());
-            fill(&mut self.soc, batch.soc());
+        match cells {
+            Cells::Circuit(_) => {}
+            Cells::Physics(batch) => {
+                fill(&mut self.voltage_v, batch.voltage_v());
+                fill(&mut self.heat_w, batch.step_heat_w());
+                fill(&mut self.soc, batch.soc());
+            }
+            Cells::Supercap(cells) => {
+                fill(&mut self.voltage_v, cells.iter().map(Plant::voltage_v));
+                fill(&mut self.heat_w, cells.iter().map(SupercapCell::step_heat_w));
+                fill(&mut self.soc, cells.iter().map(Plant::soc));
+            }
         }
     }
 
     pub(super) fn voltage_v<'a>(&'a self, cells: &'a Cells) -> &'a [f64] {
         match cells {
             Cells::Circuit(batch) => batch.voltage_v(),
-            Cells::Physics(_) => &self.voltage_v,
+            Cells::Physics(_) | Cells::Supercap(_) => &self.voltage_v,
         }
     }
 
@@ -66,14 +84,14 @@ impl Readings {
     pub(super) fn heat_w<'a>(&'a self, cells: &'a Cells) -> &'a [f64] {
         match cells {
             Cells::Circuit(batch) => batch.heat_w(),
-            Cells::Physics(_) => &self.heat_w,
+            Cells::Physics(_) | Cells::Supercap(_) => &self.heat_w,
         }
     }
 
     pub(super) fn soc<'a>(&'a self, cells: &'a Cells) -> &'a [f64] {
         match cells {
             Cells::Circuit(batch) => batch.soc(),
-            Cells::Physics(_) => &self.soc,
+            Cells::Physics(_) | Cells::Supercap(_) => &self.soc,
         }
     }
 }
@@ -83,12 +101,13 @@ pub(super) fn fill(into: &mut [f64], from: impl Iterator<Item = f64>) {
 }
 
 impl Cells {
-    /// Number of cells, at least 1.
-    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    /// Number of cells; those of a [`Pack`](super::Pack) are at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a pack is never empty")]
     pub fn len(&self) -> usize {
         match self {
             Self::Circuit(batch) => batch.len(),
             Self::Physics(batch) => batch.len(),
+            Self::Supercap(cells) => cells.len(),
         }
     }
 
@@ -100,6 +119,7 @@ impl Cells {
         match self {
             Self::Circuit(batch) => batch.capacity_ah().collect(),
             Self::Physics(batch) => batch.capacity_ah().collect(),
+            Self::Supercap(cells) => cells.iter().map(Plant::capacity_ah).collect(),
         }
     }
 
@@ -113,6 +133,7 @@ impl Cells {
         match self {
             Self::Circuit(batch) => into.copy_from_slice(batch.core_temperature_c()),
             Self::Physics(batch) => fill(into, batch.core_temperature_c()),
+            Self::Supercap(cells) => fill(into, cells.iter().map(Plant::core_temperature_c)),
         }
     }
 
@@ -120,6 +141,14 @@ impl Cells {
         match self {
             Self::Circuit(batch) => batch.set_core_c(core_c),
             Self::Physics(batch) => batch.set_core_c(core_c),
+            Self::Supercap(cells) => {
+                if core_c.len() != cells.len() {
+                    return Err(PlantError::Length { expected: cells.len(), got: core_c.len() });
+                }
+                core_c.iter().try_for_each(|&t| check_temperature(t))?;
+                cells.iter_mut().zip(core_c).for_each(|(cell, t)| cell.impose_core_c(*t));
+                Ok(())
+            }
         }
     }
 
@@ -128,6 +157,10 @@ impl Cells {
             // What is out of range here shows as a voltage that is no number.
             Self::Circuit(batch) => batch.step_known(current_a, dt_s),
             Self::Physics(batch) => batch.step_each(current_a, dt_s),
+            Self::Supercap(cells) => cells.iter_mut().zip(current_a).try_for_each(|(cell, &a)| {
+                cell.set_current(a)?;
+                cell.advance(dt_s)
+            }),
         }
     }
 
@@ -137,6 +170,10 @@ impl Cells {
         match self {
             Self::Circuit(batch) => batch.linearise(current_a, dt_s, emf_v, ohm),
             Self::Physics(batch) => batch.linearise(current_a, dt_s, emf_v, ohm),
+            Self::Supercap(cells) => {
+                let lines = cells.iter().zip(current_a).zip(emf_v.iter_mut().zip(ohm));
+                lines.for_each(|((cell, &a), (emf, ohm))| [*emf, *ohm] = cell.linearise(a, dt_s));
+            }
         }
     }
 
@@ -155,6 +192,22 @@ impl Cells {
                 }
             }
             Self::Physics(batch) => batch.pulse(mean_a, amplitude_a, outcome),
+            Self::Supercap(cells) => {
+                for (k, (cell, &amplitude)) in cells.iter().zip(amplitude_a).enumerate() {
+                    // A wave that is fast against the main branch's time constant (1 s): a triangle on the capacitance.
+                    let [ohm, farad] = cell.fast();
+                    let swing_v = amplitude * (ohm + 0.25 / (frequency_hz * farad));
+                    outcome(
+                        k,
+                        PulseOutcome {
+                            heat_w: ohm * amplitude * amplitude,
+                            highest_v: cell.voltage_v() + swing_v,
+                            lowest_v: cell.voltage_v() - swing_v,
+                            lowest_anode_v: f64::NAN,
+                        },
+                    );
+                }
+            }
         }
     }
 
@@ -162,6 +215,7 @@ impl Cells {
         match self {
             Self::Circuit(batch) => Some(batch.stored_j()),
             Self::Physics(_) => None,
+            Self::Supercap(cells) => Some(cells.iter().map(SupercapCell::stored_energy_j).sum()),
         }
     }
 }
