@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use bms_sim::model;
 use bms_sim::model::rate::{Effort, measure};
 use bms_sim::plants::{PLANTS, Plant};
+use bms_sim::report::control::control_table;
 use bms_sim::report::health::{lives_table, packs_table};
 use bms_sim::report::model::write_rate_page;
 use bms_sim::report::table::summary_table;
@@ -195,6 +196,7 @@ fn text(file: &ResultsFile, strict: bool) -> String {
         out += &power::table(&health.power);
         out += &lives_table(&health.lives);
         out += &packs_table(&health.packs);
+        out += &control_table(&health.control);
     }
     if !results.targets.is_empty() {
         out += "\nTargets of the acceptance protocol\n";

@@ -40,6 +40,10 @@ pub struct Summary {
     pub soc_spread_end_points: f64,
     /// The largest of all times.
     pub soc_spread_max_points: f64,
+    /// Time in s after which the difference was at most 1 point for good; `None` when it is larger at the end.
+    pub soc_even_after_s: Option<f64>,
+    /// Largest heat of all balancing at one time in W.
+    pub balancing_peak_w: f64,
     /// Errors of the core's states of charge of the groups; `None` when it never was awake while scored.
     pub soc_error: Option<ErrorFigures>,
     /// Lowest anode potential against lithium in V, where the plant has one.

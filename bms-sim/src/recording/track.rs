@@ -14,6 +14,8 @@ const CLASSES: usize = 10_000;
 /// States of charge between which a fast charge is timed.
 const CHARGE_FROM: f64 = 0.10;
 const CHARGE_TO: f64 = 0.80;
+/// Spread of the states of charge (fraction) up to which cells count as balanced.
+const EVEN: f64 = 0.01;
 const GRAMS_PER_KG: f64 = 1000.0;
 const JOULE_PER_WH: f64 = 3600.0;
 const SECONDS_PER_MINUTE: f64 = 60.0;
@@ -79,6 +81,9 @@ struct Stretch {
     core_min_c: f64,
     core_max_c: f64,
     soc_spread_max: f64,
+    /// When the spread of the SOC was last above [`EVEN`], in s.
+    uneven_s: Option<f64>,
+    balancing_peak_w: f64,
     min_anode_v: f64,
     min_cell_v: f64,
     max_cell_v: f64,
@@ -98,6 +103,8 @@ impl Stretch {
             core_min_c: f64::INFINITY,
             core_max_c: f64::NEG_INFINITY,
             soc_spread_max: f64::NEG_INFINITY,
+            uneven_s: None,
+            balancing_peak_w: 0.0,
             min_anode_v: f64::INFINITY,
             min_cell_v: f64::INFINITY,
             max_cell_v: f64::NEG_INFINITY,
@@ -114,7 +121,11 @@ impl Stretch {
         self.core_min_c = self.core_min_c.min(row.core_c.min);
         self.core_max_c = self.core_max_c.max(row.core_c.max);
         self.soc_spread_max = self.soc_spread_max.max(row.soc.spread());
+        if row.soc.spread() > EVEN {
+            self.uneven_s = Some(row.time_s);
+        }
         // min and max of f64 pass over a NaN.
+        self.balancing_peak_w = self.balancing_peak_w.max(row.values.balancing_w);
         self.min_anode_v = self.min_anode_v.min(row.values.min_anode_v);
         self.min_cell_v = self.min_cell_v.min(row.values.min_cell_v);
         self.max_cell_v = self.max_cell_v.max(row.values.max_cell_v);
@@ -130,6 +141,12 @@ impl Stretch {
 
     fn anode(&self) -> Option<f64> {
         self.min_anode_v.is_finite().then_some(self.min_anode_v)
+    }
+
+    /// Time in s after which the SOC was even for good; `None` if it is not at the end.
+    fn even_after_s(&self) -> Option<f64> {
+        let uneven_s = self.uneven_s.map_or(0.0, |t| t - self.first.time_s);
+        (self.last.soc.spread() <= EVEN).then_some(uneven_s)
     }
 
     fn charge_10_80_s(&self) -> Option<f64> {
@@ -235,6 +252,8 @@ impl Track {
             soc_spread_start_points: POINTS * whole.first.soc.spread(),
             soc_spread_end_points: POINTS * whole.last.soc.spread(),
             soc_spread_max_points: POINTS * whole.soc_spread_max,
+            soc_even_after_s: whole.even_after_s(),
+            balancing_peak_w: whole.balancing_peak_w,
             soc_error: self.errors.figures(),
             min_anode_v: whole.anode(),
             min_cell_v: whole.min_cell_v,

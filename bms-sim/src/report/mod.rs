@@ -11,6 +11,7 @@ mod ablation;
 mod aggregate;
 mod causes;
 mod condition;
+pub mod control;
 mod convergence;
 pub mod design;
 mod files;
@@ -171,9 +172,9 @@ fn page(
     html::page("State of charge: verification report", &intro, &sections)
 }
 
-/// State of power, lives and packs, each if it was scored.
+/// State of power, lives, packs and their control, each if it was scored.
 fn states_sections(states: &Health) -> Vec<html::Section> {
-    let Health { power, lives, packs, .. } = states;
+    let Health { power, lives, packs, control, .. } = states;
     let mut all = Vec::new();
     let mut add = |wanted: bool, id, title, body: &dyn Fn() -> String| {
         all.extend(wanted.then(|| html::Section { id, title, body: body() }));
@@ -181,6 +182,7 @@ fn states_sections(states: &Health) -> Vec<html::Section> {
     add(!power.is_empty(), "power", "State of power", &|| power::section(power));
     add(!lives.is_empty(), "lives", "State of health over whole lives", &|| health::lives(lives));
     add(!packs.is_empty(), "packs", "Packs", &|| health::packs(packs));
+    add(!control.is_empty(), "control", "Control of packs in closed loop", &|| control::section(control));
     all
 }
 

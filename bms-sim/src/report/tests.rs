@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::control as control_report;
 use super::{Condition, condition, health as health_report, identification, power, table, write_report};
 use crate::cell_file::{
     CellFile, CellInfo, Chemistry, FORMAT_VERSION, FitSummary, Provenance, PulseResidual, Tables, Validity,
@@ -11,6 +12,7 @@ use crate::results::{
     Ablation, BoundCheck, Case, Cause, IdentifiedCell, OffsetTrial, Results, Score, SensorTerms, TermScore,
     Trace,
 };
+use crate::verify::control::tests::scores;
 use crate::verify::health::tests::health;
 
 const DATASETS: [(&str, Chemistry, bool); 3] = [
@@ -470,20 +472,23 @@ fn the_terminal_table_fits_and_names_every_group() {
 fn power_lives_and_packs_have_sections() {
     let dir = tempfile::tempdir().unwrap();
     let mut states = health();
+    states.control = scores();
     states.lives[0].check_ups[1].soh_q_estimated = f64::NAN;
     states.power[0].worst[0].set = "<set>".into();
     write_report(dir.path(), &synthetic_results(), Some(&states), &[], &[]).unwrap();
     let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
-    for id in ["power", "lives", "packs"] {
+    for id in ["power", "lives", "packs", "control"] {
         assert!(html.contains(&format!("<section id=\"{id}\">")), "{id}");
     }
     assert!(html.contains("kim2011, −10 °C, discharge: 5.00 %"), "a dot of the chart");
     assert!(html.contains("Capacity and resistance over the life of okane2022, 80 to 20 %, seed 7"));
+    assert!(html.contains("whole control, pack 1: 1.20 K"), "a dot of a pack");
     assert!(html.contains("after 72 h") && !html.contains("NaN") && !html.contains("<set>"));
     for line in [
         power::table(&states.power),
         health_report::lives_table(&states.lives),
         health_report::packs_table(&states.packs),
+        control_report::control_table(&states.control),
     ]
     .concat()
     .lines()

@@ -16,7 +16,7 @@
 //! "SOP okane2022: 99th percentile" = 8.1
 //! ```
 //!
-//! `figures` are those of the state of power, of whole lives and of packs, each in the unit that the report gives it.
+//! `figures` are those of the state of power, of whole lives, of packs and of their control, each in the unit that the report gives it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

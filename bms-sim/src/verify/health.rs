@@ -1,5 +1,5 @@
 //! What `bms verify` scores beside the SOC of single cells, on the plants: state of power, state of health over whole
-//! lives, packs. Where the verified folder has recorded state-of-power tables, those too.
+//! lives, packs and their control. Where the verified folder has recorded state-of-power tables, those too.
 //!
 //! By default so much of it runs that a program that got worse is noticed; `--full` runs all of it, and the state of
 //! power also with sensors or an SOC better than due, which tells what its errors come from.
@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::control::{self, ControlScore};
 use super::{Options, Progress, VerifyError};
 use crate::lives::{self, Life, LifeOutcome};
 use crate::packs::{self, PackOptions, PackOutcome};
@@ -24,6 +25,9 @@ pub struct Health {
     pub lives: Vec<LifeOutcome>,
     /// Packs.
     pub packs: Vec<PackOutcome>,
+    /// Packs in closed loop.
+    #[serde(default)]
+    pub control: Vec<ControlScore>,
     /// What was left out and why.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -255,6 +259,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Option<Health>,
         health.power.splice(0..0, power_of_plants(options, progress)?);
         health.lives = lives_of(options, progress)?;
         health.packs = packs_of(options, progress)?;
+        health.control = control::run(options, progress)?;
     }
     Ok((health != Health::default()).then_some(health))
 }
@@ -393,6 +398,7 @@ impl Health {
                 add("leaks not found", f64::from(u8::from(leak.detected_h.is_none())), "");
             }
         }
+        all.extend(self.control.iter().flat_map(ControlScore::figures));
         all
     }
 }
@@ -481,6 +487,7 @@ pub(crate) mod tests {
             power: vec![PowerScore::of(PowerSource::Plants, &cases).unwrap()],
             lives: vec![life(-2.5, 3.5)],
             packs: vec![pack(1.2, Some(72.0))],
+            control: Vec::new(),
             notes: Vec::new(),
         }
     }

@@ -3,13 +3,14 @@
 //! ```text
 //! sets ──► which drive is scored with the cell of which tests ─┐
 //! matrix ► start errors, offsets, sensor corners, capacities ───┼─► runner ─► weights, ablation, bounds ─► Verification
-//! health ► state of power, whole lives, packs ──────────────────────────────► targets, bounds ──────────┘
+//! health ► state of power, lives, packs, control ───────────────────────────► targets, bounds ──────────┘
 //! ```
 
 pub mod ablation;
 pub mod again;
 pub mod bounds;
 pub mod causes;
+pub mod control;
 mod finished;
 pub mod full_charge;
 pub mod health;
@@ -27,13 +28,16 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::cell_file::CellFileError;
+use crate::closed_loop::ClosedLoopError;
 use crate::data::DataError;
 use crate::identify::IdentifyError;
 use crate::lives::LifeError;
+use crate::pack_file::PackFileError;
 use crate::packs::PackError;
 use crate::plants::{self, Extent, PLANTS, Plant, PlantSetError};
 use crate::report::{self, ReportError};
 use crate::results::{IdentifiedCell, Results, TARGET_POINTS};
+use crate::scenario::ScenarioError;
 use crate::sop::SopError;
 use bounds::{Bounds, BoundsError};
 use health::{Figure, Health};
@@ -83,6 +87,15 @@ pub enum VerifyError {
     /// A pack cannot be scored.
     #[error(transparent)]
     Packs(#[from] PackError),
+    /// A pack file cannot be used.
+    #[error(transparent)]
+    PackFile(#[from] PackFileError),
+    /// A scenario cannot be used.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A pack cannot be simulated in closed loop.
+    #[error(transparent)]
+    ClosedLoop(#[from] ClosedLoopError),
     /// A cell cannot be used.
     #[error(transparent)]
     Cell(#[from] CellFileError),
@@ -199,7 +212,7 @@ pub struct ResultsFile {
     pub summary: Summary,
     /// Summaries of earlier runs into the same folder, the oldest first.
     pub history: Vec<Summary>,
-    /// State of power, lives and packs, where they were scored.
+    /// State of power, lives, packs and their control, where they were scored.
     #[serde(default)]
     pub health: Option<Health>,
     /// Case by case.
