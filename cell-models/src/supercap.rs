@@ -642,7 +642,9 @@ mod tests {
         let run = |pieces: u32| {
             let mut cell = SupercapCell::new(p.clone(), 1.0, -20.0).unwrap();
             cell.set_current(150.0).unwrap();
-            (0..pieces).for_each(|_| cell.advance_piece(20.0 / f64::from(pieces)));
+            for _ in 0..pieces {
+                cell.advance_piece(20.0 / f64::from(pieces));
+            }
             [cell.voltage_v(), cell.core_temperature_c()]
         };
         let best = run(2048);
