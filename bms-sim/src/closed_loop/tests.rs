@@ -126,7 +126,7 @@ fn run_car(text: &str) -> (Recording, Vec<f64>, Vec<f64>) {
     let start = Estimated { value: scenario.start.soc as f32, std: 0.02 };
     with_core(&setup, start, |core| {
         let mut bench = Bench::new(&scenario, &pack, &setup, core)?;
-        let (truth, estimate) = (bench.plant.group_soc().to_vec(), bench.outcome.group_soc.clone());
+        let (truth, estimate) = (bench.plant.group_soc().to_vec(), bench.core.outcome().group_soc.clone());
         Ok((bench.run(&Options::default(), &mut |_| {})?, truth, estimate))
     })
     .unwrap()
