@@ -221,7 +221,7 @@ pub struct SupercapCell {
     temperature_c: [f64; 2],
     /// Whether the core's temperature comes from outside.
     imposed: bool,
-    /// Mean heat of the last step in W.
+    /// Mean heat of the last step that took time, in W.
     step_heat_w: f64,
 }
 
@@ -378,7 +378,7 @@ impl SupercapCell {
         self.temperature_c[0] = core_c;
     }
 
-    /// Mean heat of the last step in W.
+    /// Mean heat of the last step that took time, in W.
     pub(crate) fn step_heat_w(&self) -> f64 {
         self.step_heat_w
     }
@@ -461,14 +461,14 @@ impl SupercapCell {
         let fewest = if from_a == to_a { 1.0 } else { RAMP_PIECES };
         let pieces = (dt_s / MAX_PIECE_S).max(share / MAX_PIECE_SOC).ceil().clamp(fewest, MAX_PIECES);
         let mut next = self.clone();
-        let mut heat_w = 0.0;
         if dt_s > 0.0 {
+            let mut heat_w = 0.0;
             for piece in 0..pieces as u32 {
                 next.current_a = from_a + (to_a - from_a) * ((f64::from(piece) + 0.5) / pieces);
                 heat_w += next.advance_piece(dt_s / pieces);
             }
+            next.step_heat_w = heat_w / pieces;
         }
-        next.step_heat_w = heat_w / pieces;
         next.current_a = to_a;
         let outcome = next.voltage_v() + next.heat_w() + next.stored_energy_j() + next.leaked_as;
         if !(outcome + next.temperature_c[0] + next.temperature_c[1]).is_finite() {
