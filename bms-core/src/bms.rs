@@ -134,6 +134,9 @@ const HEAT_TIME_S: f32 = 180.0;
 /// Share of the charge current that the heat to come is reckoned with: it falls during the charge.
 const CHARGE_SHARE: f32 = 0.8;
 
+/// While the contactors are open the power is looked at once in so many seconds.
+const OPEN_POWER_S: f32 = 600.0;
+
 /// What is asked of the pack.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Request {
@@ -339,6 +342,7 @@ pub struct Bms<'a, const N: usize, const S: usize, const M: usize> {
     charger: ChargeController<'a>,
     balancer: AnyBalancer<N>,
     since_power_s: f32,
+    contactors_open: bool,
     heat_mean_w: f32,
     /// Heat of the pulses that were commanded, in W of the whole pack.
     pulse_heat_w: f32,
@@ -383,6 +387,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
                 BalanceMeans::Active(limits) => AnyBalancer::Active(ActiveBalancer::new(limits)?),
             },
             since_power_s: f32::MAX,
+            contactors_open: false,
             heat_mean_w: 0.0,
             pulse_heat_w: 0.0,
             power: PowerState::default(),
@@ -477,7 +482,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         self.step_temperatures(sample, dt_s);
         self.step_pack(sample, dt_s);
         let [weakest, fullest] = self.binding();
-        let power = self.step_power([&weakest, &fullest], dt_s);
+        let power = self.step_power([&weakest, &fullest], sample.contactors_open, dt_s);
         let charge = self.step_charge(sample, request, fullest, dt_s);
         let preheat = self.step_preheat(sample, request, [weakest, fullest], dt_s);
         let climate = self.step_climate(sample, request, &charge, &preheat, dt_s);
@@ -559,12 +564,21 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         [e.weakest, e.fullest].map(|k| self.pack.operating_point(k).unwrap_or(reference))
     }
 
-    fn step_power(&mut self, [weakest, fullest]: [&OperatingPoint; 2], dt_s: f32) -> PowerState {
+    fn step_power(
+        &mut self,
+        [weakest, fullest]: [&OperatingPoint; 2],
+        contactors_open: bool,
+        dt_s: f32,
+    ) -> PowerState {
         self.since_power_s += dt_s;
+        // Nobody draws power from open contactors; it is known anew when they close.
+        let closes = self.contactors_open && !contactors_open;
+        self.contactors_open = contactors_open;
+        let every_s = if contactors_open { self.power_every_s.max(OPEN_POWER_S) } else { self.power_every_s };
         if let Some(negative) = &mut self.negative {
             negative.step(fullest, self.pack.estimate().reference.mean_current_a, dt_s);
         }
-        if self.since_power_s >= self.power_every_s {
+        if self.since_power_s >= every_s || closes {
             self.since_power_s = 0.0;
             let of = |at: &OperatingPoint, negative| {
                 sop::power(&self.pulse, &self.limits, &Start::from(*at), negative)

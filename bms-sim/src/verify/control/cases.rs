@@ -27,6 +27,8 @@ pub struct Case {
     pub main: Quantity,
     /// Its limit, inclusive.
     pub limit: f64,
+    /// Whether it is short enough for all packs in every run.
+    pub short: bool,
     /// What is run, the whole control first.
     pub variants: &'static [Variant],
 }
@@ -160,7 +162,7 @@ const PREHEATED: &[Variant] = &[
 const BALANCED: &[Variant] = &[Variant::WHOLE, Variant::NO_BALANCING];
 
 macro_rules! case {
-    ($target:literal, $name:literal, $pack:ident, $variants:ident) => {
+    ($target:literal, $name:literal, $pack:ident, $variants:ident, $short:literal) => {
         Case {
             target: $target,
             name: $name,
@@ -168,6 +170,7 @@ macro_rules! case {
             pack: &$pack,
             main: if $target == 8 { Quantity::SpreadAtEnd } else { Quantity::DeltaT },
             limit: if $target == 8 { SPREAD_POINTS } else { DELTA_T_K },
+            short: $short,
             variants: $variants,
         }
     };
@@ -179,17 +182,17 @@ pub(super) const EVEN: &str = "target8_even_lfp";
 
 /// The scenarios of targets 6, 7 and 8.
 pub const CASES: &[Case] = &[
-    case!(6, "target6_cltc_25", NMC, COOLED),
-    case!(6, "target6_cltc_minus20", NMC, COLD),
-    case!(6, "target6_cltc_45", NMC, COOLED),
-    case!(6, "target6_1c", NMC, COOLED),
-    case!(6, "target6_fast_charge", NMC, CHARGED),
-    case!(6, "target6_fast_charge_lfp", LFP, CHARGED),
-    case!(6, "target6_blocked_channel", NMC, BLOCKED),
-    case!(7, "target7_preheat", NMC, PREHEATED),
-    case!(8, "target8_balance_nmc", NMC, BALANCED),
-    case!(8, "target8_balance_lfp", LFP, BALANCED),
-    case!(8, "target8_even_lfp", LFP, BALANCED),
+    case!(6, "target6_cltc_25", NMC, COOLED, true),
+    case!(6, "target6_cltc_minus20", NMC, COLD, false),
+    case!(6, "target6_cltc_45", NMC, COOLED, false),
+    case!(6, "target6_1c", NMC, COOLED, true),
+    case!(6, "target6_fast_charge", NMC, CHARGED, true),
+    case!(6, "target6_fast_charge_lfp", LFP, CHARGED, false),
+    case!(6, "target6_blocked_channel", NMC, BLOCKED, false),
+    case!(7, "target7_preheat", NMC, PREHEATED, true),
+    case!(8, "target8_balance_nmc", NMC, BALANCED, false),
+    case!(8, "target8_balance_lfp", LFP, BALANCED, false),
+    case!(8, "target8_even_lfp", LFP, BALANCED, false),
 ];
 
 impl Case {

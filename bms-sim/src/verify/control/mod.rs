@@ -30,7 +30,9 @@ pub use targets::outcomes;
 /// How many packs are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packs {
-    /// With the whole control, and with none.
+    /// With the whole control, in the scenarios that are short.
+    pub short: usize,
+    /// With the whole control in the others, and with none.
     pub whole: usize,
     /// With a part of it off.
     pub parts: usize,
@@ -41,7 +43,7 @@ pub struct Packs {
 /// Packs of the acceptance protocol, and of the run that a change of the program is judged by.
 const ALL_PACKS: usize = 200;
 const SOME_WHOLE: usize = 16;
-const SOME_PARTS: usize = 3;
+const SOME_PARTS: usize = 4;
 /// Seeds of the packs; the scenarios themselves, which everybody looks at, have seed 1.
 const FIRST_SEED: u64 = 1000;
 /// Seeds that belong to one seed of the verification.
@@ -50,13 +52,19 @@ const SEEDS: u64 = 10_000;
 impl Packs {
     /// As a verification asks for.
     #[must_use]
-    pub const fn of(options: &Options) -> Self {
+    pub const fn of_run(options: &Options) -> Self {
         let [whole, parts] = if options.full { [ALL_PACKS; 2] } else { [SOME_WHOLE, SOME_PARTS] };
-        Self { whole, parts, first_seed: FIRST_SEED + SEEDS * options.seed }
+        Self { short: ALL_PACKS, whole, parts, first_seed: FIRST_SEED + SEEDS * options.seed }
     }
 
-    const fn of_variant(&self, variant: &Variant) -> usize {
-        if variant.part { self.parts } else { self.whole }
+    /// How many packs one variant of a scenario is run with.
+    fn of(&self, case: &Case, variant: &Variant) -> usize {
+        let first = case.variants.first().is_some_and(|whole| whole.name == variant.name);
+        match (variant.part, first && case.short) {
+            (true, _) => self.parts,
+            (false, true) => self.short,
+            (false, false) => self.whole,
+        }
     }
 }
 
@@ -182,7 +190,7 @@ impl ControlScore {
 /// # Errors
 /// When a scenario, a pack or the core's settings cannot be used.
 pub fn run(options: &Options, progress: &dyn Progress) -> Result<Vec<ControlScore>, VerifyError> {
-    score(CASES, &Packs::of(options), progress)
+    score(CASES, &Packs::of_run(options), progress)
 }
 
 /// Runs some scenarios with all their variants.
@@ -221,7 +229,7 @@ pub fn score(
         let jobs: Vec<(&Variant, u64)> = case
             .variants
             .iter()
-            .flat_map(|v| (0..packs.of_variant(v) as u64).map(move |k| (v, packs.first_seed + k)))
+            .flat_map(|v| (0..packs.of(case, v) as u64).map(move |k| (v, packs.first_seed + k)))
             .collect();
         progress.stage(&format!("control: {}", scenario.title), jobs.len());
         let runs = jobs
@@ -234,7 +242,7 @@ pub fn score(
             .collect::<Result<Vec<_>, _>>()?;
         let mut runs = runs.into_iter();
         for variant in case.variants {
-            let of_variant: Vec<_> = runs.by_ref().take(packs.of_variant(variant)).collect();
+            let of_variant: Vec<_> = runs.by_ref().take(packs.of(case, variant)).collect();
             scores.push(collected(case, variant, scenario, pack, &of_variant));
         }
     }
