@@ -1,4 +1,4 @@
-//! Times the whole closed loop, cells and heat, sensors and core together: an hour in steps of 1 s. `benches/plants_vs_c.sh`
+//! Times the whole closed loop, cells and heat, sensors and core together: up to an hour in steps of 1 s. `benches/plants_vs_c.sh`
 //! calls it after `plants_floor`, with the folder of the C floors; a floor that is missing is left out.
 
 use std::error::Error;
@@ -10,7 +10,7 @@ use bms_sim::closed_loop::{Options, PackType, run};
 use bms_sim::pack_file::PackFile;
 use bms_sim::scenario::Scenario;
 
-/// Steps of the run, and how often it is timed, in turns with the floor.
+/// Most steps of a run, and how often it is timed, in turns with the floor.
 const STEPS: usize = 3600;
 const ROUNDS: usize = 5;
 const CELLS: usize = 96;
@@ -52,11 +52,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let floor = floor_ns(Path::new(&folder));
                 let clock = Instant::now();
                 let recording = run(&scenario, &pack, &Options::default(), &mut |_| ())?;
-                let ns = clock.elapsed().as_secs_f64() * 1e9 / (STEPS * CELLS) as f64;
+                let took_ns = clock.elapsed().as_secs_f64() * 1e9;
+                // A charge ends when the pack is full.
                 let run_s = recording.rows.last().map_or(0.0, |row| row.time_s);
-                if (run_s - STEPS as f64).abs() > 0.5 {
-                    return Err(format!("{name}, {what}: {run_s} s instead of an hour").into());
+                if run_s < 0.5 * STEPS as f64 {
+                    return Err(format!("{name}, {what}: ended after {run_s} s").into());
                 }
+                let ns = took_ns / (run_s * CELLS as f64);
                 ours.push(ns);
                 ratios.extend(floor.map(|floor| ns / floor));
             }

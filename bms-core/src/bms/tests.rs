@@ -355,7 +355,8 @@ fn a_pack_goes_on_after_a_sleep_where_it_was() {
 #[test]
 fn a_charge_stops_where_a_sensor_that_it_needs_is_lost_and_estimates_go_on() {
     let cell = model();
-    let lost: [(&str, fn(&mut Sample<N, S, M>)); 3] = [
+    type Loss = fn(&mut Sample<N, S, M>);
+    let lost: [(&str, Loss); 3] = [
         ("temperatures", |s| s.sensors_c = [Reading::MISSING; S]),
         ("one voltage", |s| s.cell_voltage_v[1] = Reading::MISSING),
         ("current", |s| (s.current_a, s.mean_current_a) = (Reading::MISSING, Reading::MISSING)),
@@ -417,7 +418,7 @@ impl Anything {
     }
 
     fn flag(&mut self) -> bool {
-        self.next() % 2 == 0
+        self.next().is_multiple_of(2)
     }
 
     fn sample(&mut self) -> Sample<N, S, M> {

@@ -67,8 +67,8 @@ fn broken_packs_are_refused_in_the_users_terms() {
         (car, "temperature_every = 4 ", "temperature_every = 97 ", "97 is not in 1..=96"),
         (car, "cells_per_segment = 1 ", "cells_per_segment = 5 ", "96 cells do not make whole segments of 5"),
         (car, "channels = 12 ", "channels = 7 ", "7 channels cannot share 96 segments"),
-        (car, "\"hairpin\"", "\"series\"", "12 channels in series are one channel"),
-        (car, "\"hairpin\"", "\"spiral\"", "unknown variant `spiral`"),
+        (car, "\"parallel\"", "\"series\"", "12 channels in series are one channel"),
+        (car, "\"parallel\"", "\"spiral\"", "unknown variant `spiral`"),
         (car, "channels = 12 ", "shares = [0.5, 0.5]\nchannels = 12 ", "2 shares for 12 channels"),
         (car, "flow_exponent = 0.33 ", "flow_exponent = 1.5 ", "flow_exponent: 1.5 is not in 0..=1"),
         (car, "pulse_charge_a = 375.0", "pulse_charge_a = 100.0", "100 A is less than the 300 A without end"),
@@ -146,14 +146,21 @@ fn every_ready_pack_makes_a_thermal_network_with_its_devices() {
 }
 
 #[test]
+fn a_hairpin_passes_its_plates_there_and_back() {
+    let hairpin = text("car_nmc_96s1p").replace("\"parallel\"", "\"hairpin\"");
+    let n = PackFile::parse(&hairpin, Path::new("x.toml")).unwrap().network_layout();
+    assert_eq!(n.channels[1].visits[..], [8, 9, 10, 11, 12, 13, 14, 15, 15, 14, 13, 12, 11, 10, 9, 8]);
+    assert!((n.coolant.channel_l * 12.0 * 16.0 - 4.0).abs() < 1e-12, "all channels hold 4 L");
+}
+
+#[test]
 fn the_cars_network_is_what_the_file_says() {
     let car = PackFile::load(&folder().join("car_nmc_96s1p.toml")).unwrap();
     let n = car.network_layout();
     assert_eq!((n.cells.len(), n.plates.len(), n.contacts.len()), (96, 96, 96));
     assert_eq!((n.channels.len(), n.films.len(), n.neighbours.len()), (12, 12, 95));
-    let second = &n.channels[1].visits;
-    assert_eq!(second[..], [8, 9, 10, 11, 12, 13, 14, 15, 15, 14, 13, 12, 11, 10, 9, 8]);
-    assert!((n.coolant.channel_l * 12.0 * 16.0 - 4.0).abs() < 1e-12, "all channels hold 4 L");
+    assert_eq!(n.channels[1].visits[..], [8, 9, 10, 11, 12, 13, 14, 15]);
+    assert!((n.coolant.channel_l * 12.0 * 8.0 - 4.0).abs() < 1e-12, "all channels hold 4 L");
     let w = |a: usize| n.neighbours[a].w_per_k;
     assert_eq!((w(6), w(7), w(8)), (0.5, 0.1, 0.5));
     let air = |cell: usize| n.cells[cell].surface_ambient_w_per_k;
