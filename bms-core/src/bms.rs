@@ -633,7 +633,9 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         dt_s: f32,
     ) -> PreheatCommand {
         let Some(preheater) = &mut self.preheater else { return PreheatCommand::default() };
+        let blind = self.temperatures.temperatures().sensors_lost;
         let (wanted, time_left_s, hold) = match request {
+            _ if blind => (false, 0.0, false),
             Request::Preheat { time_left_s, hold } => (true, *time_left_s, *hold),
             _ => (false, 0.0, false),
         };
@@ -686,8 +688,13 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
             let coming: f32 = self.pack.losses_w(-CHARGE_SHARE * charge.current_a).iter().sum();
             expected_heat_w = expected_heat_w.max(coming);
         }
-        let granted =
-            matches!(request, Request::Preheat { .. }).then_some([preheat.coolant_w, preheat.film_w]);
+        let blind = self.temperatures.temperatures().sensors_lost;
+        let granted = match request {
+            // Nothing is heated that nobody feels getting hot.
+            _ if blind => Some([0.0; 2]),
+            Request::Preheat { .. } => Some([preheat.coolant_w, preheat.film_w]),
+            _ => None,
+        };
         let input = ClimateInput {
             mode,
             temperatures: self.temperatures.temperatures().summary,

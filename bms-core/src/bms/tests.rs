@@ -389,6 +389,28 @@ fn a_charge_stops_where_a_sensor_that_it_needs_is_lost_and_estimates_go_on() {
     }
 }
 
+#[test]
+fn nothing_is_heated_without_a_temperature_sensor() {
+    let cell = model();
+    let toy = Toy::new(&cell, [0.6; N], -10.0);
+    let mut bms = start(&cell, 0.6);
+    let mut out = nothing(&mut bms, &toy);
+    let request = Request::Preheat { time_left_s: 0.0, hold: false };
+    let heat = |out: &Output<N, M>| {
+        out.climate.heater_w + out.climate.film_w.iter().sum::<f32>() + out.preheat.discharge_a
+    };
+    for lost in [false, true] {
+        for _ in 0..120 {
+            let mut sample = toy.sample(&out, ChargerReport::default());
+            if lost {
+                sample.sensors_c = [Reading::MISSING; S];
+            }
+            out = bms.step(&sample, &request, 1.0);
+        }
+        assert_eq!(heat(&out) > 1.0, !lost, "{:?} {:?}", out.climate, out.preheat);
+    }
+}
+
 /// Numbers that sensors give, and any bits.
 struct Anything(u64);
 

@@ -147,6 +147,8 @@ const BALANCING_S: f64 = 60.0;
 const ASLEEP_S: f64 = 60.0;
 /// A start that the core is told is known so well (fraction).
 const REMEMBERED_STD: f32 = 0.02;
+/// … and a wrong one is a guess.
+const GUESSED_STD: f32 = 0.2;
 /// A rested pack has rested for so long before a scenario begins, in steps of so many seconds.
 const RESTED_S: [f64; 2] = [8.0 * 3600.0, 300.0];
 /// Time constant of a charger in s and the step of its current in A.
@@ -178,7 +180,7 @@ pub fn run(
     let told = scenario.start.soc + scenario.start.core_soc_error_points / 100.0;
     let start = Estimated {
         value: told.clamp(0.0, 1.0) as f32,
-        std: REMEMBERED_STD.max((scenario.start.core_soc_error_points / 100.0).abs() as f32),
+        std: if scenario.start.core_soc_error_points == 0.0 { REMEMBERED_STD } else { GUESSED_STD },
     };
     with_core(&setup, start, |core| {
         let mut bench = Bench::new(scenario, pack, &setup, core)?;
