@@ -22,8 +22,8 @@
 //! pack-to-cell converters); for the charge to move see [`super`].
 
 use super::{
-    BalanceCell, BalanceCommand, BalanceError, BalanceInput, BalanceRules, BalanceState, BalanceStatus,
-    Excess, Offer, Turn, UC_PER_AH, room_ah,
+    BalanceCell, BalanceCommand, BalanceError, BalanceInput, BalanceRules, BalanceState, Excess, Offer, Turn,
+    UC_PER_AH, room_ah,
 };
 use crate::math::{abs, bound, sqrt};
 use crate::soc::Estimated;
@@ -204,25 +204,7 @@ impl<const N: usize> ActiveBalancer<N> {
             self.plan(input, meet, pack_v);
         }
         let offer = |cell: &BalanceCell, left: i64| limits.offer(&input.soc, pack_v, cell, left);
-        let status = match (turn, heat_w) {
-            (_, Err(why)) => {
-                self.state.off();
-                why
-            }
-            (Turn::Window, Ok(_)) => {
-                self.state.off();
-                BalanceStatus::Measuring
-            }
-            (Turn::Choose, Ok(heat_w)) => {
-                self.state.drop_rests(input.cells, offer, input.dt_s);
-                self.state.choose(input.cells, offer, heat_w, rules.period_s, rules);
-                BalanceStatus::Blocked
-            }
-            (Turn::Hold, Ok(heat_w)) => {
-                self.state.keep(input.cells, offer, heat_w, input.dt_s, rules);
-                self.state.waiting(input.cells, offer)
-            }
-        };
+        let status = self.state.act(turn, heat_w, input, offer, rules);
         let eta = limits.efficiency;
         let loss_w = limits.converter_a * mean_v * (1.0 / eta - 1.0);
         let mut command = self.state.command(moved_ah, status);

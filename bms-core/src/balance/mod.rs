@@ -466,6 +466,36 @@ impl<const N: usize> BalanceState<N> {
     }
 
     /// Switches all channels off.
+    /// Sets the channels for this place in the period; `heat_w` is the heat that the board may make, or why nothing works.
+    fn act(
+        &mut self,
+        turn: Turn,
+        heat_w: Result<f32, BalanceStatus>,
+        input: &BalanceInput<'_, N>,
+        offer: impl Fn(&BalanceCell, i64) -> Option<Offer> + Copy,
+        rules: &BalanceRules,
+    ) -> BalanceStatus {
+        match (turn, heat_w) {
+            (_, Err(why)) => {
+                self.off();
+                why
+            }
+            (Turn::Window, Ok(_)) => {
+                self.off();
+                BalanceStatus::Measuring
+            }
+            (Turn::Choose, Ok(heat_w)) => {
+                self.drop_rests(input.cells, offer, input.dt_s);
+                self.choose(input.cells, offer, heat_w, rules.period_s, rules);
+                BalanceStatus::Blocked
+            }
+            (Turn::Hold, Ok(heat_w)) => {
+                self.keep(input.cells, offer, heat_w, input.dt_s, rules);
+                self.waiting(input.cells, offer)
+            }
+        }
+    }
+
     fn off(&mut self) {
         self.current_a = [0.0; N];
         (self.shared_a, self.loss_w, self.hold_s) = (0.0, 0.0, 0.0);

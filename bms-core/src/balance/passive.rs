@@ -170,25 +170,7 @@ impl<const N: usize> Balancer<N> {
             self.plan(input);
         }
         let offer = |cell: &BalanceCell, left: i64| limits.offer(&input.soc, cell, left);
-        let status = match (turn, heat_w) {
-            (_, Err(why)) => {
-                self.state.off();
-                why
-            }
-            (Turn::Window, Ok(_)) => {
-                self.state.off();
-                BalanceStatus::Measuring
-            }
-            (Turn::Choose, Ok(heat_w)) => {
-                self.state.drop_rests(input.cells, offer, input.dt_s);
-                self.state.choose(input.cells, offer, heat_w, limits.rules.period_s, &limits.rules);
-                BalanceStatus::Blocked
-            }
-            (Turn::Hold, Ok(heat_w)) => {
-                self.state.keep(input.cells, offer, heat_w, input.dt_s, &limits.rules);
-                self.state.waiting(input.cells, offer)
-            }
-        };
+        let status = self.state.act(turn, heat_w, input, offer, &limits.rules);
         self.command(input, moved_ah, status, heat_w)
     }
 

@@ -135,19 +135,14 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The state at its worse end for a load of this sign.
+/// The state at its worse end for a load of this sign, with resistances that many times as large.
 fn worst(start: &Start, margin: &Margin, sign: f32, colder: f32) -> Start {
-    let sigmas = margin.sigmas;
-    let worse = |x: Estimated| Estimated { value: x.value + sigmas * x.std, ..x };
-    let [instant, fast, slow, added] = start.scales.map(worse);
-    let more = |k: Estimated| Estimated { value: k.value * (1.0 + margin.drop_share) * colder, ..k };
-    let mut at = start.at;
-    at.soc.value -= sign * sigmas * at.soc.std;
-    let error_v =
-        sigmas * at.error_v.std + margin.voltage_v + margin.error_share * libm::fabsf(at.error_v.value);
-    at.error_v.value -= sign * error_v;
-    at.temperature_c -= margin.temperature_k;
-    Start { at, scales: [more(instant), more(fast), more(slow), added], surface: start.surface }
+    let mut worst = margin.worst(start, sign);
+    // The last scale is a resistance that came on top, not one of the tables.
+    for scale in worst.scales.iter_mut().take(3) {
+        scale.value *= colder;
+    }
+    worst
 }
 
 fn limit(

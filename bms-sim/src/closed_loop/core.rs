@@ -35,7 +35,7 @@ pub const SENSORS: usize = 64;
 /// See [`SENSORS`].
 pub const MODULES: usize = 16;
 
-/// The controller knows heat capacities and conductances as the maker states them; every pack differs a little.
+/// Standard deviation of a temperature sensor's offset before it is trimmed, in K: that of ±0.5 K, all alike likely.
 const SENSOR_OFFSET_STD_K: f32 = 0.3;
 /// How often the power is looked at in s.
 const POWER_EVERY_S: f32 = 10.0;
@@ -49,7 +49,7 @@ const CHARGE_SHARE: [(f32, f32); 7] =
 const BALANCED_S: f64 = 3600.0;
 /// The core heats so much further than it is asked to (K): its estimate of the mean may be that much too high.
 const PREHEAT_MARGIN_K: f32 = 1.5;
-/// Pulses of current: frequency in Hz, share of the pack's pulse current, losses of the drive.
+/// Pulses of current: frequency in Hz, losses of the drive as a share of the power that goes to and fro.
 const PULSE_HZ: f32 = 50.0;
 const PULSE_LOSS: f32 = 0.06;
 /// The same for the plant.
@@ -65,7 +65,6 @@ pub struct CoreSetup {
     /// Without it the pulses are those of `tables`, and no plating is looked at.
     electrodes: Option<[(OwnedTables, PulseFile); 2]>,
     tuning: Tuning,
-    chemistry: Chemistry,
     capacity_ah: f32,
     series: usize,
     places: Vec<CellPlace>,
@@ -135,7 +134,6 @@ impl CoreSetup {
             tables: group.circuit.core_tables()?,
             electrodes,
             tuning: group.circuit.cell.chemistry.tuning(),
-            chemistry: group.circuit.cell.chemistry,
             capacity_ah: capacity_ah as f32,
             series: layout.series,
             places: places(file),
@@ -230,12 +228,6 @@ impl CoreSetup {
     #[must_use]
     pub const fn sensors(&self) -> usize {
         self.sensors
-    }
-
-    /// The chemistry that the core is tuned for.
-    #[must_use]
-    pub const fn chemistry(&self) -> Chemistry {
-        self.chemistry
     }
 }
 

@@ -411,7 +411,6 @@ impl<'a> Bench<'a> {
                 Doing {
                     // The script ends the charge by the true SOC; the core is asked for a full one.
                     request: Request::Charge { mode, target_soc: 1.0 },
-                    load: PackLoad::CurrentA(-self.charger_a),
                     closed: true,
                     aux_from_pack: !request.plugged,
                     external_w: if request.plugged { MAINS_W } else { 0.0 },
