@@ -27,6 +27,7 @@
 //! | [`climate`] | cooling and heating of a pack: one loop for the mean, one for the spread |
 //! | [`balance`] | which cells give how much charge, until when: resistors or converters, within heat and limits |
 //! | [`bms`] | all of these wired together: one step of a whole pack |
+//! | [`safety`] | protection and diagnosis: what is wrong with the pack or its sensors, and what is done about it |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
 //! # Sign and units
@@ -72,6 +73,7 @@ pub mod predict;
 pub mod preheat;
 pub mod pulse;
 pub mod resistance;
+pub mod safety;
 pub mod soc;
 pub mod sop;
 pub mod store;
