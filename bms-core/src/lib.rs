@@ -63,6 +63,7 @@ pub mod charge;
 pub mod charging;
 pub mod climate;
 pub mod clock;
+pub mod controller;
 pub mod energy;
 pub mod estimator;
 pub mod example;
