@@ -12,8 +12,9 @@
 //! | 0 | mark `BMSP` |
 //! | 1 | [`VERSION`] |
 //! | 2 | number of all words |
-//! | 3 | checksum of the names and kinds of all settings, and of the numbers of cells, sensors and modules |
-//! | 4 … | settings, packed as [`crate::store`] packs them, filled up to whole words |
+//! | 3 | checksum of the names and kinds of all settings |
+//! | 4, 5, 6 | numbers of cells in series, of temperature sensors and of modules |
+//! | 7 … | settings, packed as [`crate::store`] packs them, filled up to whole words |
 //! | … | tables: number of entries, entries as `f32` |
 //! | last | CRC-32 of all bytes before it |
 
@@ -39,7 +40,9 @@ pub const VERSION: u32 = 1;
 pub const STAGES: usize = 8;
 
 const MARK: u32 = u32::from_le_bytes(*b"BMSP");
-const HEADER: usize = 4;
+const HEADER: usize = 7;
+/// Numbers of one cell's place.
+const PLACE: usize = 5;
 
 /// Which frozen tuning a cell takes ([`crate::tuning`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +252,6 @@ stored!(ActiveLimits {
 stored!(Stage { current_a: f32, until_soc: f32, until_v: f32 });
 stored!(Taper { filter_s: f32, ahead_s: f32, band_v: f32, guard_v: f32 });
 stored!(FullCriterion { below_v: f32, hold_s: f32, overpotential_v: f32 });
-stored!(CellPlace { channel: u8, along: f32, module: u8, to_coolant_w_per_k: f32, to_ambient_w_per_k: f32 });
 stored!(Levels { information: f32, warning: f32, fatal: f32 });
 stored!(Fitted {
     second_current: bool,
@@ -334,12 +336,10 @@ impl Plan {
 
 /// All settings without tables.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Flat<const N: usize, const S: usize> {
+struct Flat {
     chemistry: Chemistry,
     /// Capacity of a cell or group in Ah.
     capacity_ah: f32,
-    places: [CellPlace; N],
-    sensor_cells: [u16; S],
     sensors: u16,
     /// The numbers of a [`Layout`] in its order.
     layout: [f32; 6],
@@ -380,11 +380,9 @@ impl Stored for Chemistry {
     }
 }
 
-stored!(Flat[N, S] {
+stored!(Flat {
     chemistry: Chemistry,
     capacity_ah: f32,
-    places: [CellPlace; N],
-    sensor_cells: [u16; S],
     sensors: u16,
     layout: [f32; 6],
     climate: ClimateSettings,
@@ -404,6 +402,9 @@ stored!(Flat[N, S] {
     has_pulse: bool,
     has_negative: bool,
 });
+
+const KIND: u32 = kind("Parameters", &[Flat::KIND]);
+const FLAT_WORDS: usize = Flat::ENCODED_LEN.div_ceil(4);
 
 /// A table of the cell by its field, in the order of the block.
 macro_rules! tables {
@@ -452,6 +453,11 @@ impl<'a> Words<'a> {
         Ok(bytemuck::cast_slice(self.take(count as usize)?))
     }
 
+    /// So many numbers without a count before them.
+    fn row<const K: usize>(&mut self) -> Result<&'a [f32; K], ParametersError> {
+        bytemuck::cast_slice(self.take(K)?).first_chunk().ok_or(ParametersError::Length)
+    }
+
     fn numbers<const K: usize>(&mut self) -> Result<[f32; K], ParametersError> {
         self.table()?.try_into().map_err(|_| ParametersError::Length)
     }
@@ -478,6 +484,10 @@ impl Block<'_> {
 
     fn table(&mut self, table: &[f32]) -> Result<(), ParametersError> {
         self.word(u32::try_from(table.len()).map_err(|_| ParametersError::Length)?)?;
+        self.numbers(table)
+    }
+
+    fn numbers(&mut self, table: &[f32]) -> Result<(), ParametersError> {
         for (place, x) in self.words(table.len())?.iter_mut().zip(table) {
             *place = x.to_bits();
         }
@@ -504,6 +514,101 @@ fn read_surface<'a>(from: &mut Words<'a>) -> Result<Surface<'a>, ParametersError
     if fits { Ok(Surface { temperature_c, gain }) } else { Err(ParametersError::Setting("surface")) }
 }
 
+/// Writes what a controller is made with into `words`; returns how many were used. `sensors` of the layout's temperature
+/// sensors are there, the others are never read.
+///
+/// # Errors
+/// [`ParametersError::Length`] if there is not enough room, [`ParametersError::Plan`] and
+/// [`ParametersError::Setting`] for what a block has no place for.
+pub fn write(
+    models: &Models<'_>,
+    chemistry: Chemistry,
+    settings: &Settings<'_>,
+    safety: &SafetySettings,
+    capacity_ah: f32,
+    (sensors, modules): (u16, u16),
+    words: &mut [u32],
+) -> Result<usize, ParametersError> {
+    let (l, c) = (&settings.layout, &settings.charge);
+    let (passive, active) = match settings.balance {
+        BalanceMeans::None => (None, None),
+        BalanceMeans::Passive(limits) => (Some(limits), None),
+        BalanceMeans::Active(limits) => (None, Some(limits)),
+    };
+    let own_pulse = models.pulse != PulseModel::from(models.cell);
+    let flat = Flat {
+        chemistry,
+        capacity_ah,
+        sensors,
+        layout: [
+            l.core_j_per_k,
+            l.surface_j_per_k,
+            l.core_surface_w_per_k,
+            l.neighbour_w_per_k,
+            l.coolant_j_per_l_k,
+            l.sensor_offset_std_k,
+        ],
+        climate: settings.climate,
+        preheat: settings.preheat,
+        cells_in_series: c.cells_in_series,
+        plans: [Plan::new(&c.normal)?, Plan::new(&c.fast)?],
+        charge_temperature_c: c.temperature_c,
+        charge_margin: c.margin,
+        taper: c.taper,
+        full: c.full,
+        charge: [
+            c.hysteresis_k,
+            c.plating_horizon_s,
+            c.restart_soc,
+            c.rise_a_per_s,
+            c.rise_after_s,
+            c.charger_min_a,
+            c.charger_timeout_s,
+            c.retry_s,
+        ],
+        passive,
+        active,
+        limits: settings.limits,
+        power_every_s: settings.power_every_s,
+        safety: *safety,
+        has_pulse: own_pulse,
+        has_negative: models.negative.is_some(),
+    };
+    let mut block = Block { words, used: 0 };
+    let [cells, places] = [l.cells.len(), l.sensor_cells.len()].map(|n| n as u32);
+    for word in [MARK, VERSION, 0, KIND, cells, places, u32::from(modules)] {
+        block.word(word)?;
+    }
+    let place = block.words(FLAT_WORDS)?;
+    place.fill(0);
+    flat.encode(&mut Writer::new(bytemuck::cast_slice_mut(place)));
+    for p in l.cells {
+        let numbers: [f32; PLACE] =
+            [f32::from(p.channel), p.along, f32::from(p.module), p.to_coolant_w_per_k, p.to_ambient_w_per_k];
+        block.numbers(&numbers)?;
+    }
+    for cell in l.sensor_cells {
+        block.numbers(&[f32::from(*cell)])?;
+    }
+    block.cell(models.cell)?;
+    if own_pulse {
+        block.pulse(&models.pulse)?;
+    }
+    if let Some(negative) = &models.negative {
+        block.pulse(negative)?;
+    }
+    for table in [c.limit.temperature_c, c.limit.soc, c.limit.current_a] {
+        block.table(table)?;
+    }
+    let used = block.used + 1;
+    *block.words.get_mut(2).ok_or(ParametersError::Length)? =
+        u32::try_from(used).map_err(|_| ParametersError::Length)?;
+    let body = block.words.get(..block.used).ok_or(ParametersError::Length)?;
+    let sum = crc32(bytemuck::cast_slice(body));
+    block.word(sum)?;
+    Ok(used)
+}
+
 /// The parameters of a pack of `N` cells in series, `S` temperature sensors and `M` modules, read from a block.
 ///
 /// ```
@@ -513,7 +618,9 @@ fn read_surface<'a>(from: &mut Words<'a>) -> Result<Surface<'a>, ParametersError
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameters<'a, const N: usize, const S: usize, const M: usize> {
-    flat: Flat<N, S>,
+    flat: Flat,
+    places: [CellPlace; N],
+    sensor_cells: [u16; S],
     cell: CellModel<'a>,
     pulse: Option<(CellModel<'a>, Surface<'a>)>,
     negative: Option<(CellModel<'a>, Surface<'a>)>,
@@ -521,103 +628,12 @@ pub struct Parameters<'a, const N: usize, const S: usize, const M: usize> {
 }
 
 impl<'a, const N: usize, const S: usize, const M: usize> Parameters<'a, N, S, M> {
-    const KIND: u32 = kind("Parameters", &[Flat::<N, S>::KIND, M as u32]);
-    const FLAT_WORDS: usize = Flat::<N, S>::ENCODED_LEN.div_ceil(4);
-
-    /// Writes what a controller of this size is made with into `words`; returns how many were used.
-    ///
-    /// # Errors
-    /// [`ParametersError::Length`] if there is not enough room, [`ParametersError::Plan`] and
-    /// [`ParametersError::Setting`] for what a block has no place for.
-    pub fn write(
-        models: &Models<'_>,
-        chemistry: Chemistry,
-        settings: &Settings<'_>,
-        safety: &SafetySettings,
-        capacity_ah: f32,
-        sensors: u16,
-        words: &mut [u32],
-    ) -> Result<usize, ParametersError> {
-        let (l, c) = (&settings.layout, &settings.charge);
-        let (passive, active) = match settings.balance {
-            BalanceMeans::None => (None, None),
-            BalanceMeans::Passive(limits) => (Some(limits), None),
-            BalanceMeans::Active(limits) => (None, Some(limits)),
-        };
-        let own_pulse = models.pulse != PulseModel::from(models.cell);
-        let flat = Flat::<N, S> {
-            chemistry,
-            capacity_ah,
-            places: l.cells.try_into().map_err(|_| ParametersError::OtherPack)?,
-            sensor_cells: l.sensor_cells.try_into().map_err(|_| ParametersError::OtherPack)?,
-            sensors,
-            layout: [
-                l.core_j_per_k,
-                l.surface_j_per_k,
-                l.core_surface_w_per_k,
-                l.neighbour_w_per_k,
-                l.coolant_j_per_l_k,
-                l.sensor_offset_std_k,
-            ],
-            climate: settings.climate,
-            preheat: settings.preheat,
-            cells_in_series: c.cells_in_series,
-            plans: [Plan::new(&c.normal)?, Plan::new(&c.fast)?],
-            charge_temperature_c: c.temperature_c,
-            charge_margin: c.margin,
-            taper: c.taper,
-            full: c.full,
-            charge: [
-                c.hysteresis_k,
-                c.plating_horizon_s,
-                c.restart_soc,
-                c.rise_a_per_s,
-                c.rise_after_s,
-                c.charger_min_a,
-                c.charger_timeout_s,
-                c.retry_s,
-            ],
-            passive,
-            active,
-            limits: settings.limits,
-            power_every_s: settings.power_every_s,
-            safety: *safety,
-            has_pulse: own_pulse,
-            has_negative: models.negative.is_some(),
-        };
-        let mut block = Block { words, used: 0 };
-        for word in [MARK, VERSION, 0, Self::KIND] {
-            block.word(word)?;
-        }
-        let place = block.words(Self::FLAT_WORDS)?;
-        place.fill(0);
-        flat.encode(&mut Writer::new(bytemuck::cast_slice_mut(place)));
-        block.cell(models.cell)?;
-        if own_pulse {
-            block.pulse(&models.pulse)?;
-        }
-        if let Some(negative) = &models.negative {
-            block.pulse(negative)?;
-        }
-        for table in [c.limit.temperature_c, c.limit.soc, c.limit.current_a] {
-            block.table(table)?;
-        }
-        let used = block.used + 1;
-        *block.words.get_mut(2).ok_or(ParametersError::Length)? =
-            u32::try_from(used).map_err(|_| ParametersError::Length)?;
-        let body = block.words.get(..block.used).ok_or(ParametersError::Length)?;
-        let sum = crc32(bytemuck::cast_slice(body));
-        block.word(sum)?;
-        Parameters::<N, S, M>::parse(block.words)?;
-        Ok(used)
-    }
-
     /// Reads a block, which may be followed by anything. Only settings are copied; tables stay where they are.
     ///
     /// # Errors
     /// [`ParametersError`] tells why it cannot be used.
     pub fn parse(words: &'a [u32]) -> Result<Self, ParametersError> {
-        let [mark, version, count, of_kind] =
+        let [mark, version, count, of_kind, cells, sensors, modules] =
             *words.first_chunk::<HEADER>().ok_or(ParametersError::Length)?;
         if mark != MARK {
             return Err(ParametersError::NotParameters);
@@ -630,14 +646,31 @@ impl<'a, const N: usize, const S: usize, const M: usize> Parameters<'a, N, S, M>
         if crc32(bytemuck::cast_slice(body)) != *sum {
             return Err(ParametersError::Damaged);
         }
-        if of_kind != Self::KIND {
+        if of_kind != KIND || [cells, sensors, modules] != [N as u32, S as u32, M as u32] {
             return Err(ParametersError::OtherPack);
         }
         let mut from = Words(body);
         from.take(HEADER)?;
-        let flat_words = from.take(Self::FLAT_WORDS)?;
-        let flat = Flat::<N, S>::decode(&mut Reader::new(bytemuck::cast_slice(flat_words)))
+        let flat_words = from.take(FLAT_WORDS)?;
+        let flat = Flat::decode(&mut Reader::new(bytemuck::cast_slice(flat_words)))
             .map_err(|_| ParametersError::Setting("number"))?;
+        let mut places = [CellPlace {
+            channel: 0,
+            along: 0.0,
+            module: 0,
+            to_coolant_w_per_k: 0.0,
+            to_ambient_w_per_k: 0.0,
+        }; N];
+        for place in &mut places {
+            let [channel, along, module, to_coolant_w_per_k, to_ambient_w_per_k] = *from.row::<PLACE>()?;
+            let (channel, module) = (channel as u8, module as u8);
+            *place = CellPlace { channel, along, module, to_coolant_w_per_k, to_ambient_w_per_k };
+        }
+        let mut sensor_cells = [0; S];
+        for cell in &mut sensor_cells {
+            let [number] = *from.row::<1>()?;
+            *cell = number as u16;
+        }
         let cell = read_cell(&mut from)?;
         let mut electrode = |there: bool| match there {
             true => Ok::<_, ParametersError>(Some((read_cell(&mut from)?, read_surface(&mut from)?))),
@@ -656,7 +689,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Parameters<'a, N, S, M>
             return Err(ParametersError::Setting("sensors"));
         }
         flat.safety.check().map_err(|_| ParametersError::Setting("safety"))?;
-        Ok(Self { flat, cell, pulse, negative, limit })
+        Ok(Self { flat, places, sensor_cells, cell, pulse, negative, limit })
     }
 
     /// Models of the cell.
@@ -697,8 +730,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> Parameters<'a, N, S, M>
         let [normal, fast] = &f.plans;
         Settings {
             layout: Layout {
-                cells: &f.places,
-                sensor_cells: &f.sensor_cells,
+                cells: &self.places,
+                sensor_cells: &self.sensor_cells,
                 core_j_per_k,
                 surface_j_per_k,
                 core_surface_w_per_k,
@@ -778,8 +811,15 @@ mod tests {
         let surface = Surface { temperature_c: &[0.0, 25.0], gain: &[[0.1, 0.2], [0.3, 0.4]] };
         let models = Models { negative: Some(PulseModel { cell: &cell, surface }), ..models(&cell) };
         let mut words = vec![0; 4096];
-        let used =
-            Small::write(&models, Chemistry::Nmc, &settings(&cell), &example::SAFETY, 5.0, 2, &mut words);
+        let used = write(
+            &models,
+            Chemistry::Nmc,
+            &settings(&cell),
+            &example::SAFETY,
+            5.0,
+            (2, M as u16),
+            &mut words,
+        );
         words.truncate(used.unwrap());
         words
     }
@@ -816,13 +856,13 @@ mod tests {
     fn too_little_room_is_said() {
         let cell = model();
         let mut words = vec![0; 300];
-        let written = Small::write(
+        let written = write(
             &models(&cell),
             Chemistry::Lfp,
             &settings(&cell),
             &example::SAFETY,
             5.0,
-            2,
+            (2, M as u16),
             &mut words,
         );
         assert_eq!(written, Err(ParametersError::Length));

@@ -24,7 +24,7 @@ use bms_core::estimator::{CellEstimate, CellEstimator, CellState};
 use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
 use bms_core::measurement::{Measurement, Reading, Validity};
 use bms_core::pack::{self, PackEstimator, PackMeasurement, PackState, Spread};
-use bms_core::parameters::{Chemistry, Parameters, ParametersError};
+use bms_core::parameters::{self, Chemistry, Parameters, ParametersError};
 use bms_core::predict::{Heat, Hold, PulseModel, Start, Surface};
 use bms_core::preheat::{
     Plan, PreheatCommand, PreheatError, PreheatInput, PreheatReport, Preheater, Refusal, Settings,
@@ -570,7 +570,7 @@ pub fn proof_parameters(shared: &Shared<'_>, whole: &Whole<'_>, words: &mut [u32
     let models = Models { cell: &shared.model, pulse, negative: whole.negative.then_some(pulse) };
     type Known<'a> = Parameters<'a, 96, 24, 12>;
     let (settings, safety) = (&whole.settings, &whole.safety);
-    if let Err(e) = Known::write(&models, Chemistry::Lfp, settings, safety, 5.0, 24, words) {
+    if let Err(e) = parameters::write(&models, Chemistry::Lfp, settings, safety, 5.0, (24, 12), words) {
         proof_parameters_error(e);
     }
     match Known::parse(words) {
