@@ -366,7 +366,8 @@ impl Contactors {
         {
             self.seen_closed |= *closed != Some(false);
             let (Some(closed), true) = (*closed, *since_ms > travel_ms) else { continue };
-            let differs = Finding { place: None, value: u8::from(closed).into(), limit: u8::from(*told).into() };
+            let differs =
+                Finding { place: None, value: u8::from(closed).into(), limit: u8::from(*told).into() };
             let (Some(welded), Some(fails)) = (WELDED.get(k), FAILS_TO_CLOSE.get(k)) else { continue };
             ledger.report(*welded, (closed && !told).then_some(differs));
             ledger.report(*fails, (!closed && *told).then_some(differs));
@@ -437,7 +438,8 @@ impl Contactors {
 
 /// Time in ms that all diagnoses that ask for opening leave for the current to fall; `None` if there are none.
 fn budget_ms(ledger: &Ledger) -> Option<u32> {
-    let reacting = |id: Diagnosis| ledger.status(id) == Status::Reacting && id.entry().reaction == Reaction::Open;
+    let reacting =
+        |id: Diagnosis| ledger.status(id) == Status::Reacting && id.entry().reaction == Reaction::Open;
     let left = |id: Diagnosis| id.entry().ftti_ms.saturating_sub(id.entry().reaction_time_ms());
     ledger.detections().filter(|d| reacting(d.id)).map(|d| left(d.id)).min()
 }

@@ -236,9 +236,12 @@ pub const TRANSITIONS: [Transition; 33] = {
         T::new(Preheat, Opening, UNWANTED, UNWANTED_HOLDS),
         T::new(Opening, Error, FAULT, FAULT_HOLDS),
         T::new(Opening, Standby, "contactors open", |f| f.position == Position::Open),
-        T::new(Error, Standby, "no fatal diagnosis reacts any more, acknowledged, self-test passed, contactors open", |f| {
-            !f.broken() && f.position == Position::Open && f.self_test != Some(false)
-        }),
+        T::new(
+            Error,
+            Standby,
+            "no fatal diagnosis reacts any more, acknowledged, self-test passed, contactors open",
+            |f| !f.broken() && f.position == Position::Open && f.self_test != Some(false),
+        ),
         T::new(Error, Sleep, "sleep is asked for, contactors open, no thermal event", |f| {
             f.wish == Wish::Sleep && f.position == Position::Open && !f.alarm
         }),
