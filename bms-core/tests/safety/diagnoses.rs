@@ -72,7 +72,7 @@ fn foxbms(id: Diagnosis) -> &'static [&'static str] {
 /// The whole table.
 pub(crate) fn table(trace: &Trace) -> String {
     let mut out = concat!(
-        "| No. | Diagnosis | Condition | Level | Debounce + delay, ms | Reaction | Latch | FTTI, ms | At the latest, ms ",
+        "| No. | Diagnosis | Condition | Level | Sense + debounce + delay, ms | Reaction | Latch | FTTI, ms | At the latest, ms ",
         "| Requirement | foxBMS 2 |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
     )
     .to_owned();
@@ -84,11 +84,12 @@ pub(crate) fn table(trace: &Trace) -> String {
         };
         writeln!(
             out,
-            "| {} | `{}` | {} | {:?} | {} + {} | {:?} | {:?} | {ftti} | {latest} | {} | {} |",
+            "| {} | `{}` | {} | {:?} | {} + {} + {} | {:?} | {:?} | {ftti} | {latest} | {} | {} |",
             e.id as u8,
             e.name,
             e.id.condition(),
             e.level,
+            e.sense_ms,
             e.debounce_ms,
             e.delay_ms,
             e.reaction,

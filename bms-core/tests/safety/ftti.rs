@@ -39,18 +39,17 @@ assumptions! {
     SELF_HEATING_C = 80.0, "degC", "M", "onset of self-heating (decomposition of the SEI)";
     SENSOR_K = 2.0, "K", "M", "error of a temperature sensor (GB/T 38661)";
     CORE_K = 5.0, "K", "A", "core above the sensor";
-    SEPARATOR_C = 130.0, "degC", "M", "separator shuts down or melts";
-    RUNAWAY_K_PER_S = 10.0, "K/s", "A", "self-heating between its onset and the separator's end";
+    WORKING_HOT_C = 50.0, "degC", "A", "highest temperature that is told of (information level)";
     RUNAWAY_C = 600.0, "degC", "M", "temperature of a cell that burns out";
     NEIGHBOUR_C = 40.0, "degC", "A", "its neighbour at that moment";
     PROPAGATION_C = 150.0, "degC", "A", "temperature at which the neighbour follows";
     NEIGHBOUR_S = 350.0, "s", "A", "time constant from cell to cell (70 J/K over 0.2 W/K): to be shown by the pack's maker";
     ALARM_S = 300.0, "s", "S", "GB 38031: alarm within five minutes of the runaway";
     BUSBAR_A_PER_MM2 = 5.0, "A/mm2", "A", "current density of conductors at the continuous limit";
-    BUSBAR_K = 40.0, "K", "A", "warming that conductors and their insulation stand above steady state";
+    BUSBAR_K = 40.0, "K", "A", "warming of conductors at the continuous limit, and as much again that they and their insulation stand";
     COPPER_OHM_M = 2.06e-8, "ohm m", "M", "resistivity of copper at 70 degC";
     COPPER_J_PER_K_M3 = 3.45e6, "J/(K m3)", "M", "heat capacity of copper by volume";
-    OVERLOAD = 2.0, "", "A", "pulse limit as a multiple of the continuous limit";
+    OVERLOAD = 1.5, "", "A", "pulse limit as a multiple of the continuous limit (the example settings: 30 A, 20 A)";
     FUSE_FROM = 8.0, "", "A", "current, as a multiple of the continuous limit, from which the fuse is faster than the core";
     CONTACTOR_S = 0.6, "s", "A", "time for which closed contactors carry that current: to be taken from their data sheet";
     INSULATION_OHM_PER_V = 100.0, "ohm/V", "S", "insulation limit of GB 38031 and ISO 6469";
@@ -133,9 +132,14 @@ const COPPER: Derivation = Derivation {
 };
 const OVERLOAD_HEAT: Derivation = Derivation {
     id: "D-4",
-    harm: "cells or conductors overheat by a current below the pulse limit",
-    formula: "min(reserve / (PULSE_DISCHARGE² SHARED_OHM_AH / HEAT), BUSBAR_K / ((OVERLOAD BUSBAR)² COPPER_OHM_M / COPPER_J))",
-    time_s: || (reserve_k() / cell_k_per_s(PULSE_DISCHARGE)).min(BUSBAR_K / busbar_k_per_s(OVERLOAD)),
+    harm: "conductors overheat by a current between the continuous and the pulse limit",
+    formula: "−tau ln(1 − 1/(OVERLOAD² − 1)), tau = BUSBAR_K / (BUSBAR² COPPER_OHM_M / COPPER_J)",
+    time_s: || {
+        // From BUSBAR_K above the surroundings towards OVERLOAD² times that; harm at twice BUSBAR_K.
+        let tau_s = BUSBAR_K / busbar_k_per_s(1.0);
+        let share = 1.0 / (OVERLOAD * OVERLOAD - 1.0);
+        if share < 1.0 { -tau_s * (1.0 - share).ln() } else { f64::INFINITY }
+    },
 };
 const PULSE: Derivation = Derivation {
     id: "D-5",
@@ -155,50 +159,46 @@ const PLATING: Derivation = Derivation {
     formula: "PLATED_SHARE / CHARGE",
     time_s: || moves(PLATED_SHARE, CHARGE),
 };
-const RUNAWAY: Derivation = Derivation {
-    id: "D-8",
-    harm: "a cell that heats itself loses its separator: current then feeds it",
-    formula: "(SEPARATOR − SELF_HEATING) / RUNAWAY",
-    time_s: || (SEPARATOR_C - SELF_HEATING_C) / RUNAWAY_K_PER_S,
-};
 const PROPAGATION: Derivation = Derivation {
-    id: "D-9",
+    id: "D-8",
     harm: "the neighbour of a burning cell follows before people are warned",
     formula: "min(ALARM, NEIGHBOUR ln((RUNAWAY_C − NEIGHBOUR_C)/(RUNAWAY_C − PROPAGATION_C)))",
     time_s: || ALARM_S.min(NEIGHBOUR_S * ((RUNAWAY_C - NEIGHBOUR_C) / (RUNAWAY_C - PROPAGATION_C)).ln()),
 };
 const TOUCH: Derivation = Derivation {
-    id: "D-10",
+    id: "D-9",
     harm: "the current through somebody who touches the pack is more than he can let go",
     formula: "INSULATION_HALVES log2(LET_GO INSULATION_OHM_PER_V)",
     time_s: || INSULATION_HALVES_S * (LET_GO_A * INSULATION_OHM_PER_V).log2(),
 };
 const INTERLOCK: Derivation = Derivation {
-    id: "D-11",
+    id: "D-10",
     harm: "a hand reaches live parts behind an opened connector",
     formula: "REACH − LINK",
     time_s: || REACH_S - LINK_S,
 };
 const RESISTOR: Derivation = Derivation {
-    id: "D-12",
+    id: "D-11",
     harm: "the precharge resistor burns, since it carries the load or a shorted link",
     formula: "PRECHARGE_J / (PRECHARGE_V² / PRECHARGE_OHM)",
     time_s: || PRECHARGE_J * PRECHARGE_OHM / (PRECHARGE_V * PRECHARGE_V),
 };
 const INTERNAL_SHORT: Derivation = Derivation {
-    id: "D-13",
+    id: "D-12",
     harm: "an internal short heats its cell until it heats itself",
-    formula: "reserve HEAT SHORT_OHM_AH / SHORT_V²",
-    time_s: || reserve_k() * HEAT_J_PER_K_AH * SHORT_OHM_AH / (SHORT_V * SHORT_V),
+    formula: "(reserve + HOT_FATAL − WORKING_HOT) HEAT SHORT_OHM_AH / SHORT_V²",
+    time_s: || {
+        (reserve_k() + HOT_FATAL_C - WORKING_HOT_C) * HEAT_J_PER_K_AH * SHORT_OHM_AH / (SHORT_V * SHORT_V)
+    },
 };
 const HEATER: Derivation = Derivation {
-    id: "D-14",
+    id: "D-13",
     harm: "a heater that does not switch off heats a cell to its highest temperature",
     formula: "(HOT_FATAL − HEATED) HEAT / (HEATER HEATER_LOCAL)",
     time_s: || (HOT_FATAL_C - HEATED_C) * HEAT_J_PER_K_AH / (HEATER_W_PER_AH * HEATER_LOCAL),
 };
 
-const ALL: [Derivation; 14] = [
+const ALL: [Derivation; 13] = [
     OVERCHARGE,
     EMPTY,
     COPPER,
@@ -206,7 +206,6 @@ const ALL: [Derivation; 14] = [
     PULSE,
     HOT,
     PLATING,
-    RUNAWAY,
     PROPAGATION,
     TOUCH,
     INTERLOCK,
@@ -230,8 +229,7 @@ fn harms(id: Diagnosis) -> &'static [Derivation] {
         D::DischargeHotFatal | D::ChargeHotFatal | D::TemperatureSpreadFatal => &[HOT],
         D::ChargeColdFatal => &[PLATING],
         D::TemperaturesLost => &[HOT, PLATING],
-        D::TemperatureRiseFatal | D::ThermalRunaway => &[RUNAWAY],
-        D::ThermalRunawayNearby => &[PROPAGATION],
+        D::TemperatureRiseFatal | D::ThermalRunaway | D::ThermalRunawayNearby => &[PROPAGATION],
         D::InsulationFatal => &[TOUCH],
         D::InterlockOpen => &[INTERLOCK],
         D::PlusFailsToClose | D::MinusFailsToClose | D::PrechargeFailsToClose | D::PrechargeFailed => {
@@ -321,11 +319,13 @@ fn an_lfp_cell_is_overcharged_as_worked_out_by_hand() {
     assert!((overcharge_s(NMC_FULL_V, NMC_FATAL_V, NMC_SLOPE_V) - share * 720.0).abs() < 1e-9);
 }
 
-/// 10 W/Ah at 14 J/(K Ah) is 0.714 K/s; 10 A/mm2 warms copper by 0.597 K/s.
+/// 10 W/Ah at 14 J/(K Ah) is 0.714 K/s; 10 A/mm2 warms copper by 0.597 K/s; an overload of 1.5 takes 1.609 time constants
+/// of 268 s.
 #[test]
 fn heating_rates_as_worked_out_by_hand() {
     assert!((cell_k_per_s(10.0) - 0.714_286).abs() < 1e-6);
     assert!((busbar_k_per_s(2.0) - 0.597_101).abs() < 1e-6);
+    assert!(((OVERLOAD_HEAT.time_s)() - 1.609_438 * 267.961).abs() < 0.1);
 }
 
 #[test]
