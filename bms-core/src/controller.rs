@@ -114,13 +114,14 @@
 //! assert_eq!(decision.contactors, [true, true, false]);
 //! assert!(decision.limits.discharge.current_a > 5.0 && !decision.alarm);
 //!
-//! // Somebody opens the interlock: a fifth of a second later everything is off.
-//! input.frame.interlock_closed = false;
-//! for _ in 0..2 {
+//! // A cell goes too high: within a second everything is off.
+//! input.frame.cell_voltage_v[2] = 4.30;
+//! for _ in 0..10 {
 //!     controller.step(&input, 100);
 //! }
 //! assert_eq!(controller.decision().contactors, [false; 3]);
 //! assert_eq!(controller.decision().limits.discharge.current_a, 0.0);
+//! assert!(controller.decision().reason.is_some());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
