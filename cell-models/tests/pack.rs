@@ -742,7 +742,7 @@ fn an_external_short_melts_the_fuse() {
     pack.step(PackLoad::CurrentA(10.0), &nothing, 1e-3).unwrap();
     let short_a = pack.current_a();
     assert!(short_a > 2000.0 && pack.link_voltage_v() < 0.1 * rest_v, "{short_a}");
-    assert!((pack.link_voltage_v() - 5e-3 * short_a).abs() < 1e-6 * rest_v);
+    assert!((pack.link_voltage_v() - 5e-3 * short_a).abs() < 1e-3 * rest_v);
     let melts_s = 4e5 / (short_a * short_a);
     pack.step(PackLoad::CurrentA(10.0), &nothing, 0.5 * melts_s).unwrap();
     assert!(!pack.switchgear().fuse_blown());

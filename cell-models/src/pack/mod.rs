@@ -602,7 +602,7 @@ impl Pack {
     }
 
     /// The same, to be told to close, to be broken or repaired.
-    pub fn switchgear_mut(&mut self) -> &mut Switchgear {
+    pub const fn switchgear_mut(&mut self) -> &mut Switchgear {
         &mut self.switchgear
     }
 
