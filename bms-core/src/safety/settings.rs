@@ -162,6 +162,55 @@ impl core::fmt::Display for SafetySettingsError {
 impl core::error::Error for SafetySettingsError {}
 
 impl SafetySettings {
+    /// For packs of the NMC example cell of 5 Ah, one in parallel, with every part fitted: for documentation and tests.
+    ///
+    /// ```
+    /// use bms_core::safety::settings::SafetySettings;
+    /// assert_eq!(SafetySettings::EXAMPLE_NMC_5AH.check(), Ok(()));
+    /// ```
+    pub const EXAMPLE_NMC_5AH: Self = Self {
+        fitted: Fitted {
+            second_current: true,
+            pack_voltage: true,
+            link_voltage: true,
+            insulation: true,
+            auxiliary_contacts: true,
+            vehicle: true,
+            flow: true,
+            heater_power: true,
+        },
+        grade: SensorGrade::limit(50.0),
+        period_ms: 100,
+        cell_high_v: Levels::new(4.19, 4.22, 4.25),
+        cell_low_v: Levels::new(3.0, 2.8, 2.5),
+        deep_discharge_v: 1.5,
+        discharge_a: Levels::new(11.0, 13.0, 15.0),
+        pulse_discharge_a: 25.0,
+        charge_a: Levels::new(8.0, 9.0, 10.0),
+        pulse_charge_a: 15.0,
+        discharge_hot_c: Levels::new(50.0, 55.0, 60.0),
+        discharge_cold_c: Levels::new(-15.0, -20.0, -30.0),
+        charge_hot_c: Levels::new(45.0, 50.0, 55.0),
+        charge_cold_c: Levels::new(5.0, 0.0, -20.0),
+        spread_k: Levels::new(10.0, 15.0, 25.0),
+        rise_k_per_s: [0.1, 1.0],
+        highest_working_c: 60.0,
+        imbalance: [0.05, 0.10],
+        insulation_ohm_per_v: [500.0, 100.0],
+        cell_ohm: 0.06,
+        capacity_ah: 5.0,
+        board_hot_c: 95.0,
+        contactors: ContactorSettings {
+            breaking_a: 20.0,
+            precharged_share: 0.95,
+            precharged_a: 1.0,
+            precharge_ms: 1000,
+            travel_ms: 50,
+            precharges: 3,
+            cool_down_s: 60,
+        },
+    };
+
     /// Checks that every limit can be and that levels are in order: an over-voltage limit below the one before it would
     /// switch off without a warning, one that is NaN would never.
     ///
@@ -192,7 +241,8 @@ impl SafetySettings {
         ];
         for (name, pulse_a, levels) in pulses {
             possible(name, pulse_a.is_finite() && pulse_a <= 1e4)?;
-            if pulse_a < levels.fatal {
+            // Beyond its full scale a sensor could not tell.
+            if pulse_a < levels.fatal || pulse_a > self.grade.current_full_a {
                 return Err(Order(name));
             }
         }

@@ -1,7 +1,7 @@
 //! The one table of all diagnoses: what is looked for, how long it must last, what is done about it and how soon.
 //!
-//! A diagnosis is *pending* while its condition holds, *detected* when it held for [`Entry::debounce_ms`], and *reacts*
-//! after a further [`Entry::delay_ms`]. From the first sample that shows the fault, contactors are open after at most
+//! A monitor sees a small excess after at most [`Entry::sense_ms`] (filters; 0 where there is none). A diagnosis is
+//! *pending* while its condition holds, *detected* when it held for [`Entry::debounce_ms`], and *reacts* after a further [`Entry::delay_ms`]. From the first sample that shows the fault, contactors are open after at most
 //! [`Entry::reaction_time_ms`]; that this is within [`Entry::ftti_ms`] is checked when the crate is compiled.
 
 /// Longest time between two steps of the protection in ms that the reaction times hold for.
@@ -56,6 +56,12 @@ pub enum Latch {
 }
 
 /// One row of the table.
+///
+/// ```
+/// use bms_core::safety::table::Diagnosis;
+/// let row = Diagnosis::CellVoltageHighFatal.entry();
+/// assert!(row.reaction_time_ms() <= row.ftti_ms);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// Which.
@@ -64,6 +70,8 @@ pub struct Entry {
     pub name: &'static str,
     /// How bad it is.
     pub level: Level,
+    /// Time in ms that the monitor's own filter takes at worst to see a small excess.
+    pub sense_ms: u32,
     /// Time in ms for which its condition must hold.
     pub debounce_ms: u16,
     /// Further time in ms until something is done, for the load to prepare.
@@ -78,10 +86,14 @@ pub struct Entry {
 
 impl Entry {
     /// Longest time in ms from the fault until the contactors are open or the limit is withdrawn: one sample that just
-    /// missed the fault, debounce, which ends with a sample, delay, which does too, and the contactor.
+    /// missed the fault, the monitor's filter, debounce, which ends with a sample, delay, which does too, and the contactor.
     #[must_use]
     pub const fn reaction_time_ms(&self) -> u32 {
-        PERIOD_MS + whole_periods(self.debounce_ms) + whole_periods(self.delay_ms) + ACTUATION_MS
+        PERIOD_MS
+            + self.sense_ms
+            + whole_periods(self.debounce_ms)
+            + whole_periods(self.delay_ms)
+            + ACTUATION_MS
     }
 }
 
@@ -91,7 +103,7 @@ const fn whole_periods(ms: u16) -> u32 {
 
 macro_rules! diagnoses {
     ($($(#[doc = $doc:literal])+ $id:ident = $number:literal,
-        $level:ident, $debounce:literal + $delay:literal ms, $reaction:ident, $latch:ident, $ftti:literal;)+) => {
+        $level:ident, $sense:literal + $debounce:literal + $delay:literal ms, $reaction:ident, $latch:ident, $ftti:literal;)+) => {
         /// Everything that is looked for. The numbers are stable: they are sent over the wire and stored.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
@@ -107,6 +119,7 @@ macro_rules! diagnoses {
             id: Diagnosis::$id,
             name: stringify!($id),
             level: Level::$level,
+            sense_ms: $sense,
             debounce_ms: $debounce,
             delay_ms: $delay,
             reaction: Reaction::$reaction,
@@ -143,176 +156,176 @@ macro_rules! diagnoses {
     };
 }
 
-// Name = number, level, debounce + delay, reaction, latch, FTTI in ms.
+// Name = number, level, sense + debounce + delay, reaction, latch, FTTI in ms.
 diagnoses! {
     /// Highest cell voltage above its working range
-    CellVoltageHighInformation = 0, Information, 500 + 0 ms, Tell, None, 0;
+    CellVoltageHighInformation = 0, Information, 0 + 500 + 0 ms, Tell, None, 0;
     /// Highest cell voltage above its recommended limit
-    CellVoltageHighWarning = 1, Warning, 500 + 0 ms, DerateCharge, None, 0;
+    CellVoltageHighWarning = 1, Warning, 0 + 500 + 0 ms, DerateCharge, None, 0;
     /// Highest cell voltage above its safe limit
-    CellVoltageHighFatal = 2, Fatal, 500 + 200 ms, Open, Service, 4000;
+    CellVoltageHighFatal = 2, Fatal, 0 + 500 + 200 ms, Open, Service, 4000;
     /// Lowest cell voltage below its working range
-    CellVoltageLowInformation = 3, Information, 500 + 0 ms, Tell, None, 0;
+    CellVoltageLowInformation = 3, Information, 0 + 500 + 0 ms, Tell, None, 0;
     /// Lowest cell voltage below its recommended limit
-    CellVoltageLowWarning = 4, Warning, 500 + 0 ms, DerateDischarge, None, 0;
+    CellVoltageLowWarning = 4, Warning, 0 + 500 + 0 ms, DerateDischarge, None, 0;
     /// Lowest cell voltage below its safe limit
-    CellVoltageLowFatal = 5, Fatal, 500 + 200 ms, Open, Acknowledge, 4000;
+    CellVoltageLowFatal = 5, Fatal, 0 + 500 + 200 ms, Open, Acknowledge, 4000;
     /// A cell is so empty that copper dissolves: it must not be charged again
-    DeepDischarge = 6, Fatal, 100 + 100 ms, Open, Service, 4000;
+    DeepDischarge = 6, Fatal, 0 + 500 + 100 ms, Open, Service, 4000;
     /// Discharge current above what cells carry for long
-    DischargeCurrentInformation = 7, Information, 1000 + 0 ms, Tell, None, 0;
+    DischargeCurrentInformation = 7, Information, 90000 + 1000 + 0 ms, Tell, None, 0;
     /// Discharge current well above what cells carry for long
-    DischargeCurrentWarning = 8, Warning, 2000 + 0 ms, DerateDischarge, None, 0;
+    DischargeCurrentWarning = 8, Warning, 90000 + 2000 + 0 ms, DerateDischarge, None, 0;
     /// Discharge current above what conductors carry for long
-    DischargeCurrentFatal = 9, Fatal, 5000 + 100 ms, Open, Acknowledge, 10000;
+    DischargeCurrentFatal = 9, Fatal, 90000 + 5000 + 100 ms, Open, Acknowledge, 120000;
     /// Discharge current above the pulse limit
-    DischargePulseFatal = 10, Fatal, 100 + 0 ms, Open, Acknowledge, 500;
-    /// Charge current above what was allowed
-    ChargeCurrentInformation = 11, Information, 1000 + 0 ms, Tell, None, 0;
-    /// Charge current well above what was allowed
-    ChargeCurrentWarning = 12, Warning, 2000 + 0 ms, DerateCharge, None, 0;
+    DischargePulseFatal = 10, Fatal, 0 + 200 + 0 ms, Open, Acknowledge, 500;
     /// Charge current above what cells take for long
-    ChargeCurrentFatal = 13, Fatal, 5000 + 100 ms, Open, Acknowledge, 10000;
+    ChargeCurrentInformation = 11, Information, 90000 + 1000 + 0 ms, Tell, None, 0;
+    /// Charge current well above what cells take for long
+    ChargeCurrentWarning = 12, Warning, 90000 + 2000 + 0 ms, DerateCharge, None, 0;
+    /// Charge current above what cells or conductors bear for long
+    ChargeCurrentFatal = 13, Fatal, 90000 + 5000 + 100 ms, Open, Acknowledge, 120000;
     /// Charge current above the pulse limit
-    ChargePulseFatal = 14, Fatal, 100 + 0 ms, Open, Acknowledge, 500;
+    ChargePulseFatal = 14, Fatal, 0 + 200 + 0 ms, Open, Acknowledge, 500;
     /// Hot for discharge
-    DischargeHotInformation = 15, Information, 1000 + 0 ms, Tell, None, 0;
+    DischargeHotInformation = 15, Information, 0 + 1000 + 0 ms, Tell, None, 0;
     /// Too hot for full discharge power
-    DischargeHotWarning = 16, Warning, 1000 + 0 ms, DerateDischarge, None, 0;
+    DischargeHotWarning = 16, Warning, 0 + 1000 + 0 ms, DerateDischarge, None, 0;
     /// Too hot for any discharge
-    DischargeHotFatal = 17, Fatal, 2000 + 1000 ms, Open, Acknowledge, 10000;
+    DischargeHotFatal = 17, Fatal, 0 + 2000 + 1000 ms, Open, Acknowledge, 10000;
     /// Cold for discharge
-    DischargeColdInformation = 18, Information, 1000 + 0 ms, Tell, None, 0;
+    DischargeColdInformation = 18, Information, 0 + 1000 + 0 ms, Tell, None, 0;
     /// Too cold for full discharge power
-    DischargeColdWarning = 19, Warning, 1000 + 0 ms, DerateDischarge, None, 0;
+    DischargeColdWarning = 19, Warning, 0 + 1000 + 0 ms, DerateDischarge, None, 0;
     /// Too cold for any discharge
-    DischargeColdFatal = 20, Fatal, 2000 + 1000 ms, Open, Acknowledge, 10000;
+    DischargeColdFatal = 20, Fatal, 0 + 2000 + 1000 ms, Open, Acknowledge, 10000;
     /// Hot for charge
-    ChargeHotInformation = 21, Information, 1000 + 0 ms, Tell, None, 0;
+    ChargeHotInformation = 21, Information, 0 + 1000 + 0 ms, Tell, None, 0;
     /// Too hot for full charge power
-    ChargeHotWarning = 22, Warning, 1000 + 0 ms, DerateCharge, None, 0;
+    ChargeHotWarning = 22, Warning, 0 + 1000 + 0 ms, DerateCharge, None, 0;
     /// Too hot for any charge
-    ChargeHotFatal = 23, Fatal, 2000 + 1000 ms, Open, Acknowledge, 10000;
+    ChargeHotFatal = 23, Fatal, 0 + 2000 + 1000 ms, Open, Acknowledge, 10000;
     /// Cold for charge
-    ChargeColdInformation = 24, Information, 1000 + 0 ms, Tell, None, 0;
+    ChargeColdInformation = 24, Information, 0 + 1000 + 0 ms, Tell, None, 0;
     /// Too cold for full charge power
-    ChargeColdWarning = 25, Warning, 1000 + 0 ms, DerateCharge, None, 0;
+    ChargeColdWarning = 25, Warning, 0 + 1000 + 0 ms, DerateCharge, None, 0;
     /// Charged although too cold: lithium plates
-    ChargeColdFatal = 26, Fatal, 2000 + 1000 ms, Open, Acknowledge, 10000;
+    ChargeColdFatal = 26, Fatal, 0 + 2000 + 1000 ms, Open, Acknowledge, 10000;
     /// Temperatures of the pack differ
-    TemperatureSpreadInformation = 27, Information, 5000 + 0 ms, Tell, None, 0;
+    TemperatureSpreadInformation = 27, Information, 0 + 5000 + 0 ms, Tell, None, 0;
     /// Temperatures of the pack differ much
-    TemperatureSpreadWarning = 28, Warning, 5000 + 0 ms, Derate, None, 0;
+    TemperatureSpreadWarning = 28, Warning, 0 + 5000 + 0 ms, Derate, None, 0;
     /// Temperatures of the pack differ so much that a cell or its cooling must be broken
-    TemperatureSpreadFatal = 29, Fatal, 5000 + 1000 ms, Open, Service, 15000;
+    TemperatureSpreadFatal = 29, Fatal, 0 + 5000 + 1000 ms, Open, Service, 15000;
     /// A sensor's temperature rises faster than any load explains
-    TemperatureRiseWarning = 30, Warning, 3000 + 0 ms, Derate, None, 0;
+    TemperatureRiseWarning = 30, Warning, 25000 + 3000 + 0 ms, Derate, None, 0;
     /// A sensor's temperature rises so fast that a cell must be failing
-    TemperatureRiseFatal = 31, Fatal, 3000 + 0 ms, Open, Service, 5000;
+    TemperatureRiseFatal = 31, Fatal, 4000 + 3000 + 0 ms, Open, Service, 10000;
     /// A cell is in thermal runaway by the rule of GB 38031
-    ThermalRunaway = 32, Fatal, 3000 + 0 ms, Open, Service, 5000;
+    ThermalRunaway = 32, Fatal, 4000 + 3000 + 0 ms, Open, Service, 10000;
     /// A cell without a sensor of its own has collapsed and its neighbourhood warms up: thermal runaway
-    ThermalRunawayNearby = 33, Fatal, 3000 + 0 ms, Open, Service, 60000;
+    ThermalRunawayNearby = 33, Fatal, 25000 + 3000 + 0 ms, Open, Service, 60000;
     /// States of charge of the cells differ
-    ImbalanceInformation = 34, Information, 10000 + 0 ms, Tell, None, 0;
+    ImbalanceInformation = 34, Information, 0 + 10000 + 0 ms, Tell, None, 0;
     /// States of charge of the cells differ much
-    ImbalanceWarning = 35, Warning, 10000 + 0 ms, Derate, None, 0;
+    ImbalanceWarning = 35, Warning, 0 + 10000 + 0 ms, Derate, None, 0;
     /// Insulation resistance low
-    InsulationWarning = 36, Warning, 2000 + 0 ms, Tell, None, 0;
+    InsulationWarning = 36, Warning, 0 + 2000 + 0 ms, Tell, None, 0;
     /// Insulation resistance so low that touching is dangerous
-    InsulationFatal = 37, Fatal, 2000 + 1000 ms, Open, Service, 30000;
+    InsulationFatal = 37, Fatal, 0 + 2000 + 1000 ms, Open, Service, 30000;
     /// The interlock is open: somebody may touch live parts
-    InterlockOpen = 38, Fatal, 100 + 100 ms, Open, Acknowledge, 1000;
+    InterlockOpen = 38, Fatal, 0 + 200 + 0 ms, Open, Acknowledge, 1000;
     /// The plus contactor is closed though told to open
-    PlusWelded = 39, Fatal, 300 + 0 ms, StayOpen, Service, 0;
+    PlusWelded = 39, Fatal, 0 + 300 + 0 ms, StayOpen, Service, 0;
     /// The minus contactor is closed though told to open
-    MinusWelded = 40, Fatal, 300 + 0 ms, StayOpen, Service, 0;
+    MinusWelded = 40, Fatal, 0 + 300 + 0 ms, StayOpen, Service, 0;
     /// The precharge contactor is closed though told to open
-    PrechargeWelded = 41, Fatal, 300 + 0 ms, StayOpen, Service, 0;
+    PrechargeWelded = 41, Fatal, 0 + 300 + 0 ms, StayOpen, Service, 0;
     /// The plus contactor is open though told to close
-    PlusFailsToClose = 42, Fatal, 300 + 100 ms, Open, Acknowledge, 2000;
+    PlusFailsToClose = 42, Fatal, 0 + 300 + 100 ms, Open, Acknowledge, 2000;
     /// The minus contactor is open though told to close
-    MinusFailsToClose = 43, Fatal, 300 + 100 ms, Open, Acknowledge, 2000;
+    MinusFailsToClose = 43, Fatal, 0 + 300 + 100 ms, Open, Acknowledge, 2000;
     /// The precharge contactor is open though told to close
-    PrechargeFailsToClose = 44, Fatal, 300 + 100 ms, Open, Acknowledge, 2000;
+    PrechargeFailsToClose = 44, Fatal, 0 + 300 + 100 ms, Open, Acknowledge, 2000;
     /// The link was not charged in time, or the current did not fall
-    PrechargeFailed = 45, Fatal, 0 + 0 ms, Open, Acknowledge, 2000;
+    PrechargeFailed = 45, Fatal, 0 + 0 + 0 ms, Open, Acknowledge, 2000;
     /// Precharged too often in too short a time: its resistor must cool down
-    PrechargeTooOften = 46, Warning, 0 + 0 ms, StayOpen, None, 0;
+    PrechargeTooOften = 46, Warning, 0 + 0 + 0 ms, StayOpen, None, 0;
     /// The main fuse has blown
-    FuseBlown = 47, Fatal, 200 + 0 ms, Open, Service, 4000;
+    FuseBlown = 47, Fatal, 0 + 200 + 0 ms, Open, Service, 4000;
     /// Current flows though all contactors should be open
-    CurrentWhileOpen = 48, Fatal, 500 + 0 ms, StayOpen, Service, 0;
+    CurrentWhileOpen = 48, Fatal, 1500 + 500 + 0 ms, StayOpen, Service, 0;
     /// A cell's sense wire is open
-    CellWireOpen = 49, Fatal, 1000 + 500 ms, Open, Acknowledge, 4000;
+    CellWireOpen = 49, Fatal, 0 + 1000 + 500 ms, Open, Acknowledge, 4000;
     /// A cell voltage stands still though its neighbours move
-    CellVoltageStuck = 50, Fatal, 2000 + 500 ms, Open, Acknowledge, 4000;
+    CellVoltageStuck = 50, Fatal, 0 + 2000 + 500 ms, Open, Acknowledge, 4000;
     /// A cell voltage jumps as no cell can
-    CellVoltageJump = 51, Fatal, 1000 + 500 ms, Open, Acknowledge, 4000;
+    CellVoltageJump = 51, Fatal, 0 + 1000 + 500 ms, Open, Acknowledge, 4000;
     /// A cell voltage drifts away from what its cell can do
-    CellVoltageDrift = 52, Warning, 5000 + 0 ms, Derate, None, 0;
+    CellVoltageDrift = 52, Warning, 0 + 5000 + 0 ms, Derate, None, 0;
     /// Sense wires of two cells are swapped, or a cell is reversed
-    CellVoltageSwapped = 53, Fatal, 1000 + 500 ms, Open, Service, 4000;
+    CellVoltageSwapped = 53, Fatal, 0 + 1000 + 500 ms, Open, Service, 4000;
     /// A cell voltage is missing or cannot be
-    CellVoltageLost = 54, Fatal, 1000 + 500 ms, Open, Acknowledge, 4000;
+    CellVoltageLost = 54, Fatal, 0 + 1000 + 500 ms, Open, Acknowledge, 4000;
     /// The sum of the cells is not the pack voltage
-    PackVoltageDisagrees = 55, Fatal, 1000 + 500 ms, Open, Acknowledge, 4000;
+    PackVoltageDisagrees = 55, Fatal, 0 + 1000 + 500 ms, Open, Acknowledge, 4000;
     /// The pack voltage is missing or cannot be
-    PackVoltageLost = 56, Warning, 1000 + 0 ms, Derate, None, 0;
+    PackVoltageLost = 56, Warning, 0 + 1000 + 0 ms, Derate, None, 0;
     /// A temperature sensor is missing, broken or shorted
-    TemperatureLost = 57, Warning, 1000 + 0 ms, Derate, None, 0;
+    TemperatureLost = 57, Warning, 0 + 1000 + 0 ms, Derate, None, 0;
     /// Too few temperature sensors are left to protect the pack
-    TemperaturesLost = 58, Fatal, 1000 + 1000 ms, Open, Acknowledge, 10000;
+    TemperaturesLost = 58, Fatal, 0 + 1000 + 1000 ms, Open, Acknowledge, 10000;
     /// A temperature stands still though the others move
-    TemperatureStuck = 59, Warning, 5000 + 0 ms, Derate, Acknowledge, 0;
+    TemperatureStuck = 59, Warning, 0 + 5000 + 0 ms, Derate, Acknowledge, 0;
     /// A temperature jumps as no cell can
-    TemperatureJump = 60, Warning, 500 + 0 ms, Derate, None, 0;
+    TemperatureJump = 60, Warning, 0 + 500 + 0 ms, Derate, None, 0;
     /// A temperature drifts away from its neighbours
-    TemperatureDrift = 61, Warning, 5000 + 0 ms, Derate, None, 0;
+    TemperatureDrift = 61, Warning, 0 + 5000 + 0 ms, Derate, None, 0;
     /// The current is missing or cannot be, and there is no other sensor
-    CurrentLost = 62, Fatal, 300 + 100 ms, Open, Acknowledge, 1000;
+    CurrentLost = 62, Fatal, 0 + 300 + 100 ms, Open, Acknowledge, 1000;
     /// One of two current sensors is missing
-    CurrentRedundancyLost = 63, Warning, 300 + 0 ms, Derate, None, 0;
+    CurrentRedundancyLost = 63, Warning, 0 + 300 + 0 ms, Derate, None, 0;
     /// The two current sensors disagree
-    CurrentDisagrees = 64, Fatal, 500 + 200 ms, Open, Acknowledge, 4000;
+    CurrentDisagrees = 64, Fatal, 0 + 500 + 200 ms, Open, Acknowledge, 4000;
     /// The current stands still though the voltages move
-    CurrentStuck = 65, Fatal, 2000 + 500 ms, Open, Acknowledge, 4000;
+    CurrentStuck = 65, Fatal, 0 + 2000 + 500 ms, Open, Acknowledge, 4000;
     /// The current's zero is off while no current can flow
-    CurrentOffset = 66, Warning, 5000 + 0 ms, Tell, None, 0;
+    CurrentOffset = 66, Warning, 1500 + 5000 + 0 ms, Tell, None, 0;
     /// The front end of the cells is not heard, or with wrong counters or check sums
-    FrontEndLost = 67, Fatal, 500 + 300 ms, Open, Acknowledge, 4000;
-    /// The current sensor is not heard, or with wrong counters or check sums
-    CurrentSensorLost = 68, Fatal, 300 + 100 ms, Open, Acknowledge, 1000;
+    FrontEndLost = 67, Fatal, 0 + 500 + 300 ms, Open, Acknowledge, 4000;
+    /// The current sensor is not heard, or with wrong counters or check sums, and there is no other
+    CurrentSensorLost = 68, Fatal, 0 + 300 + 100 ms, Open, Acknowledge, 1000;
     /// The vehicle is not heard, or with wrong counters or check sums
-    VehicleLost = 69, Fatal, 1000 + 2000 ms, Open, Acknowledge, 10000;
+    VehicleLost = 69, Fatal, 200 + 1000 + 2000 ms, Open, Acknowledge, 10000;
     /// The charger is not heard while it charges
-    ChargerLost = 70, Warning, 1000 + 0 ms, StopCharge, None, 4000;
+    ChargerLost = 70, Warning, 300 + 1000 + 0 ms, StopCharge, None, 4000;
     /// The insulation monitor is not heard
-    InsulationMonitorLost = 71, Warning, 5000 + 0 ms, Tell, None, 0;
+    InsulationMonitorLost = 71, Warning, 2000 + 5000 + 0 ms, Tell, None, 0;
     /// A step came too late
-    TaskLate = 72, Information, 0 + 0 ms, Tell, None, 0;
+    TaskLate = 72, Information, 0 + 0 + 0 ms, Tell, None, 0;
     /// Steps come so late that the reaction times do not hold
-    TaskOverrun = 73, Fatal, 300 + 0 ms, Open, Acknowledge, 1000;
+    TaskOverrun = 73, Fatal, 0 + 300 + 0 ms, Open, Acknowledge, 1000;
     /// Settings or state in memory have changed by themselves
-    MemoryCorrupt = 74, Fatal, 0 + 0 ms, Open, Service, 1000;
+    MemoryCorrupt = 74, Fatal, 0 + 0 + 0 ms, Open, Service, 1000;
     /// The stored state was damaged; the start is a guess
-    StoreDamaged = 75, Warning, 0 + 0 ms, Tell, Acknowledge, 0;
+    StoreDamaged = 75, Warning, 0 + 0 + 0 ms, Tell, Acknowledge, 0;
     /// The self-test at wake-up has failed
-    SelfTestFailed = 76, Fatal, 0 + 0 ms, StayOpen, Acknowledge, 0;
+    SelfTestFailed = 76, Fatal, 0 + 0 + 0 ms, StayOpen, Acknowledge, 0;
     /// A cell discharges itself faster than the others
-    LeakyCell = 77, Warning, 0 + 0 ms, Derate, Acknowledge, 0;
+    LeakyCell = 77, Warning, 0 + 0 + 0 ms, Derate, Acknowledge, 0;
     /// A cell has an internal short
-    InternalShort = 78, Fatal, 2000 + 0 ms, Open, Service, 10000;
+    InternalShort = 78, Fatal, 25000 + 2000 + 0 ms, Open, Service, 60000;
     /// The balancing board is too hot
-    BoardHot = 79, Warning, 2000 + 0 ms, StopBalancing, None, 0;
+    BoardHot = 79, Warning, 0 + 2000 + 0 ms, StopBalancing, None, 0;
     /// Coolant does not flow though it is asked to
-    CoolantLost = 80, Warning, 10000 + 0 ms, Derate, None, 0;
+    CoolantLost = 80, Warning, 0 + 10000 + 0 ms, Derate, None, 0;
     /// A heater heats though it is told not to
-    HeaterStuck = 81, Fatal, 10000 + 0 ms, Open, Acknowledge, 60000;
+    HeaterStuck = 81, Fatal, 0 + 10000 + 0 ms, Open, Acknowledge, 60000;
     /// The state of charge is not known well enough for full power
-    SocUncertain = 82, Information, 5000 + 0 ms, Tell, None, 0;
+    SocUncertain = 82, Information, 0 + 5000 + 0 ms, Tell, None, 0;
     /// Cells are still charged though the charger was told to stop
-    ChargerIgnoresLimit = 83, Fatal, 1000 + 1000 ms, Open, Acknowledge, 4000;
+    ChargerIgnoresLimit = 83, Fatal, 0 + 1000 + 1000 ms, Open, Acknowledge, 4000;
 }
 
 /// Numbers count from 0 without a gap, and every fault that is answered by opening is answered in time.
