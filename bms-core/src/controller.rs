@@ -235,6 +235,8 @@ pub struct ControllerSettings<'a> {
     pub estimate_every_ms: u16,
     /// Key with which a workshop unlocks what is latched.
     pub service_key: u32,
+    /// Temperature sensors that there are; the places beyond are never read.
+    pub sensors: usize,
 }
 
 impl<'a> ControllerSettings<'a> {
@@ -248,6 +250,7 @@ impl<'a> ControllerSettings<'a> {
             limits: LimitSettings::typical(safety.discharge_a.information),
             estimate_every_ms: 1000,
             service_key,
+            sensors: bms.layout.sensor_cells.len(),
         }
     }
 }
@@ -447,7 +450,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     ) -> Result<Self, ControllerError> {
         let places = SensorPlaces {
             sensor_cells: settings.bms.layout.sensor_cells,
-            sensors: settings.bms.layout.sensor_cells.len().min(S),
+            sensors: settings.sensors.min(S),
         };
         let safety = Safety::new(settings.safety, places, latched)?;
         let opening = settings.opening;

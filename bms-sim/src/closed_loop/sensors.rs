@@ -221,6 +221,7 @@ pub struct PackSensors {
     wrong_current: [Option<Wrong>; 2],
     wrong_pack: Option<Wrong>,
     messages: [Option<MessageError>; PARTNERS],
+    silent: [bool; PARTNERS],
     /// What the partners that repeat themselves say.
     repeated: Option<RawFrame>,
     counters: [u8; PARTNERS],
@@ -265,6 +266,7 @@ impl PackSensors {
             wrong_current: [None; 2],
             wrong_pack: None,
             messages: [None; PARTNERS],
+            silent: [false; PARTNERS],
             repeated: None,
             counters: [0; PARTNERS],
             frames: 0,
@@ -320,6 +322,11 @@ impl PackSensors {
         self.messages[from as usize] = Some(error);
     }
 
+    /// A partner says nothing for the time being, or speaks again.
+    pub const fn silence(&mut self, partner: Partner, silent: bool) {
+        self.silent[partner as usize] = silent;
+    }
+
     /// One sample of all inputs, `dt_s` after the one before.
     pub fn read(&mut self, truth: &Truth<'_>, dt_s: f64) -> &RawFrame {
         self.time_s += dt_s;
@@ -348,6 +355,7 @@ impl PackSensors {
         if !self.wrong_voltage.is_empty() {
             self.spoil_cells();
         }
+        let out = &mut self.frame;
         for (k, wrong) in &mut self.wrong_sensed {
             let noise = Distribution::<f64>::sample(&StandardNormal, &mut self.beside_rng);
             match wrong.error {
@@ -429,11 +437,10 @@ impl PackSensors {
 
     fn read_beside(&mut self, truth: &Truth<'_>) {
         let [pack_v, fused_v, link_v] = [0, 1, 2].map(|k| truth.pack_v[k] + self.beside.pack_v[k]);
-        let noise = || 0.0;
         let pack_v = self.wrong_pack.as_mut().map_or(pack_v, |w| {
             let noise = match w.error {
                 SignalError::Noise(_) => Distribution::<f64>::sample(&StandardNormal, &mut self.beside_rng),
-                _ => noise(),
+                _ => 0.0,
             };
             w.apply(pack_v, self.time_s, noise, 0.0)
         });
@@ -458,7 +465,7 @@ impl PackSensors {
             let arrives = match error {
                 Some(MessageError::Lost) => false,
                 Some(MessageError::OneIn(n)) => self.frames.is_multiple_of(u64::from((*n).max(1))),
-                _ => true,
+                _ => !self.silent[k],
             };
             let frozen = *error == Some(MessageError::Frozen);
             repeats |= frozen;

@@ -287,13 +287,34 @@ pub enum MessageError {
 pub enum MemoryPart {
     /// A bit of the limits.
     Settings,
-    /// A bit of the state of the protection.
+    /// A bit of the state of the contactors.
     State,
+    /// A bit of the cell's tables.
+    Tables,
     /// The record that was stored before the start.
     Store,
 }
 
 impl FaultKind {
+    /// The protection has to find it, or the core's own contactors and limits answer it; the others concern climate, balancing
+    /// and estimates alone.
+    #[must_use]
+    pub const fn concerns_protection(&self) -> bool {
+        !matches!(
+            self,
+            Self::BlockedChannel { .. }
+                | Self::TemperatureOffset { .. }
+                | Self::VoltageOffset { .. }
+                | Self::CurrentOffset { .. }
+                | Self::Leak { .. }
+                | Self::WeakCell { .. }
+                | Self::HeaterOff {}
+                | Self::FilmOff { .. }
+                | Self::ChillerOff {}
+                | Self::PumpOff {}
+        )
+    }
+
     /// Its `kind` as in the file.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
