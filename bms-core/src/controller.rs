@@ -114,13 +114,14 @@
 //! assert_eq!(decision.contactors, [true, true, false]);
 //! assert!(decision.limits.discharge.current_a > 5.0 && !decision.alarm);
 //!
-//! // Somebody opens the interlock: a fifth of a second later everything is off.
-//! input.frame.interlock_closed = false;
-//! for _ in 0..2 {
+//! // A cell goes too high: within a second everything is off.
+//! input.frame.cell_voltage_v[2] = 4.30;
+//! for _ in 0..10 {
 //!     controller.step(&input, 100);
 //! }
 //! assert_eq!(controller.decision().contactors, [false; 3]);
 //! assert_eq!(controller.decision().limits.discharge.current_a, 0.0);
+//! assert!(controller.decision().reason.is_some());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -326,6 +327,8 @@ pub enum MemoryPart {
     Mode,
     /// The set of detected diagnoses.
     Detected,
+    /// What computes the known answers, in the next self-test alone.
+    Arithmetic,
 }
 
 /// Rules that do not change after the start.
@@ -377,6 +380,8 @@ impl Integral {
 struct SelfTest {
     running_ms: u32,
     passed: Option<bool>,
+    /// Injected: the next one fails.
+    fails: bool,
 }
 
 /// The battery management of a pack of `N` cells or groups in series with `S` temperature sensors and `M` modules: what
@@ -584,6 +589,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             MemoryPart::Detected => {
                 self.detected.corrupt(|d| d.set(Diagnosis::TaskLate, !d.contains(Diagnosis::TaskLate)));
             }
+            MemoryPart::Arithmetic => self.self_test.fails = true,
         }
     }
 
@@ -702,14 +708,15 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     /// Runs the self-test and changes the mode; whether it changed.
     fn step_mode(&mut self, input: &Input<N, S, M>, dt_ms: u16) -> bool {
         let before = *self.mode.get();
+        // One that a fault has cut short, or that has failed, is repeated.
         let testing =
-            before == Mode::SelfTest || (before == Mode::Error && self.self_test.passed == Some(false));
+            before == Mode::SelfTest || (before == Mode::Error && self.self_test.passed != Some(true));
         if testing {
             self.self_test.running_ms = self.self_test.running_ms.saturating_add(u32::from(dt_ms));
             if self.self_test.running_ms >= SELF_TEST_MS {
                 let sound = self.rules.sound() && self.contactors.sound() && self.mode.sound();
-                let passed = known_answers() && self.tables.look() && sound;
-                self.self_test = SelfTest { running_ms: 0, passed: Some(passed) };
+                let passed = known_answers() && self.tables.look() && sound && !self.self_test.fails;
+                self.self_test = SelfTest { passed: Some(passed), ..SelfTest::default() };
             }
         }
         let ledger = self.safety.ledger();
@@ -730,7 +737,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         let Some(next) = mode::next(before, &facts) else { return false };
         self.mode.update(|m| *m = next);
         if next == Mode::SelfTest {
-            self.self_test = SelfTest::default();
+            self.self_test = SelfTest { fails: self.self_test.fails, ..SelfTest::default() };
         }
         true
     }

@@ -443,3 +443,506 @@ fn budget_ms(ledger: &Ledger) -> Option<u32> {
     let left = |id: Diagnosis| id.entry().ftti_ms.saturating_sub(id.entry().reaction_time_ms());
     ledger.detections().filter(|d| reacting(d.id)).map(|d| left(d.id)).min()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+    use crate::safety::settings::Fitted;
+    use crate::safety::table::{ACTUATION_MS, TABLE};
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const DT_MS: u16 = 100;
+    const PACK_V: f32 = 400.0;
+    const RULES: OpeningRules =
+        OpeningRules { quiet_a: 1.0, unload_ms: 1000, unbreakable_a: 100.0, fuse_ms: 600 };
+
+    fn settings() -> SafetySettings {
+        example::SAFETY
+    }
+
+    fn without_aux() -> SafetySettings {
+        SafetySettings { fitted: Fitted { auxiliary_contacts: false, ..settings().fitted }, ..settings() }
+    }
+
+    fn without_link() -> SafetySettings {
+        SafetySettings {
+            fitted: Fitted { auxiliary_contacts: true, link_voltage: false, ..settings().fitted },
+            ..settings()
+        }
+    }
+
+    /// Contactors that can weld or fail, a link of 1 mF behind 50 ohm, a load that takes `load_a` from a connected link.
+    #[derive(Debug, Clone, Copy)]
+    struct Plant {
+        welded: [bool; 3],
+        stuck_open: [bool; 3],
+        link_v: f32,
+        load_a: f32,
+        short: bool,
+        current_a: f32,
+    }
+
+    impl Plant {
+        const SOUND: Self = Self {
+            welded: [false; 3],
+            stuck_open: [false; 3],
+            link_v: 0.0,
+            load_a: 0.0,
+            short: false,
+            current_a: 0.0,
+        };
+
+        fn closed(&self, told: [bool; 3]) -> [bool; 3] {
+            let mut closed = told;
+            for k in 0..3 {
+                closed[k] = self.welded[k] || (told[k] && !self.stuck_open[k]);
+            }
+            closed
+        }
+
+        fn step(&mut self, told: [bool; 3]) -> [bool; 3] {
+            let closed = self.closed(told);
+            let [plus, minus, precharge] = closed;
+            if minus && plus {
+                self.link_v = PACK_V;
+                self.current_a = self.load_a;
+            } else if minus && precharge {
+                // 50 ms time constant, a step of 100 ms.
+                let target_v = if self.short { 0.0 } else { PACK_V };
+                self.link_v = target_v + (self.link_v - target_v) * 0.135;
+                self.current_a = (PACK_V - self.link_v) / 50.0;
+            } else {
+                self.link_v *= 0.9;
+                self.current_a = 0.0;
+            }
+            closed
+        }
+    }
+
+    struct Rig {
+        settings: SafetySettings,
+        contactors: Contactors,
+        ledger: Ledger,
+        plant: Plant,
+        close: bool,
+        wanted: bool,
+        acknowledge: bool,
+        current_known: bool,
+        positions: Vec<Position>,
+    }
+
+    impl Rig {
+        fn new(settings: SafetySettings, plant: Plant) -> Self {
+            Self {
+                settings,
+                contactors: Contactors::default(),
+                ledger: Ledger::new(),
+                plant,
+                close: false,
+                wanted: false,
+                acknowledge: false,
+                current_known: true,
+                positions: Vec::new(),
+            }
+        }
+
+        fn run(&mut self, steps: usize) -> &mut Self {
+            self.run_with(steps, &[])
+        }
+
+        /// With these diagnoses found in every step.
+        fn run_with(&mut self, steps: usize, found: &[Diagnosis]) -> &mut Self {
+            for _ in 0..steps {
+                let closed = self.plant.step(self.contactors.told_closed());
+                self.ledger.advance(DT_MS);
+                let bad = Finding { place: None, value: 1.0, limit: 0.0 };
+                for id in found {
+                    self.ledger.report(*id, Some(bad));
+                }
+                let amperes = |a| Reading::within(a, -1e4, 1e4);
+                let input = ContactorInput {
+                    close: self.close,
+                    wanted: self.wanted,
+                    acknowledged: self.acknowledge,
+                    closed: if self.settings.fitted.auxiliary_contacts {
+                        closed.map(Some)
+                    } else {
+                        [None; 3]
+                    },
+                    current_a: if self.current_known {
+                        amperes(self.plant.current_a)
+                    } else {
+                        Reading::MISSING
+                    },
+                    pack_v: amperes(PACK_V),
+                    link_v: if self.settings.fitted.link_voltage {
+                        amperes(self.plant.link_v)
+                    } else {
+                        Reading::MISSING
+                    },
+                };
+                self.contactors.step(&self.settings, &RULES, &input, DT_MS, &mut self.ledger);
+                let position = self.contactors.position();
+                if self.positions.last() != Some(&position) {
+                    self.positions.push(position);
+                }
+            }
+            self
+        }
+
+        fn ask(&mut self, close: bool) -> &mut Self {
+            (self.close, self.wanted) = (close, close);
+            self
+        }
+
+        fn closed(settings: SafetySettings, plant: Plant) -> Self {
+            let mut rig = Self::new(settings, plant);
+            rig.run(3).ask(true).run(40);
+            assert_eq!(rig.contactors.position(), Position::Closed, "{:?}", rig.positions);
+            assert_eq!(rig.contactors.told_closed(), [true, true, false]);
+            rig
+        }
+
+        fn reacts(&self, id: Diagnosis) -> bool {
+            self.ledger.status(id) == Status::Reacting
+        }
+
+        /// Steps until all are told to open, with these found.
+        fn steps_to_open(&mut self, found: &[Diagnosis], most: usize) -> Option<usize> {
+            (0..most).find(|_| self.run_with(1, found).contactors.told_closed() == [false; 3])
+        }
+    }
+
+    use Position::{Closed, ClosingMinus, ClosingPlus, Open, OpeningMinus, Precharging, Testing, Unloading};
+
+    #[test]
+    fn they_close_and_open_in_their_order() {
+        for (settings, first) in
+            [(settings(), ClosingMinus), (without_aux(), Testing), (without_link(), ClosingMinus)]
+        {
+            let mut rig = Rig::closed(settings, Plant::SOUND);
+            let way: Vec<_> = [Open, Testing, ClosingMinus, Precharging, ClosingPlus, Closed]
+                .into_iter()
+                .filter(|p| *p != Testing || first == Testing)
+                .collect();
+            assert_eq!(rig.positions, way);
+            assert!(rig.ledger.detections().next().is_none());
+            assert!(!rig.contactors.surely_open(&settings.contactors, &rig.ledger));
+            rig.positions.clear();
+            rig.ask(false).run(10);
+            assert_eq!(rig.positions, [OpeningMinus, Open]);
+            assert!(rig.contactors.surely_open(&settings.contactors, &rig.ledger));
+            assert!(rig.ledger.detections().next().is_none());
+        }
+    }
+
+    /// Plus never closes on a link that is not charged: with the RC of the plant the inrush stays below 5 % of the voltage.
+    #[test]
+    fn plus_closes_on_a_charged_link_only() {
+        for settings in [settings(), without_aux()] {
+            let mut rig = Rig::new(settings, Plant::SOUND);
+            rig.run(3).ask(true);
+            for _ in 0..60 {
+                rig.run(1);
+                if rig.contactors.told_closed()[PLUS] {
+                    assert!(rig.plant.link_v >= settings.contactors.precharged_share * PACK_V);
+                    return;
+                }
+            }
+            panic!("never closed");
+        }
+    }
+
+    #[test]
+    fn current_decides_when_they_open() {
+        let breaking_a = settings().contactors.breaking_a;
+        // (load, steps with the mode's wish)
+        for (load_a, expected) in [(0.5, Some(1)), (10.0, Some(10)), (breaking_a + 1.0, None), (-200.0, None)]
+        {
+            let mut rig = Rig::closed(settings(), Plant { load_a, ..Plant::SOUND });
+            rig.ask(false);
+            let opened = (1..60).find(|_| !rig.run(1).contactors.told_closed()[PLUS]);
+            assert_eq!(opened.is_some(), expected.is_some(), "{load_a} A");
+            if let (Some(steps), Some(most)) = (opened, expected) {
+                assert!(steps <= most + 1, "{load_a} A: {steps}");
+            }
+            // The load gives in at last.
+            rig.plant.load_a = 0.0;
+            rig.run(10);
+            assert_eq!(rig.contactors.position(), Open);
+        }
+    }
+
+    #[test]
+    fn a_load_that_is_asked_for_again_has_to_wait_for_open_contactors() {
+        let mut rig = Rig::closed(settings(), Plant { load_a: 10.0, ..Plant::SOUND });
+        rig.ask(false).run(2).ask(true).run(40);
+        assert_eq!(rig.contactors.position(), Closed);
+        assert!(rig.positions.windows(2).any(|w| w == [OpeningMinus, Open]));
+    }
+
+    #[test]
+    fn a_fatal_diagnosis_opens_within_its_fault_tolerant_time() {
+        // Those of the contactors themselves are seen by the state machine, not injected.
+        let own = Diagnosis::PlusWelded as u8..=Diagnosis::PrechargeTooOften as u8;
+        for e in TABLE.iter().filter(|e| e.reaction == Reaction::Open && !own.contains(&(e.id as u8))) {
+            let id = e.id;
+            for (load_a, known) in [(5.0, true), (50.0, true), (50.0, false)] {
+                let mut rig = Rig::closed(settings(), Plant { load_a, ..Plant::SOUND });
+                rig.current_known = known;
+                let mut ms = 0;
+                while rig.contactors.told_closed() != [false; 3] {
+                    rig.run_with(1, &[id]);
+                    ms += u32::from(DT_MS);
+                    assert!(ms < 200_000, "{}", e.name);
+                }
+                // One sample may just have missed the fault; then the contactor has to move.
+                let reaction_ms = ms + 100 + ACTUATION_MS;
+                assert!(reaction_ms <= e.ftti_ms, "{}: {reaction_ms} ms at {load_a} A", e.name);
+                if load_a < 10.0 {
+                    assert!(reaction_ms <= e.reaction_time_ms() + 100, "{}: {reaction_ms} ms", e.name);
+                }
+                assert_eq!(rig.contactors.position(), Open);
+            }
+        }
+    }
+
+    /// Above what contactors can break the fuse has its time; a fuse that does not work is not waited for for ever.
+    #[test]
+    fn the_fuse_ends_what_contactors_cannot() {
+        let pulse = [Diagnosis::DischargePulseFatal];
+        let mut rig = Rig::closed(settings(), Plant { load_a: 150.0, ..Plant::SOUND });
+        rig.steps_to_open(&[], 1);
+        while !rig.ledger.reacts(Reaction::Open) {
+            rig.run_with(1, &pulse);
+        }
+        let steps = rig.steps_to_open(&pulse, 60).unwrap();
+        assert_eq!(steps + 1, usize::from(RULES.fuse_ms / DT_MS), "after the fuse's time");
+        // A fuse that works lets them open at once.
+        let mut rig = Rig::closed(settings(), Plant { load_a: 150.0, ..Plant::SOUND });
+        while !rig.ledger.reacts(Reaction::Open) {
+            rig.run_with(1, &pulse);
+        }
+        assert_eq!(rig.contactors.position(), Unloading);
+        rig.plant.load_a = 0.0;
+        assert_eq!(rig.steps_to_open(&[], 5), Some(0));
+    }
+
+    #[test]
+    fn nothing_closes_again_by_itself_after_a_fatal_diagnosis() {
+        let fault = [Diagnosis::InterlockOpen];
+        let mut rig = Rig::closed(settings(), Plant::SOUND);
+        rig.run_with(5, &fault);
+        assert_eq!((rig.contactors.position(), rig.contactors.lock()), (Open, Lock::NeedsAcknowledge));
+        // The fault goes, the wish stays, and somebody acknowledges: still open.
+        let gone = |rig: &mut Rig| {
+            for _ in 0..20 {
+                rig.ledger.report(Diagnosis::InterlockOpen, None);
+                rig.run(1);
+            }
+        };
+        gone(&mut rig);
+        rig.ledger.acknowledge();
+        rig.acknowledge = true;
+        rig.run(1);
+        rig.acknowledge = false;
+        rig.run(50);
+        assert_eq!((rig.contactors.position(), rig.contactors.lock()), (Open, Lock::NeedsRelease));
+        // Only a new request closes.
+        rig.ask(false).run(1);
+        assert_eq!(rig.contactors.lock(), Lock::Free);
+        rig.ask(true).run(40);
+        assert_eq!(rig.contactors.position(), Closed);
+    }
+
+    #[test]
+    fn an_acknowledgement_while_the_fault_lasts_is_none() {
+        let mut rig = Rig::closed(settings(), Plant::SOUND);
+        rig.acknowledge = true;
+        rig.run_with(5, &[Diagnosis::InterlockOpen]);
+        rig.ask(false).run(3).ask(true).run_with(30, &[Diagnosis::InterlockOpen]);
+        assert_eq!((rig.contactors.position(), rig.contactors.lock()), (Open, Lock::NeedsAcknowledge));
+    }
+
+    #[test]
+    fn welds_are_found_by_auxiliary_contacts() {
+        for (k, id) in WELDED.into_iter().enumerate() {
+            let mut rig = Rig::closed(settings(), Plant::SOUND);
+            rig.plant.welded[k] = true;
+            rig.ask(false).run(12);
+            assert!(rig.reacts(id), "{id:?}");
+            assert!(!rig.contactors.surely_open(&rig.settings.contactors, &rig.ledger));
+            rig.ask(true).run(40);
+            assert_eq!(rig.contactors.told_closed(), [false; 3]);
+        }
+    }
+
+    #[test]
+    fn contactors_that_do_not_close_are_found() {
+        for (k, id) in FAILS_TO_CLOSE.into_iter().enumerate() {
+            let mut rig =
+                Rig::new(settings(), Plant { stuck_open: [k == 0, k == 1, k == 2], ..Plant::SOUND });
+            rig.run(3).ask(true).run(30);
+            assert!(rig.reacts(id), "{id:?} {:?}", rig.positions);
+            assert_eq!(rig.contactors.told_closed(), [false; 3]);
+            assert!(!rig.positions.contains(&Closed));
+            // Gone with the contactor open: an acknowledgement ends it.
+            rig.ledger.acknowledge();
+            assert!(!rig.reacts(id));
+        }
+        // One that falls open by itself.
+        let mut rig = Rig::closed(settings(), Plant::SOUND);
+        rig.plant.stuck_open[MINUS] = true;
+        rig.run(10);
+        assert!(rig.reacts(Diagnosis::MinusFailsToClose));
+    }
+
+    #[test]
+    fn welds_are_found_by_the_link_where_there_are_no_auxiliary_contacts() {
+        for (k, id) in [
+            (PLUS, Diagnosis::PlusWelded),
+            (MINUS, Diagnosis::MinusWelded),
+            (PRECHARGE, Diagnosis::PlusWelded),
+        ] {
+            let mut welded = [false; 3];
+            welded[k] = true;
+            let mut rig = Rig::new(without_aux(), Plant { welded, ..Plant::SOUND });
+            rig.run(3).ask(true).run(40);
+            assert!(rig.reacts(id), "{k} {:?}", rig.positions);
+            assert!(!rig.positions.contains(&Closed) && rig.contactors.position() == Open);
+        }
+    }
+
+    #[test]
+    fn a_plus_contactor_that_stays_open_shows_in_the_link() {
+        let mut rig = Rig::new(without_aux(), Plant { stuck_open: [true, false, false], ..Plant::SOUND });
+        rig.run(3).ask(true).run(60);
+        assert!(rig.reacts(Diagnosis::PlusFailsToClose), "{:?}", rig.positions);
+        assert_eq!(rig.contactors.told_closed(), [false; 3]);
+        rig.ledger.acknowledge();
+        assert!(!rig.reacts(Diagnosis::PlusFailsToClose));
+    }
+
+    /// A link that is still charged from before tells nothing about welds, and does not keep the pack from closing.
+    #[test]
+    fn a_charged_link_is_no_weld() {
+        let mut rig = Rig::closed(without_aux(), Plant::SOUND);
+        rig.ask(false).run(4).ask(true).run(60);
+        assert_eq!(rig.contactors.position(), Closed);
+        assert!(rig.ledger.detections().next().is_none());
+    }
+
+    #[test]
+    fn a_precharge_that_does_not_come_up_fails_and_needs_a_cool_resistor() {
+        for (name, plant) in [
+            ("short", Plant { short: true, ..Plant::SOUND }),
+            ("minus", Plant { stuck_open: [false, true, false], ..Plant::SOUND }),
+        ] {
+            let mut rig = Rig::new(without_aux(), plant);
+            rig.run(3).ask(true).run(60);
+            assert!(rig.reacts(Diagnosis::PrechargeFailed), "{name}");
+            assert_eq!(rig.contactors.lock(), Lock::NeedsAcknowledge);
+            rig.plant = Plant::SOUND;
+            rig.ledger.acknowledge();
+            rig.acknowledge = true;
+            rig.run(1).acknowledge = false;
+            rig.ask(false).run(2).ask(true).run(20);
+            assert!(rig.reacts(Diagnosis::PrechargeTooOften), "{name}");
+            assert_eq!(rig.contactors.position(), Open);
+            // One precharge of them is forgotten in `cool_down_s`.
+            rig.run(10 * usize::from(rig.settings.contactors.cool_down_s) + 40);
+            assert_eq!(rig.contactors.position(), Closed, "{name}");
+            assert!(!rig.reacts(Diagnosis::PrechargeTooOften));
+        }
+    }
+
+    #[test]
+    fn precharges_in_a_row_are_counted() {
+        let mut rig = Rig::new(settings(), Plant::SOUND);
+        rig.run(3);
+        let mut closed = 0;
+        for _ in 0..20 {
+            rig.ask(true).run(20);
+            closed += u8::from(rig.contactors.position() == Closed);
+            rig.ask(false).run(20);
+        }
+        // Five, and one more for every minute of the 80 s.
+        let precharges = rig.settings.contactors.precharges;
+        assert!((precharges..=precharges + 2).contains(&closed), "{closed}");
+    }
+
+    #[test]
+    fn what_is_no_longer_asked_for_on_the_way_opens_again() {
+        for steps in 1..20 {
+            for settings in [settings(), without_aux()] {
+                let mut rig = Rig::new(settings, Plant::SOUND);
+                rig.run(3).ask(true).run(steps).ask(false).run(40);
+                assert_eq!(rig.contactors.position(), Open, "{steps}");
+                assert!(rig.ledger.detections().next().is_none());
+                // … and by a diagnosis that only keeps open what is open.
+                let mut rig = Rig::new(settings, Plant::SOUND);
+                rig.run(3).ask(true).run(steps);
+                let was_closed = rig.contactors.position() == Closed;
+                rig.run_with(10, &[Diagnosis::SelfTestFailed]);
+                assert_eq!(rig.contactors.position() == Closed, was_closed, "{steps} {:?}", rig.positions);
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_measured_link_the_current_has_to_end() {
+        let mut rig = Rig::new(without_link(), Plant { short: true, ..Plant::SOUND });
+        rig.run(3).ask(true).run(40);
+        assert!(rig.reacts(Diagnosis::PrechargeFailed) && !rig.positions.contains(&Closed));
+    }
+
+    proptest! {
+        /// Any bits: plus and minus are never told to close while a diagnosis asks to open and the current may be broken,
+        /// and plus closes only in [`Position::ClosingPlus`].
+        #[test]
+        fn whatever_is_read_the_order_holds(
+            steps in prop::collection::vec((any::<u8>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u16>(), any::<u8>()), 1..200),
+            aux: bool, link: bool,
+        ) {
+            let fitted = Fitted { auxiliary_contacts: aux, link_voltage: link, ..settings().fitted };
+            let settings = SafetySettings { fitted, ..settings() };
+            let (mut c, mut ledger) = (Contactors::default(), Ledger::new());
+            for (bits, i, pack, link, dt_ms, fault) in steps {
+                let bit = |k: u8| bits >> k & 1 == 1;
+                let read = |x: u32, k: u8| {
+                    let x = if bit(k) { f32::from_bits(x) } else { (x % 4000) as f32 / 10.0 };
+                    Reading::within(x, -1e3, 1e3)
+                };
+                let input = ContactorInput {
+                    close: bit(0), wanted: bit(1), acknowledged: bit(2),
+                    closed: [bit(3).then_some(bit(4)), bit(4).then_some(bit(5)), None],
+                    current_a: read(i, 5), pack_v: read(pack, 6), link_v: read(link, 7),
+                };
+                ledger.advance(dt_ms % 500);
+                let bad = (fault % 4 == 0).then_some(Finding { place: None, value: 1.0, limit: 0.0 });
+                ledger.report(Diagnosis::InterlockOpen, bad);
+                if fault % 5 == 0 {
+                    ledger.acknowledge();
+                }
+                let before = c;
+                c.step(&settings, &RULES, &input, dt_ms % 500, &mut ledger);
+                let [plus, minus, precharge] = c.told_closed();
+                let [was_plus, was_minus, was_precharge] = before.told_closed();
+                let fatal = ledger.reacts(Reaction::Open) && !ledger.reacts(Reaction::StayOpen);
+                if fatal {
+                    // Nothing closes that was open.
+                    prop_assert!(!(plus && !was_plus) && !(minus && !was_minus) && !(precharge && !was_precharge));
+                }
+                if plus && !was_plus {
+                    prop_assert_eq!(before.position(), Position::Precharging);
+                }
+                if minus && !was_minus || precharge && !was_precharge {
+                    prop_assert_eq!(before.lock() == Lock::NeedsAcknowledge && !input.acknowledged, false);
+                }
+                prop_assert!(c.precharges >= 0.0 && c.precharges <= 1e3);
+            }
+        }
+    }
+}

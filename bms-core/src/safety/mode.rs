@@ -240,7 +240,7 @@ pub const TRANSITIONS: [Transition; 33] = {
             Error,
             Standby,
             "no fatal diagnosis reacts any more, acknowledged, self-test passed, contactors open",
-            |f| !f.broken() && f.position == Position::Open && f.self_test != Some(false),
+            |f| !f.broken() && f.position == Position::Open && f.self_test == Some(true),
         ),
         T::new(Error, Sleep, "sleep is asked for, contactors open, no thermal event", |f| {
             f.wish == Wish::Sleep && f.position == Position::Open && !f.alarm
@@ -273,4 +273,181 @@ pub const TRANSITIONS: [Transition; 33] = {
 #[must_use]
 pub fn next(mode: Mode, facts: &Facts) -> Option<Mode> {
     TRANSITIONS.iter().find(|t| t.from == mode && t.holds(facts)).map(|t| t.to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::format;
+    use std::string::String;
+    use std::vec;
+    use std::vec::Vec;
+
+    const READY: Facts = Facts {
+        wish: Wish::Standby,
+        frame: true,
+        self_test: Some(true),
+        position: Position::Open,
+        lock: Lock::Free,
+        fault: false,
+        alarm: false,
+        plugged_in: false,
+    };
+
+    fn wishes() -> [Wish; 6] {
+        [
+            Wish::Sleep,
+            Wish::Standby,
+            Wish::Drive,
+            Wish::Charge { mode: ChargeMode::Normal, target_soc: 1.0 },
+            Wish::Preheat { time_left_s: 0.0, hold: false },
+            Wish::Balance,
+        ]
+    }
+
+    fn all_facts() -> Vec<Facts> {
+        let mut all = vec![];
+        for wish in wishes() {
+            for bits in 0..16_u8 {
+                let bit = |k: u8| bits >> k & 1 == 1;
+                for self_test in [None, Some(false), Some(true)] {
+                    for lock in [Lock::Free, Lock::NeedsAcknowledge, Lock::NeedsRelease] {
+                        for position in [Position::Open, Position::Closed, Position::Unloading] {
+                            all.push(Facts {
+                                wish,
+                                frame: bit(0),
+                                self_test,
+                                position,
+                                lock,
+                                fault: bit(1),
+                                alarm: bit(2),
+                                plugged_in: bit(3),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// As the document shows it.
+    fn document() -> String {
+        let mut text = String::from("```mermaid\nstateDiagram-v2\n    [*] --> Initialise\n");
+        let mut drawn = BTreeSet::new();
+        for t in &TRANSITIONS {
+            if t.to == Mode::Error {
+                continue;
+            }
+            if drawn.insert((t.from, t.to)) {
+                text += &format!("    {:?} --> {:?}\n", t.from, t.to);
+            }
+        }
+        let to_error: Vec<_> =
+            TRANSITIONS.iter().filter(|t| t.to == Mode::Error).map(|t| format!("{:?}", t.from)).collect();
+        text += &format!(
+            "    note right of Error : entered from {} when a fatal diagnosis reacts\n```\n\n",
+            to_error.join(", ")
+        );
+        text += "| From | To | When |\n|---|---|---|\n";
+        for t in &TRANSITIONS {
+            text += &format!("| {:?} | {:?} | {} |\n", t.from, t.to, t.when);
+        }
+        text
+    }
+
+    /// To renew the document, run with `UPDATE_DOCS=1`.
+    #[test]
+    fn the_document_shows_these_transitions() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/states.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (begin, end) = ("<!-- transitions -->\n", "<!-- end of transitions -->");
+        let (before, rest) = text.split_once(begin).unwrap();
+        let (shown, after) = rest.split_once(end).unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, format!("{before}{begin}{}{end}{after}", document())).unwrap();
+        } else {
+            assert_eq!(shown, document(), "docs/states.md is not what the code does");
+        }
+    }
+
+    #[test]
+    fn every_row_is_gone_and_nothing_else() {
+        let mut gone = BTreeSet::new();
+        for from in Mode::ALL {
+            for facts in all_facts() {
+                let to = next(from, &facts);
+                let rows = || TRANSITIONS.iter().enumerate().filter(|(_, t)| t.from == from);
+                match to {
+                    Some(to) => {
+                        let (k, row) = rows().find(|(_, t)| t.holds(&facts)).unwrap();
+                        assert_eq!(row.to, to);
+                        gone.insert(k);
+                    }
+                    None => assert!(rows().all(|(_, t)| !t.holds(&facts)), "{from:?} {facts:?}"),
+                }
+            }
+        }
+        assert_eq!(gone.len(), TRANSITIONS.len(), "a row is never gone");
+    }
+
+    /// Whatever is asked for, a fault leads to [`Mode::Error`] from every mode that is awake, in one step.
+    #[test]
+    fn a_fault_leads_to_error_from_everywhere() {
+        for facts in all_facts().into_iter().filter(|f| f.fault || f.lock == Lock::NeedsAcknowledge) {
+            for from in Mode::ALL {
+                let to = next(from, &facts).unwrap_or(from);
+                match from {
+                    Mode::Initialise | Mode::Sleep | Mode::WakeUp => assert!(!to.connects()),
+                    Mode::Error => assert!(matches!(to, Mode::Error | Mode::Sleep), "{facts:?} {to:?}"),
+                    _ => assert_eq!(to, Mode::Error, "{from:?} {facts:?}"),
+                }
+            }
+        }
+    }
+
+    /// Contactors are asked to close only by way of Precharge, and only unlocked.
+    #[test]
+    fn only_standby_leads_to_precharge_and_only_without_a_lock() {
+        for facts in all_facts() {
+            for from in Mode::ALL.into_iter().filter(|m| !m.connects()) {
+                let to = next(from, &facts).unwrap_or(from);
+                if to.connects() {
+                    assert_eq!((from, to, facts.lock), (Mode::Standby, Mode::Precharge, Lock::Free));
+                    assert!(facts.wish.connects() && !facts.fault);
+                    assert!(!(facts.wish == Wish::Drive && facts.plugged_in));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_thermal_event_does_not_fall_asleep() {
+        let facts = Facts { wish: Wish::Sleep, alarm: true, fault: true, ..READY };
+        assert_eq!(next(Mode::Error, &facts), None);
+        assert_eq!(next(Mode::Error, &Facts { alarm: false, ..facts }), Some(Mode::Sleep));
+        assert_eq!(next(Mode::Sleep, &facts), Some(Mode::WakeUp));
+        assert_eq!(next(Mode::Sleep, &Facts { alarm: false, ..facts }), None);
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_list() {
+        for (k, mode) in Mode::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(mode.code()), k);
+        }
+    }
+
+    proptest! {
+        /// From any mode, with no fault and standby asked for, standby is reached in a few steps.
+        #[test]
+        fn standby_can_always_be_reached(from in prop::sample::select(Mode::ALL.to_vec())) {
+            let mut mode = from;
+            for _ in 0..4 {
+                mode = next(mode, &READY).unwrap_or(mode);
+            }
+            prop_assert_eq!(mode, Mode::Standby);
+        }
+    }
 }
