@@ -407,6 +407,7 @@ pub struct Controller<'a, const N: usize, const S: usize, const M: usize> {
     charger_heard: bool,
     acknowledge: bool,
     store_damaged: bool,
+    leaky: Option<u16>,
     estimated_open: bool,
     estimated_fault: bool,
     started: bool,
@@ -453,10 +454,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         latched: &DiagnosisSet,
         lock: Lock,
     ) -> Result<Self, ControllerError> {
-        let places = SensorPlaces {
-            sensor_cells: settings.bms.layout.sensor_cells,
-            sensors: settings.sensors.min(S),
-        };
+        let places =
+            SensorPlaces { sensor_cells: settings.bms.layout.sensor_cells, sensors: settings.sensors.min(S) };
         let safety = Safety::new(settings.safety, places, latched)?;
         let opening = settings.opening;
         let currents = opening.quiet_a > 0.0
@@ -504,6 +503,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             charger_heard: false,
             acknowledge: false,
             store_damaged: false,
+            leaky: None,
             estimated_open: false,
             estimated_fault: false,
             started: false,
@@ -547,6 +547,11 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     /// So many seconds went by without a step: the next one's estimates count them in.
     pub fn slept(&mut self, seconds: f32) {
         self.slept_s = bound(self.slept_s + bound(seconds, 0.0, 1e6), 0.0, 1e6);
+    }
+
+    /// The cell that leaks most, if one does ([`crate::leak::LeakMonitor::leaky`]).
+    pub const fn leaky(&mut self, cell: Option<u16>) {
+        self.leaky = cell;
     }
 
     /// What was decided last.
@@ -643,6 +648,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             asked_flow_l_per_min: out.climate.flow_l_per_min,
             asked_heater_w: out.climate.heater_w + films_w,
             store_damaged: self.store_damaged,
+            leaky: self.leaky,
             self_test_passed: self.self_test.passed != Some(false),
             balancing: out.balance.on().contains(&true),
             memory_sound: self.memory_sound(dt_ms),
