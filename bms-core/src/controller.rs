@@ -652,7 +652,6 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             self_test_passed: self.self_test.passed != Some(false),
             balancing: out.balance.on().contains(&true),
             memory_sound: self.memory_sound(dt_ms),
-            ..Context::QUIET
         }
     }
 

@@ -284,7 +284,7 @@ impl Bench {
             assert!(limit.power_w >= 0.0 && limit.power_w <= N as f32 * safe.power_w, "{limit:?} {safe:?}");
         }
         assert!(d.bms.charge.current_a >= 0.0 && d.bms.charge.current_a <= l.charge.current_a);
-        if !(d.contactors[0] && d.contactors[1]) || !d.mode.works() {
+        if !(d.contactors[0] && d.contactors[1] && d.mode.works()) {
             assert_eq!((l.discharge.current_a, l.charge.current_a), (0.0, 0.0));
         }
         if d.level == Some(Level::Fatal) {
