@@ -236,6 +236,8 @@ pub struct ControllerSettings<'a> {
     pub estimate_every_ms: u16,
     /// Key with which a workshop unlocks what is latched.
     pub service_key: u32,
+    /// Temperature sensors that there are; the places beyond are never read.
+    pub sensors: usize,
 }
 
 impl<'a> ControllerSettings<'a> {
@@ -249,6 +251,7 @@ impl<'a> ControllerSettings<'a> {
             limits: LimitSettings::typical(safety.discharge_a.information),
             estimate_every_ms: 1000,
             service_key,
+            sensors: bms.layout.sensor_cells.len(),
         }
     }
 }
@@ -324,6 +327,8 @@ pub enum MemoryPart {
     Mode,
     /// The set of detected diagnoses.
     Detected,
+    /// What computes the known answers, in the next self-test alone.
+    Arithmetic,
 }
 
 /// Rules that do not change after the start.
@@ -375,6 +380,8 @@ impl Integral {
 struct SelfTest {
     running_ms: u32,
     passed: Option<bool>,
+    /// Injected: the next one fails.
+    fails: bool,
 }
 
 /// The battery management of a pack of `N` cells or groups in series with `S` temperature sensors and `M` modules: what
@@ -400,6 +407,7 @@ pub struct Controller<'a, const N: usize, const S: usize, const M: usize> {
     charger_heard: bool,
     acknowledge: bool,
     store_damaged: bool,
+    leaky: Option<u16>,
     estimated_open: bool,
     estimated_fault: bool,
     started: bool,
@@ -446,10 +454,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         latched: &DiagnosisSet,
         lock: Lock,
     ) -> Result<Self, ControllerError> {
-        let places = SensorPlaces {
-            sensor_cells: settings.bms.layout.sensor_cells,
-            sensors: settings.bms.layout.sensor_cells.len().min(S),
-        };
+        let places =
+            SensorPlaces { sensor_cells: settings.bms.layout.sensor_cells, sensors: settings.sensors.min(S) };
         let safety = Safety::new(settings.safety, places, latched)?;
         let opening = settings.opening;
         let currents = opening.quiet_a > 0.0
@@ -497,6 +503,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             charger_heard: false,
             acknowledge: false,
             store_damaged: false,
+            leaky: None,
             estimated_open: false,
             estimated_fault: false,
             started: false,
@@ -542,6 +549,11 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         self.slept_s = bound(self.slept_s + bound(seconds, 0.0, 1e6), 0.0, 1e6);
     }
 
+    /// The cell that leaks most, if one does ([`crate::leak::LeakMonitor::leaky`]).
+    pub const fn leaky(&mut self, cell: Option<u16>) {
+        self.leaky = cell;
+    }
+
     /// What was decided last.
     #[must_use]
     pub const fn decision(&self) -> &Decision<N, M> {
@@ -582,6 +594,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             MemoryPart::Detected => {
                 self.detected.corrupt(|d| d.set(Diagnosis::TaskLate, !d.contains(Diagnosis::TaskLate)));
             }
+            MemoryPart::Arithmetic => self.self_test.fails = true,
         }
     }
 
@@ -635,10 +648,10 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             asked_flow_l_per_min: out.climate.flow_l_per_min,
             asked_heater_w: out.climate.heater_w + films_w,
             store_damaged: self.store_damaged,
+            leaky: self.leaky,
             self_test_passed: self.self_test.passed != Some(false),
             balancing: out.balance.on().contains(&true),
             memory_sound: self.memory_sound(dt_ms),
-            ..Context::QUIET
         }
     }
 
@@ -700,14 +713,15 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     /// Runs the self-test and changes the mode; whether it changed.
     fn step_mode(&mut self, input: &Input<N, S, M>, dt_ms: u16) -> bool {
         let before = *self.mode.get();
+        // One that a fault has cut short, or that has failed, is repeated.
         let testing =
-            before == Mode::SelfTest || (before == Mode::Error && self.self_test.passed == Some(false));
+            before == Mode::SelfTest || (before == Mode::Error && self.self_test.passed != Some(true));
         if testing {
             self.self_test.running_ms = self.self_test.running_ms.saturating_add(u32::from(dt_ms));
             if self.self_test.running_ms >= SELF_TEST_MS {
                 let sound = self.rules.sound() && self.contactors.sound() && self.mode.sound();
-                let passed = known_answers() && self.tables.look() && sound;
-                self.self_test = SelfTest { running_ms: 0, passed: Some(passed) };
+                let passed = known_answers() && self.tables.look() && sound && !self.self_test.fails;
+                self.self_test = SelfTest { passed: Some(passed), ..SelfTest::default() };
             }
         }
         let ledger = self.safety.ledger();
@@ -728,7 +742,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         let Some(next) = mode::next(before, &facts) else { return false };
         self.mode.update(|m| *m = next);
         if next == Mode::SelfTest {
-            self.self_test = SelfTest::default();
+            self.self_test = SelfTest { fails: self.self_test.fails, ..SelfTest::default() };
         }
         true
     }

@@ -14,6 +14,8 @@ mod links;
 mod runaway;
 mod senses;
 mod temperature;
+#[cfg(test)]
+mod tests;
 
 /// What coolant, air and boards can be (degC).
 const PART_C: [f32; 2] = [-60.0, 150.0];

@@ -26,7 +26,7 @@ const LOOKED_AT: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Runaway<const N: usize, const S: usize> {
-    collapsed: [bool; N],
+    pub(super) collapsed: [bool; N],
     before_v: f32,
     /// Sensors that showed a runaway when they were last heard.
     burning: [bool; S],

@@ -7,6 +7,9 @@ pub(super) mod voltage;
 use crate::safety::ledger::{Ledger, Status};
 use crate::safety::table::Diagnosis;
 
+/// A reading that is missing is no fault before so many samples of the same sensor are: one in a hundred may be.
+pub(super) const MISSED: u8 = 3;
+
 /// What is held against one sensor, a bit for every way to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Suspicions(u8);

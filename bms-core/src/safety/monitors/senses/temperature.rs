@@ -1,7 +1,7 @@
 //! Temperature sensors against one another and their own past; how fast each of them rises.
 
 use super::voltage::trimmed_mean;
-use super::{Suspicions, ended};
+use super::{MISSED, Suspicions, ended};
 use crate::math::abs;
 use crate::measurement::Reading;
 use crate::safety::ledger::{Finding, Ledger};
@@ -54,6 +54,9 @@ struct Sensor {
     before_k: f32,
     anchor_c: f32,
     anchor_typical_c: f32,
+    /// Samples in a row that were missing or can be none, and that cannot even be followed.
+    missed: u8,
+    unheard: u8,
     held: Suspicions,
 }
 
@@ -68,6 +71,8 @@ impl Sensor {
         before_k: f32::NAN,
         anchor_c: f32::NAN,
         anchor_typical_c: f32::NAN,
+        missed: 0,
+        unheard: 0,
         held: Suspicions::NONE,
     };
 
@@ -75,9 +80,13 @@ impl Sensor {
     fn follow(&mut self, raw_c: f32, jump_k: f32, dt_s: f32) {
         let [lo_c, hi_c] = FIRE_C;
         if !(raw_c >= lo_c && raw_c <= hi_c) {
-            self.last_c = f32::NAN;
+            self.unheard = self.unheard.saturating_add(1);
+            if self.unheard >= MISSED {
+                self.last_c = f32::NAN;
+            }
             return;
         }
+        self.unheard = 0;
         let step_k = raw_c - self.last_c;
         if step_k.is_nan() || dt_s > SEEN_S {
             (self.fast_c, self.middle_c, self.slow_c) = (raw_c, raw_c, raw_c);
@@ -174,7 +183,8 @@ impl<const S: usize> TemperatureSense<S> {
             let mut wrong = [false; 4];
             let [lost, stuck, jump, drift] = &mut wrong;
             let value = reading.valid();
-            *lost = value.is_none();
+            sensor.missed = if value.is_none() { sensor.missed.saturating_add(1) } else { 0 };
+            *lost = sensor.missed >= MISSED;
             match value {
                 Some(c) if !typical_c.is_nan() => {
                     let own_k = c - typical_c;
@@ -185,7 +195,8 @@ impl<const S: usize> TemperatureSense<S> {
                         sensor.long_k = low_pass(sensor.long_k, own_k, scene.dt_s, LONG_S);
                     }
                 }
-                _ => sensor.own_k = f32::NAN,
+                _ if *lost => sensor.own_k = f32::NAN,
+                _ => {}
             }
             let jumped = *jump;
             let limits = [if raw_c < lo_c { lo_c } else { hi_c }, typical_c, jump_k, drift_k];
@@ -196,7 +207,7 @@ impl<const S: usize> TemperatureSense<S> {
             }
             sensor.held.update(wrong, finished);
             count += 1.0;
-            left += if value.is_some() && !sensor.held.any() { 1.0 } else { 0.0 };
+            left += if sensor.held.any() { 0.0 } else { 1.0 };
             warmth.raw_c = sensor.last_c;
             warmth.fast_k_per_s = (sensor.fast_c - sensor.middle_c) / (MIDDLE_S - FAST_S);
             warmth.slow_k_per_s = (sensor.middle_c - sensor.slow_c) / (SLOW_S - MIDDLE_S);

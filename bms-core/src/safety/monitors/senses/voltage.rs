@@ -3,7 +3,7 @@
 //! What most cells show (the mean without the highest and the lowest) carries load, temperature and charge; what a cell has
 //! of its own moves slowly. So a step or a standstill of one cell alone is its sensor's, whatever the current is.
 
-use super::{Suspicions, ended};
+use super::{MISSED, Suspicions, ended};
 use crate::math::abs;
 use crate::measurement::Reading;
 use crate::safety::ledger::{Finding, Ledger};
@@ -37,6 +37,11 @@ const LONG_S: f32 = 36_000.0;
 const FLAT: [f32; 2] = [0.5, 0.85];
 /// Resistances differ by less than this share.
 const OHM_SHARE: f32 = 0.5;
+/// Resistance by steps of the current: of all cells, against what a step of a moment shows; share of news in a step; a step
+/// is one by this many times the current's error.
+const LASTING: f32 = 2.0;
+const NEWS: f32 = 0.2;
+const STEP: f32 = 5.0;
 /// Time constant in s with which a load's trace in the voltages fades.
 const LOAD_S: f32 = 30.0;
 /// Current, in times of the capacity per hour, at which resistances do not matter.
@@ -72,6 +77,8 @@ struct Cell {
     /// Its voltage and the typical one when it moved last.
     anchor_v: f32,
     anchor_typical_v: f32,
+    /// Samples in a row that were missing.
+    missed: u8,
     held: Suspicions,
 }
 
@@ -83,6 +90,7 @@ impl Cell {
         before_v: f32::NAN,
         anchor_v: f32::NAN,
         anchor_typical_v: f32::NAN,
+        missed: 0,
         held: Suspicions::NONE,
     };
 
@@ -118,8 +126,11 @@ impl Cell {
 pub(in super::super) struct VoltageSense<const N: usize> {
     cells: [Cell; N],
     typical_v: f32,
-    /// The largest current of late in A.
+    /// The largest current of late, and the current before, in A.
     load_a: f32,
+    before_a: f32,
+    /// Resistance of a cell as steps of the current show it, in ohm; NaN until one was seen.
+    cell_ohm: f32,
     /// Time since the cells were seen in s.
     unseen_s: f32,
 }
@@ -160,8 +171,14 @@ pub(in super::super) fn trimmed_mean(values: impl Iterator<Item = f32>) -> Optio
 }
 
 impl<const N: usize> VoltageSense<N> {
-    pub(in super::super) const NEW: Self =
-        Self { cells: [Cell::NEW; N], typical_v: f32::NAN, load_a: 0.0, unseen_s: 0.0 };
+    pub(in super::super) const NEW: Self = Self {
+        cells: [Cell::NEW; N],
+        typical_v: f32::NAN,
+        load_a: 0.0,
+        before_a: f32::NAN,
+        cell_ohm: f32::NAN,
+        unseen_s: 0.0,
+    };
 
     /// First sight, before the current is known.
     pub(in super::super) fn see<const S: usize>(&self, scene: &Scene<'_, N, S>) -> Seen<N> {
@@ -218,6 +235,30 @@ impl<const N: usize> VoltageSense<N> {
         seen
     }
 
+    /// Follows the load; resistance in ohm that a typical cell shows to it, at most that of the settings.
+    fn load_ohm<const S: usize>(
+        &mut self,
+        scene: &Scene<'_, N, S>,
+        typical_v: f32,
+        current_a: Option<f32>,
+    ) -> f32 {
+        let most_ohm = scene.settings.cell_ohm;
+        let current_a = current_a.unwrap_or(f32::NAN);
+        let step_a = abs(current_a - self.before_a);
+        let ohm = LASTING * abs(typical_v - self.typical_v) / step_a;
+        if step_a > STEP * scene.current_error_a() && !ohm.is_nan() {
+            self.cell_ohm += NEWS * (ohm.min(most_ohm) - self.cell_ohm);
+        }
+        if self.cell_ohm.is_nan() {
+            self.cell_ohm = most_ohm;
+        }
+        self.before_a = current_a;
+        // The load of a current that is not known is taken to be what it was.
+        let load_a = if current_a.is_nan() { self.load_a } else { abs(current_a) };
+        self.load_a = load_a.max(low_pass(self.load_a, 0.0, scene.dt_s, LOAD_S));
+        self.cell_ohm
+    }
+
     /// Compares every cell with the others and with its past; `warms` says whether the surroundings of a cell warm up by
     /// themselves. Returns what may be used.
     pub(in super::super) fn step<const S: usize>(
@@ -236,12 +277,8 @@ impl<const N: usize> VoltageSense<N> {
         self.unseen_s = 0.0;
         let settings = scene.settings;
         let error_v = settings.grade.cell_voltage_v.max(LEAST_ERROR_V);
-        self.load_a = match current_a {
-            Some(a) => abs(a).max(low_pass(self.load_a, 0.0, scene.dt_s, LOAD_S)),
-            None => f32::INFINITY,
-        };
-        let ohmic_v = OHM_SHARE * self.load_a * settings.cell_ohm;
         let typical_v = seen.typical_v.unwrap_or(f32::NAN);
+        let ohmic_v = OHM_SHARE * self.load_ohm(scene, typical_v, current_a) * self.load_a;
         let flat = is_flat(settings, typical_v);
         let quiet = flat && self.load_a < QUIET_PER_H * settings.capacity_ah;
         let spread_v = charge_spread_v(settings);
@@ -264,7 +301,8 @@ impl<const N: usize> VoltageSense<N> {
             let value = reading.valid();
             *open = wire == Wire::Open;
             *swapped = wire == Wire::Reversed;
-            *lost = value.is_none() && wire == Wire::Sound;
+            cell.missed = if value.is_none() { cell.missed.saturating_add(1) } else { 0 };
+            *lost = cell.missed >= MISSED && wire == Wire::Sound;
             match value {
                 Some(v) if !typical_v.is_nan() && wire == Wire::Sound => {
                     let own_v = v - typical_v;
@@ -289,6 +327,7 @@ impl<const N: usize> VoltageSense<N> {
                         }
                     }
                 }
+                // A step that was missed cannot be told from a jump.
                 _ => cell.own_v = f32::NAN,
             }
             for ((slot, wrong), limit) in found.iter_mut().zip(wrong).zip(limits) {
