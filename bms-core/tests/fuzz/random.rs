@@ -18,7 +18,7 @@ impl Random {
 
     /// 0 to n − 1.
     pub(crate) const fn below(&mut self, n: u32) -> u32 {
-        ((self.next() >> 32) * n as u64 >> 32) as u32
+        (((self.next() >> 32) * n as u64) >> 32) as u32
     }
 
     pub(crate) const fn one_in(&mut self, n: u32) -> bool {

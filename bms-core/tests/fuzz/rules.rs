@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use bms_core::controller::{Controller, Input};
-use bms_core::example::SAFETY;
 use bms_core::measurement::Reading;
 use bms_core::safety::contactors::{Lock, Position};
 use bms_core::safety::frame::{Frame, MINUS, PLUS};
 use bms_core::safety::ledger::{DiagnosisSet, Status};
 use bms_core::safety::table::{ACTUATION_MS, Diagnosis, Latch, Level, PERIOD_MS, Reaction, TABLE};
 
-use crate::world::{CHARGE_A, DISCHARGE_A, KEY, M, N, S};
+use crate::world::{CHARGE_A, DISCHARGE_A, KEY, M, N, S, SAFETY};
 
 /// A fault that can be seen in a frame without any knowledge of the monitors, and the diagnosis whose FTTI holds for it.
 struct Timed {

@@ -15,18 +15,26 @@ use bms_core::example;
 use bms_core::measurement::Reading;
 use bms_core::safety::frame::{CONTACTORS, Frame, Heard, MINUS, PLUS, PRECHARGE};
 use bms_core::safety::mode::Wish;
+use bms_core::safety::settings::{Fitted, SafetySettings};
 use bms_core::sop::{Limits, Margin};
 use bms_core::temperatures::{CellPlace, Layout};
 
 use crate::random::Random;
 
-pub(crate) const N: usize = 4;
-pub(crate) const S: usize = 2;
+/// Six cells: with less than 20 V insulation does not matter.
+pub(crate) const N: usize = 6;
+pub(crate) const S: usize = 3;
 pub(crate) const M: usize = 1;
 pub(crate) const KEY: u32 = 0x00C0_FFEE;
 /// Largest currents that are ever allowed.
 pub(crate) const DISCHARGE_A: f32 = 15.0;
 pub(crate) const CHARGE_A: f32 = 7.5;
+
+/// Everything that there can be.
+pub(crate) const SAFETY: SafetySettings = SafetySettings {
+    fitted: Fitted { flow: true, heater_power: true, ..example::SAFETY.fitted },
+    ..example::SAFETY
+};
 
 pub(crate) static MODEL: LazyLock<CellModel<'static>> =
     LazyLock::new(|| CellModel::new(example::NMC_5AH).expect("the example's tables"));
@@ -47,7 +55,7 @@ pub(crate) fn settings() -> ControllerSettings<'static> {
     let bms = bms::Settings {
         layout: Layout {
             cells: &[PLACE; N],
-            sensor_cells: &[0, 2],
+            sensor_cells: &[0, 2, 4],
             core_j_per_k: 60.0,
             surface_j_per_k: 10.0,
             core_surface_w_per_k: 2.0,
@@ -83,7 +91,7 @@ pub(crate) fn settings() -> ControllerSettings<'static> {
         limits: Limits::of_cell(&MODEL, DISCHARGE_A, CHARGE_A),
         power_every_s: 1.0,
     };
-    ControllerSettings::new(&example::SAFETY, bms, KEY)
+    ControllerSettings::new(&SAFETY, bms, KEY)
 }
 
 /// What goes wrong for a while.
@@ -120,6 +128,8 @@ enum Trouble {
     /// One partner says nothing, repeats itself, or is damaged.
     Partner(u8, u8),
     Board(f32),
+    Flow(f32),
+    Heater(f32),
     /// Every so-many-th number is any number at all.
     Wild(u32),
     /// All bits of the frame.
@@ -163,30 +173,24 @@ impl World {
     /// A new episode: what is asked for, what goes wrong, for how long.
     fn turn(&mut self, r: &mut Random) {
         let healthy = self.trouble != Trouble::None || r.one_in(3);
-        self.left = 1 + r.below(if healthy { 600 } else { 200 });
+        // A fault of minutes now and then: some diagnoses are slow.
+        let longest = if r.one_in(10) { 3000 } else { 300 };
+        self.left = 1 + r.below(longest);
         // Most faults come while the pack does what it did.
         if healthy || r.one_in(4) {
             self.ask(r);
         }
-        if healthy {
-            // Repaired, at another state.
-            self.trouble = Trouble::None;
-            let (middle_v, middle_c) = (r.between(3.4, 4.1), r.between(10.0, 40.0));
-            self.cell_v = core::array::from_fn(|_| middle_v + r.between(-0.01, 0.01));
-            self.temperature_c = core::array::from_fn(|_| middle_c + r.between(-1.0, 1.0));
-        } else {
-            self.trouble = Self::any_trouble(r);
-        }
+        self.trouble = if healthy { Trouble::None } else { Self::any_trouble(r) };
     }
 
     fn ask(&mut self, r: &mut Random) {
         self.plugged_in = r.one_in(3);
-        self.wish = match r.below(8) {
+        self.wish = match r.below(11) {
             0 => Wish::Sleep,
             1 => Wish::Standby,
             2 => Wish::Balance,
             3 => Wish::Preheat { time_left_s: r.wild(), hold: r.one_in(2) },
-            4 | 5 => {
+            4..=6 => {
                 self.plugged_in = true;
                 let mode = if r.one_in(2) { ChargeMode::Normal } else { ChargeMode::Fast };
                 Wish::Charge { mode, target_soc: if r.one_in(4) { r.wild() } else { 1.0 } }
@@ -204,7 +208,7 @@ impl World {
 
     fn any_trouble(r: &mut Random) -> Trouble {
         let (cell, sensor) = (r.below(N as u32) as usize, r.below(S as u32) as usize);
-        match r.below(30) {
+        match r.below(36) {
             0 => Trouble::Cell(cell, r.between(4.15, 4.6)),
             1 => Trouble::Cell(cell, r.between(0.5, 3.1)),
             2 => Trouble::Cell(cell, r.wild()),
@@ -214,7 +218,7 @@ impl World {
             6 => Trouble::Sensor(sensor, r.between(45.0, 80.0)),
             7 => Trouble::Sensor(sensor, r.wild()),
             8 => Trouble::AllSensors(r.between(-40.0, 5.0)),
-            9 => Trouble::AllSensors(r.between(50.0, 70.0)),
+            9 => Trouble::AllSensors(if r.one_in(3) { r.wild() } else { r.between(50.0, 70.0) }),
             10 => Trouble::Rise(sensor, r.between(0.1, 5.0)),
             11 => Trouble::Runaway(sensor),
             12 => Trouble::Current(r.between(-60.0, 60.0)),
@@ -234,6 +238,10 @@ impl World {
             26 => Trouble::Bits,
             27 => Trouble::Time,
             28 => Trouble::Cell(cell, f32::NAN),
+            31..=33 => Trouble::Partner(r.below(5) as u8, r.below(3) as u8),
+            34 => Trouble::Contact(r.below(3) as usize, Some(false)),
+            29 => Trouble::Flow(if r.one_in(2) { 0.0 } else { r.wild() }),
+            30 => Trouble::Heater(if r.one_in(2) { 500.0 } else { r.wild() }),
             _ => Trouble::Sensor(sensor, f32::NAN),
         }
     }
@@ -247,17 +255,17 @@ impl World {
         let closed: [bool; CONTACTORS] =
             core::array::from_fn(|k| told[k] || self.trouble == Trouble::Welded(k));
         let main = closed[PLUS] && closed[MINUS];
-        self.current_a = if main { self.load_a + r.between(-0.05, 0.05) } else { 0.0 };
+        self.current_a = if main { self.load_a + r.between(-0.05, 0.05) } else { r.between(-0.05, 0.05) };
         for v in &mut self.cell_v {
-            *v = (*v - 2e-5 * self.current_a + r.between(-1e-4, 1e-4)).clamp(2.8, 4.17);
+            *v = (*v - 2e-5 * self.current_a + 2e-5 * (3.7 - *v)).clamp(2.8, 4.17);
         }
         for c in &mut self.temperature_c {
-            *c = (*c + r.between(-0.02, 0.02)).clamp(-10.0, 45.0);
+            *c = (*c + 1e-3 * (25.0 - *c)).clamp(-10.0, 45.0);
         }
         if let Trouble::Rise(sensor, k_per_s) = self.trouble {
             self.temperature_c[sensor] += 0.1 * k_per_s + 0.02;
         }
-        let terminal_v = self.cell_v.map(|v| v - 0.02 * self.current_a);
+        let terminal_v = self.cell_v.map(|v| v - 0.02 * self.current_a + r.between(-1e-3, 1e-3));
         let pack_v: f32 = terminal_v.iter().sum();
         if closed[MINUS] && (closed[PLUS] || closed[PRECHARGE]) {
             self.link_v += 0.7 * (pack_v - self.link_v);
@@ -380,13 +388,18 @@ impl World {
                 };
                 match who {
                     0 => f.front_end = heard,
-                    1 => f.current_sensor = heard,
+                    1 => {
+                        f.current_sensor = heard;
+                        f.second_current_a = if how < 2 { f32::NAN } else { f.second_current_a };
+                    }
                     2 => f.insulation_monitor = heard,
                     3 => f.vehicle = heard,
                     _ => f.charger = heard,
                 }
             }
             Trouble::Board(c) => f.board_c = c,
+            Trouble::Flow(l_per_min) => f.flow_l_per_min = l_per_min,
+            Trouble::Heater(w) => f.heater_w = w,
             Trouble::Wild(one_in) => {
                 let Frame { cell_voltage_v, sensors_c, .. } = f;
                 let arrays = cell_voltage_v.iter_mut().chain(sensors_c);

@@ -62,10 +62,13 @@ fn listed(text: &str) -> Vec<String> {
     text.split(',').map(|s| s.trim().trim_end_matches('.').to_owned()).filter(|s| !s.is_empty()).collect()
 }
 
+/// Id, title, and its fields.
+type Section<'a> = (&'a str, &'a str, Vec<(&'a str, String)>);
+
 /// Sections that begin with `marks` and an id: the id, its title, and its `- Key: value` lines (a line that is indented
 /// belongs to the one before).
-fn sections<'a>(text: &'a str, marks: &str) -> Vec<(&'a str, &'a str, Vec<(&'a str, String)>)> {
-    let mut found: Vec<(&str, &str, Vec<(&str, String)>)> = Vec::new();
+fn sections<'a>(text: &'a str, marks: &str) -> Vec<Section<'a>> {
+    let mut found: Vec<Section<'_>> = Vec::new();
     for line in text.lines() {
         if let Some(heading) = line.strip_prefix(marks) {
             let (id, title) = heading.split_once(' ').unwrap_or((heading, ""));
