@@ -812,7 +812,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         let input = LimitInput {
             safe: self.decision.bms.power.safe,
             cells: N as f32,
-            pack_v: self.readings.cell_voltage_v.iter().map(|v| v.valid().unwrap_or(f32::NAN)).sum(),
+            pack_v: seen_pack_v(&self.readings.cell_voltage_v),
             cell_v: extremes(&self.readings.cell_voltage_v),
             temperature_c: self.temperatures_c(),
             soc_std: self.bms.estimate().soc.std,
@@ -877,6 +877,16 @@ fn alarm(ledger: &Ledger) -> bool {
     [Diagnosis::ThermalRunaway, Diagnosis::ThermalRunawayNearby, Diagnosis::TemperatureRiseFatal]
         .iter()
         .any(|id| ledger.status(*id) >= Status::Detected)
+}
+
+/// Voltage of the pack, cells that are not seen taken as the mean of the others; NaN if none is.
+fn seen_pack_v(cell_voltage_v: &[Reading]) -> f32 {
+    let (mut sum_v, mut seen) = (0.0, 0.0);
+    for v in cell_voltage_v.iter().filter_map(|v| v.valid()) {
+        sum_v += v;
+        seen += 1.0;
+    }
+    sum_v / seen * cell_voltage_v.len() as f32
 }
 
 /// Highest and lowest of the cells that are seen.
