@@ -170,7 +170,10 @@ pub struct Input<const N: usize, const S: usize, const M: usize> {
     pub charger: ChargerReport,
     /// Power from outside for heaters in W; 0 if nothing is plugged in.
     pub external_w: f32,
-    /// What is asked for.
+    /// What is asked for. Where the vehicle's messages are protected ([`Fitted::vehicle`]), this and [`Self::acknowledge`]
+    /// count only in steps with a sound one ([`Frame::vehicle`]); else the wish stays as it was.
+    ///
+    /// [`Fitted::vehicle`]: crate::safety::settings::Fitted::vehicle
     pub wish: Wish,
     /// Somebody takes note of what has happened; counts where it becomes true.
     pub acknowledge: bool,
@@ -304,7 +307,7 @@ pub struct ControllerState<const N: usize, const S: usize> {
     pub bms: BmsState<N, S>,
     /// What a workshop has to unlock.
     pub latched: DiagnosisSet,
-    /// A fatal diagnosis waits to be acknowledged.
+    /// Contactors must not close before somebody has acknowledged a fatal diagnosis.
     pub locked: bool,
 }
 
@@ -405,6 +408,7 @@ pub struct Controller<'a, const N: usize, const S: usize, const M: usize> {
     slept_s: f32,
     blind_ms: u32,
     charger_heard: bool,
+    wish: Wish,
     acknowledge: bool,
     store_damaged: bool,
     leaky: Option<u16>,
@@ -501,6 +505,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             slept_s: 0.0,
             blind_ms: 0,
             charger_heard: false,
+            wish: Wish::Standby,
             acknowledge: false,
             store_damaged: false,
             leaky: None,
@@ -540,7 +545,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         ControllerState {
             bms: self.bms.state(),
             latched: self.safety.ledger().latched(),
-            locked: self.contactors.get().lock() == Lock::NeedsAcknowledge,
+            locked: self.contactors.get().lock() != Lock::Free,
         }
     }
 
@@ -600,10 +605,15 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
 
     /// One step, `dt_ms` after the one before. Any bits are allowed.
     pub fn step(&mut self, input: &Input<N, S, M>, dt_ms: u16) -> &Decision<N, M> {
+        let heard = !self.safety.settings().fitted.vehicle
+            || (input.frame.vehicle.fresh && input.frame.vehicle.sound);
+        if heard {
+            self.wish = input.wish;
+        }
         let context = self.context(input, dt_ms);
         self.readings = self.safety.step(&input.frame, &context, dt_ms);
         self.store_damaged = false;
-        let acknowledged = self.acknowledge(input);
+        let acknowledged = self.acknowledge(input, heard);
         self.step_contactors(input, acknowledged, dt_ms);
         let changed = self.step_mode(input, dt_ms);
         self.step_estimates(input, changed, dt_ms);
@@ -656,11 +666,13 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     }
 
     /// Acknowledgement where it begins, and the workshop's key; whether one of them came.
-    fn acknowledge(&mut self, input: &Input<N, S, M>) -> bool {
+    fn acknowledge(&mut self, input: &Input<N, S, M>, heard: bool) -> bool {
         let open = self.contactors.get().position() == Position::Open;
         let unlocks = open && input.service_key == Some(self.rules.get().service_key);
-        let acknowledges = input.acknowledge && !self.acknowledge;
-        self.acknowledge = input.acknowledge;
+        let acknowledges = heard && input.acknowledge && !self.acknowledge;
+        if heard {
+            self.acknowledge = input.acknowledge;
+        }
         if acknowledges {
             self.safety.ledger_mut().acknowledge();
         }
@@ -698,7 +710,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         }
         let contactor_input = ContactorInput {
             close: self.mode.get().connects(),
-            wanted: input.wish.connects(),
+            wanted: self.wish.connects(),
             acknowledged,
             closed: f.contactor_closed,
             current_a: self.readings.current_a,
@@ -730,7 +742,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             .any(|d| d.id.entry().level == Level::Fatal && ledger.status(d.id) == Status::Reacting);
         let contactors = self.contactors.get();
         let facts = Facts {
-            wish: input.wish,
+            wish: self.wish,
             frame: self.started,
             self_test: self.self_test.passed,
             position: contactors.position(),
@@ -793,7 +805,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             external_w: bound(input.external_w, 0.0, 1e6),
         };
         self.charger_heard = false;
-        let request = match (mode, input.wish) {
+        let request = match (mode, self.wish) {
             _ if fault => Request::Rest,
             (Mode::Drive, _) => Request::Drive,
             (Mode::Charge, Wish::Charge { mode, target_soc }) => Request::Charge { mode, target_soc },
