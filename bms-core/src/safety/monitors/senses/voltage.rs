@@ -4,7 +4,7 @@
 //! of its own moves slowly. So a step or a standstill of one cell alone is its sensor's, whatever the current is.
 
 use super::{MISSED, Suspicions, ended};
-use crate::math::abs;
+use crate::math::{abs, bound};
 use crate::measurement::Reading;
 use crate::safety::ledger::{Finding, Ledger};
 use crate::safety::monitors::{Scene, low_pass};
@@ -323,7 +323,9 @@ impl<const N: usize> VoltageSense<N> {
                     if quiet {
                         *drift = abs(cell.short_v - usual_v) > drift_v && known;
                         if !*jump && !*drift {
-                            cell.long_v = low_pass(cell.long_v, cell.short_v, scene.dt_s, LONG_S);
+                            let long_v = low_pass(cell.long_v, cell.short_v, scene.dt_s, LONG_S);
+                            // No sound cell is usually further away than it may drift.
+                            cell.long_v = bound(long_v, -drift_v, drift_v);
                         }
                     }
                 }
