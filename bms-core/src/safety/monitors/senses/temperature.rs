@@ -1,7 +1,7 @@
 //! Temperature sensors against one another and their own past; how fast each of them rises.
 
 use super::voltage::trimmed_mean;
-use super::{MISSED, Suspicions, ended};
+use super::{Jump, MISSED, Suspicions, ended};
 use crate::math::abs;
 use crate::measurement::Reading;
 use crate::safety::ledger::{Finding, Ledger};
@@ -15,7 +15,6 @@ const FIRE_C: [f32; 2] = [-50.0, 1000.0];
 /// A step is a jump above this many times the allowed error and this much per s: no sensor on a cell follows faster.
 const JUMP: f32 = 3.0;
 const JUMP_K_PER_S: f32 = 20.0;
-const JUMP_LEFT: f32 = 0.5;
 /// Least allowed error in K that thresholds are made from.
 const LEAST_ERROR_K: f32 = 0.5;
 /// A sensor that moves less than this share of its allowed error while the others move by so many times that is stuck.
@@ -44,14 +43,13 @@ const REJECTING: [Diagnosis; 4] = [
 /// What one sensor did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Sensor {
-    /// Last reading in degC and how it was against the others; NaN if it was lost.
+    /// Last reading in degC; NaN if it was lost.
     last_c: f32,
-    own_k: f32,
     fast_c: f32,
     middle_c: f32,
     slow_c: f32,
     long_k: f32,
-    before_k: f32,
+    jump: Jump,
     anchor_c: f32,
     anchor_typical_c: f32,
     /// Samples in a row that were missing or can be none, and that cannot even be followed.
@@ -63,12 +61,11 @@ struct Sensor {
 impl Sensor {
     const NEW: Self = Self {
         last_c: f32::NAN,
-        own_k: f32::NAN,
         fast_c: 0.0,
         middle_c: 0.0,
         slow_c: 0.0,
         long_k: f32::NAN,
-        before_k: f32::NAN,
+        jump: Jump::NONE,
         anchor_c: f32::NAN,
         anchor_typical_c: f32::NAN,
         missed: 0,
@@ -100,17 +97,6 @@ impl Sensor {
             self.slow_c = low_pass(self.slow_c, raw_c, dt_s, SLOW_S);
         }
         self.last_c = raw_c;
-    }
-
-    fn jumped(&mut self, own_k: f32, limit_k: f32) -> bool {
-        let step_k = abs(own_k - self.own_k);
-        if self.before_k.is_nan() && step_k > limit_k {
-            self.before_k = self.own_k;
-        } else if abs(own_k - self.before_k) < JUMP_LEFT * limit_k {
-            self.before_k = f32::NAN;
-        }
-        self.own_k = own_k;
-        !self.before_k.is_nan()
     }
 
     fn stuck(&mut self, now_c: f32, typical_c: f32, error_k: f32) -> bool {
@@ -161,7 +147,8 @@ impl<const S: usize> TemperatureSense<S> {
         let mut all = [unknown; S];
         if !scene.usable.front_end {
             for sensor in &mut self.sensors {
-                (sensor.last_c, sensor.own_k) = (f32::NAN, f32::NAN);
+                sensor.last_c = f32::NAN;
+                sensor.jump.miss();
             }
             return all;
         }
@@ -188,15 +175,15 @@ impl<const S: usize> TemperatureSense<S> {
             match value {
                 Some(c) if !typical_c.is_nan() => {
                     let own_k = c - typical_c;
-                    *jump = sensor.jumped(own_k, jump_k);
+                    *jump = sensor.jump.step(own_k, jump_k, error_k);
                     *stuck = sensor.stuck(c, typical_c, error_k);
-                    *drift = abs(own_k - sensor.long_k) > drift_k;
+                    // One that reads as the others do has not drifted, whatever it did before.
+                    *drift = abs(own_k - sensor.long_k) > drift_k && abs(own_k) > 2.0 * error_k;
                     if !*jump && !*drift {
                         sensor.long_k = low_pass(sensor.long_k, own_k, scene.dt_s, LONG_S);
                     }
                 }
-                _ if *lost => sensor.own_k = f32::NAN,
-                _ => {}
+                _ => sensor.jump.miss(),
             }
             let jumped = *jump;
             let limits = [if raw_c < lo_c { lo_c } else { hi_c }, typical_c, jump_k, drift_k];

@@ -3,7 +3,7 @@
 //! What most cells show (the mean without the highest and the lowest) carries load, temperature and charge; what a cell has
 //! of its own moves slowly. So a step or a standstill of one cell alone is its sensor's, whatever the current is.
 
-use super::{MISSED, Suspicions, ended};
+use super::{Jump, MISSED, Suspicions, ended};
 use crate::math::{abs, bound};
 use crate::measurement::Reading;
 use crate::safety::ledger::{Finding, Ledger};
@@ -25,8 +25,6 @@ const REVERSED: f32 = 5.0;
 const JUMP: f32 = 4.0;
 const JUMP_SHARE: f32 = 0.5;
 const JUMP_V_PER_S: f32 = 0.02;
-/// It has ended when less than this share of the limit is left.
-const JUMP_LEFT: f32 = 0.5;
 /// A voltage that stays within this share of the allowed error while the others move by so many times that is stuck.
 const STILL_SHARE: f32 = 0.2;
 const STUCK: f32 = 6.0;
@@ -68,12 +66,10 @@ const REJECTING: [Diagnosis; 6] = [
 /// What one cell did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Cell {
-    /// What it has of its own against the typical cell in V: now, in short, in long; NaN if not known.
-    own_v: f32,
+    /// What it has of its own against the typical cell in V, in short and in long; NaN if not known.
     short_v: f32,
     long_v: f32,
-    /// What it had of its own before it jumped; NaN if it did not.
-    before_v: f32,
+    jump: Jump,
     /// Its voltage and the typical one when it moved last.
     anchor_v: f32,
     anchor_typical_v: f32,
@@ -84,27 +80,14 @@ struct Cell {
 
 impl Cell {
     const NEW: Self = Self {
-        own_v: f32::NAN,
         short_v: f32::NAN,
         long_v: f32::NAN,
-        before_v: f32::NAN,
+        jump: Jump::NONE,
         anchor_v: f32::NAN,
         anchor_typical_v: f32::NAN,
         missed: 0,
         held: Suspicions::NONE,
     };
-
-    fn jump(&mut self, own_v: f32, limit_v: f32) -> bool {
-        let step_v = abs(own_v - self.own_v);
-        // Both are false while nothing is known.
-        if self.before_v.is_nan() && step_v > limit_v {
-            self.before_v = self.own_v;
-        } else if abs(own_v - self.before_v) < JUMP_LEFT * limit_v {
-            self.before_v = f32::NAN;
-        }
-        self.own_v = own_v;
-        !self.before_v.is_nan()
-    }
 
     fn stuck(&mut self, voltage_v: f32, typical_v: f32, error_v: f32) -> bool {
         if abs(voltage_v - self.anchor_v) <= STILL_SHARE * error_v {
@@ -306,7 +289,7 @@ impl<const N: usize> VoltageSense<N> {
             match value {
                 Some(v) if !typical_v.is_nan() && wire == Wire::Sound => {
                     let own_v = v - typical_v;
-                    *jump = cell.jump(own_v, jump_v);
+                    *jump = cell.jump.step(own_v, jump_v, error_v);
                     *stuck = cell.stuck(v, typical_v, error_v);
                     cell.short_v = low_pass(cell.short_v, own_v, scene.dt_s, SHORT_S);
                     // A sag counts against what is usual; where the charge shows in the voltage, less the spread of it.
@@ -329,8 +312,7 @@ impl<const N: usize> VoltageSense<N> {
                         }
                     }
                 }
-                // A step that was missed cannot be told from a jump.
-                _ => cell.own_v = f32::NAN,
+                _ => cell.jump.miss(),
             }
             for ((slot, wrong), limit) in found.iter_mut().zip(wrong).zip(limits) {
                 if wrong && slot.is_none() {
