@@ -17,8 +17,13 @@
 //! The monitors run at every step of the protection, ten times a second or more often ([`table::PERIOD_MS`]); nothing in
 //! them waits for an estimator, and no estimate can switch a protection off.
 
+pub mod contactors;
 pub mod frame;
 pub mod ledger;
+pub mod limits;
+pub mod link;
+pub mod memory;
+pub mod mode;
 pub mod monitors;
 pub mod settings;
 pub mod table;
