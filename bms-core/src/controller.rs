@@ -453,10 +453,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         latched: &DiagnosisSet,
         lock: Lock,
     ) -> Result<Self, ControllerError> {
-        let places = SensorPlaces {
-            sensor_cells: settings.bms.layout.sensor_cells,
-            sensors: settings.sensors.min(S),
-        };
+        let places =
+            SensorPlaces { sensor_cells: settings.bms.layout.sensor_cells, sensors: settings.sensors.min(S) };
         let safety = Safety::new(settings.safety, places, latched)?;
         let opening = settings.opening;
         let currents = opening.quiet_a > 0.0

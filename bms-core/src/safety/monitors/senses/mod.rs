@@ -5,7 +5,7 @@ pub(super) mod temperature;
 pub(super) mod voltage;
 
 use crate::math::abs;
-use crate::safety::ledger::{Ledger, Status};
+use crate::safety::ledger::{Finding, Ledger, Status};
 use crate::safety::table::Diagnosis;
 
 /// A reading that is missing is no fault before so many samples of the same sensor are: one in a hundred may be.
@@ -74,5 +74,19 @@ impl Jump {
     /// It was not seen: a step that was missed cannot be told from a jump.
     pub(super) const fn miss(&mut self) {
         self.own = f32::NAN;
+    }
+}
+
+/// Keeps the first finding of every kind; `place` and what it read.
+pub(super) fn note<const K: usize>(
+    found: &mut [Option<Finding>; K],
+    wrong: [bool; K],
+    limits: [f32; K],
+    (place, value): (u16, f32),
+) {
+    for ((slot, wrong), limit) in found.iter_mut().zip(wrong).zip(limits) {
+        if wrong && slot.is_none() {
+            *slot = Some(Finding { place: Some(place), value, limit });
+        }
     }
 }

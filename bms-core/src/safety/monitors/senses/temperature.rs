@@ -1,11 +1,11 @@
 //! Temperature sensors against one another and their own past; how fast each of them rises.
 
 use super::voltage::trimmed_mean;
-use super::{Jump, MISSED, Suspicions, ended};
+use super::{Jump, MISSED, Suspicions, ended, note};
 use crate::math::abs;
 use crate::measurement::Reading;
 use crate::safety::ledger::{Finding, Ledger};
-use crate::safety::monitors::{Scene, low_pass};
+use crate::safety::monitors::{Scene, low_pass, share};
 use crate::safety::table::Diagnosis;
 
 /// What a sensor on a cell can read (degC); beyond it, its wire is open or shorted.
@@ -74,7 +74,7 @@ impl Sensor {
     };
 
     /// Follows a reading; a jump is carried along, so that it is no rise.
-    fn follow(&mut self, raw_c: f32, jump_k: f32, dt_s: f32) {
+    fn follow(&mut self, raw_c: f32, jump_k: f32, dt_s: f32, [fast, middle, slow]: [f32; 3]) {
         let [lo_c, hi_c] = FIRE_C;
         if !(raw_c >= lo_c && raw_c <= hi_c) {
             self.unheard = self.unheard.saturating_add(1);
@@ -92,9 +92,9 @@ impl Sensor {
                 *filter += step_k;
             }
         } else {
-            self.fast_c = low_pass(self.fast_c, raw_c, dt_s, FAST_S);
-            self.middle_c = low_pass(self.middle_c, raw_c, dt_s, MIDDLE_S);
-            self.slow_c = low_pass(self.slow_c, raw_c, dt_s, SLOW_S);
+            self.fast_c = low_pass(self.fast_c, raw_c, fast);
+            self.middle_c = low_pass(self.middle_c, raw_c, middle);
+            self.slow_c = low_pass(self.slow_c, raw_c, slow);
         }
         self.last_c = raw_c;
     }
@@ -161,12 +161,14 @@ impl<const S: usize> TemperatureSense<S> {
         let error_k = scene.settings.grade.temperature_k.max(LEAST_ERROR_K);
         let jump_k = JUMP * error_k + JUMP_K_PER_S * scene.dt_s;
         let drift_k = (DRIFT * error_k).max(scene.settings.spread_k.information);
+        let shares = [FAST_S, MIDDLE_S, SLOW_S].map(|time_s| share(scene.dt_s, time_s));
+        let long = share(scene.dt_s, LONG_S);
         let finished = ended(ledger, REJECTING);
         let mut found: [Option<Finding>; 4] = [None; 4];
         let (mut count, mut left) = (0.0_f32, 0.0_f32);
         let each = (0_u16..).zip(&mut self.sensors).zip(readings).zip(&mut all).take(fitted);
         for ((((place, sensor), reading), warmth), raw_c) in each.zip(scene.frame.sensors_c) {
-            sensor.follow(raw_c, jump_k, scene.dt_s);
+            sensor.follow(raw_c, jump_k, scene.dt_s, shares);
             let mut wrong = [false; 4];
             let [lost, stuck, jump, drift] = &mut wrong;
             let value = reading.valid();
@@ -180,19 +182,17 @@ impl<const S: usize> TemperatureSense<S> {
                     // One that reads as the others do has not drifted, whatever it did before.
                     *drift = abs(own_k - sensor.long_k) > drift_k && abs(own_k) > 2.0 * error_k;
                     if !*jump && !*drift {
-                        sensor.long_k = low_pass(sensor.long_k, own_k, scene.dt_s, LONG_S);
+                        sensor.long_k = low_pass(sensor.long_k, own_k, long);
                     }
                 }
                 _ => sensor.jump.miss(),
             }
             let jumped = *jump;
-            let limits = [if raw_c < lo_c { lo_c } else { hi_c }, typical_c, jump_k, drift_k];
-            for ((slot, wrong), limit) in found.iter_mut().zip(wrong).zip(limits) {
-                if wrong && slot.is_none() {
-                    *slot = Some(Finding { place: Some(place), value: raw_c, limit });
-                }
+            if wrong.contains(&true) || sensor.held.any() {
+                let limits = [if raw_c < lo_c { lo_c } else { hi_c }, typical_c, jump_k, drift_k];
+                note(&mut found, wrong, limits, (place, raw_c));
+                sensor.held.update(wrong, finished);
             }
-            sensor.held.update(wrong, finished);
             count += 1.0;
             left += if sensor.held.any() { 0.0 } else { 1.0 };
             warmth.raw_c = sensor.last_c;
