@@ -945,3 +945,80 @@ fn asked(ledger: &Ledger) -> [Asked; 2] {
     }
     [discharge, charge]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::abs;
+    use crate::safety::ledger::Finding;
+    use crate::safety::table::TABLE;
+
+    /// What every row of the table asks of the limits, by its reaction and whether its quantity has a line of its own.
+    #[test]
+    fn every_diagnosis_lowers_what_its_reaction_says() {
+        for e in &TABLE {
+            let mut ledger = Ledger::new();
+            for _ in 0..200 {
+                ledger.advance(1000);
+                ledger.report(e.id, Some(Finding { place: None, value: 1.0, limit: 0.0 }));
+            }
+            let [discharge, charge] = asked(&ledger);
+            let any = |a: Asked| a.derate || a.stop || a.overload;
+            let own_line = e.name.ends_with("HotWarning")
+                || e.name.ends_with("ColdWarning")
+                || e.name.starts_with("CellVoltageHigh")
+                || e.name.starts_with("CellVoltageLow");
+            let expected = match e.reaction {
+                Reaction::DerateDischarge => [!own_line, false],
+                Reaction::DerateCharge => [false, !own_line],
+                Reaction::Derate => [true; 2],
+                Reaction::StopCharge => [false, true],
+                Reaction::StopDischarge => [true, false],
+                _ => [false; 2],
+            };
+            assert_eq!([any(discharge), any(charge)], expected, "{}", e.name);
+            assert_eq!(discharge.stop, e.reaction == Reaction::StopDischarge, "{}", e.name);
+            assert_eq!(charge.stop, e.reaction == Reaction::StopCharge, "{}", e.name);
+            assert_eq!(discharge.overload, e.id == Diagnosis::DischargeCurrentWarning);
+            assert_eq!(charge.overload, e.id == Diagnosis::ChargeCurrentWarning);
+        }
+    }
+
+    #[test]
+    fn means_between_estimates_are_of_what_was_seen() {
+        let a = |x| Reading::within(x, -1e3, 1e3);
+        let readings = |current_a, mean_current_a| Readings::<0, 0> {
+            cell_voltage_v: [],
+            sensors_c: [],
+            current_a,
+            mean_current_a,
+            inlet_c: Reading::MISSING,
+            outlet_c: Reading::MISSING,
+            ambient_c: Reading::MISSING,
+            board_c: Reading::MISSING,
+        };
+        let mut integral = Integral::default();
+        assert_eq!(integral.take().valid(), None);
+        // The front end's own mean counts; without one, the trapezoid.
+        integral.add(&readings(a(0.0), a(10.0)), 100);
+        integral.add(&readings(a(4.0), Reading::MISSING), 300);
+        assert_eq!(integral.take().valid(), Some(0.25 * 10.0 + 0.75 * 2.0));
+        integral.add(&readings(a(8.0), Reading::MISSING), 100);
+        assert_eq!(integral.take().valid(), Some(6.0));
+        // Half of the time has to be seen.
+        integral.add(&readings(a(8.0), Reading::MISSING), 100);
+        integral.add(&readings(Reading::MISSING, Reading::MISSING), 100);
+        assert_eq!(integral.take().valid(), Some(8.0));
+        integral.add(&readings(a(8.0), Reading::MISSING), 100);
+        integral.add(&readings(Reading::MISSING, Reading::MISSING), 200);
+        assert_eq!(integral.take().valid(), None);
+    }
+
+    #[test]
+    fn cells_that_are_not_seen_count_as_the_mean_of_the_others() {
+        let v = |x| Reading::within(x, 0.0, 5.0);
+        assert!(abs(seen_pack_v(&[v(3.5), Reading::MISSING, v(3.7), v(3.6)]) - 14.4) < 1e-5);
+        assert_eq!(extremes(&[v(3.5), Reading::MISSING, v(3.7)]), Some([3.7, 3.5]));
+        assert!(seen_pack_v(&[Reading::MISSING]).is_nan() && extremes(&[Reading::MISSING]).is_none());
+    }
+}
