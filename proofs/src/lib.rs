@@ -638,7 +638,7 @@ pub fn proof_parameters(shared: &Shared<'_>, whole: &Whole<'_>, words: &mut [u32
     let pulse = PulseModel::from(&shared.model);
     let models = Models { cell: &shared.model, pulse, negative: whole.negative.then_some(pulse) };
     type Known<'a> = Parameters<'a, 96, 24, 12>;
-    let controller = ControllerSettings::new(&whole.safety, whole.settings, 1);
+    let controller = controller::ControllerSettings::new(&whole.safety, whole.settings, 1);
     if let Err(e) = parameters::write(&models, Chemistry::Lfp, &controller, 5.0, 12, words) {
         proof_parameters_error(e);
     }
