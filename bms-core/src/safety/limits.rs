@@ -2,22 +2,27 @@
 //!
 //! | Input | What it allows |
 //! |---|---|
-//! | state of power | its safe value over the horizon of [`LimitSettings::horizon`] |
+//! | state of power | its safe value over the horizon of [`LimitSettings::horizon`]; not for the charge current of a charge |
+//! | charge control | in a charge: what it asks the charger for, instead of the state of power |
 //! | cell voltages | the whole up to the warning level, nothing at the fatal level, a straight line between |
 //! | temperatures | the same, cold and hot, charge and discharge, at the worse end of what is known |
-//! | SOC | the whole while it is known, less the less it is known |
+//! | SOC | the whole while it is known, less the less it is known; not in a charge |
 //! | cells, temperatures or current not seen | a share for discharge, nothing for charge |
 //! | diagnoses that derate | [`LimitSettings::derated_share`]; a current over its warning level: its information level |
-//! | charge control | in a charge: what it asks the charger for |
 //! | mode, contactors, fatal diagnoses | nothing, at once |
 //!
 //! What comes out is never above any of these. It falls at once, begins to rise only after all of them have been higher for
-//! [`LimitSettings::hold_s`], and rises slowly ([`Publisher`]). The straight lines between warning and fatal are those of
+//! [`LimitSettings::hold_s`], and rises slowly ([`Publisher`]). A charger is led by charge control alone, which goes by the measured
+//! voltages and keeps its own margins: the state of power, a prediction that stays on the safe side, would end every charge
+//! before it is full. The straight lines between warning and fatal are those of
 //! foxBMS' state-of-function trapezoid.
 
 use super::settings::{Levels, SafetySettings};
 use crate::math::bound;
 use crate::sop::{Limit, PowerLimits, Publisher};
+
+/// Rise of the share of what charge control asks for, per second.
+const SHARE_PER_S: f32 = 0.1;
 
 /// How limits are derated and published.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -149,7 +154,7 @@ pub struct LimitInput {
     pub safe: PowerLimits,
     /// Cells in series.
     pub cells: f32,
-    /// Voltage of the pack in V, for the power of a charge current; NaN if not known.
+    /// Voltage of the pack in V, for the power of a charge current; what is no number allows no power.
     pub pack_v: f32,
     /// Highest and lowest cell voltage in V; `None` if no cell is seen.
     pub cell_v: Option<[f32; 2]>,
@@ -176,6 +181,8 @@ pub struct LimitInput {
 struct Direction {
     current: Publisher,
     power: Publisher,
+    /// Share of what charge control asks for.
+    share: Publisher,
     /// What set the limit when it last fell.
     by: LimitedBy,
 }
@@ -220,8 +227,12 @@ impl Arbiter {
     pub fn new(settings: LimitSettings, cells: f32, cell_v: f32) -> Self {
         let rise_w_per_s = settings.rise_a_per_s * bound(cells * cell_v, 0.0, 1e4);
         let of = |rise| Publisher::new(rise, settings.hold_s, settings.dead_band);
-        let direction =
-            Direction { current: of(settings.rise_a_per_s), power: of(rise_w_per_s), by: LimitedBy::Mode };
+        let direction = Direction {
+            current: of(settings.rise_a_per_s),
+            power: of(rise_w_per_s),
+            share: of(SHARE_PER_S),
+            by: LimitedBy::Mode,
+        };
         Self { settings, discharge: direction, charge: direction }
     }
 
@@ -254,6 +265,7 @@ impl Arbiter {
             derated(of_discharge),
             soc,
         ]);
+        let charging = input.charge_control_a.is_some();
         let charge_share = least(&[
             stopped(of_charge),
             blind(0.0),
@@ -261,7 +273,7 @@ impl Arbiter {
             (ramp(hottest_c, safety.charge_hot_c), LimitedBy::Hot),
             (falling_ramp(coldest_c, safety.charge_cold_c), LimitedBy::Cold),
             derated(of_charge),
-            soc,
+            if charging { (1.0, LimitedBy::SocUnknown) } else { soc },
         ]);
         let most = |asked: &Asked, levels: Levels| if asked.overload { levels.information } else { f32::MAX };
         let discharge = Offer::new(
@@ -276,9 +288,10 @@ impl Arbiter {
             discharge: self.discharge.step(&discharge, dt_s),
             charge: self.charge.step(&charge, dt_s),
         };
-        if let Some(a) = input.charge_control_a {
-            // It rises slowly by itself.
-            out.charge.cap(bound(a, 0.0, 1e6), input.pack_v, LimitedBy::ChargeControl);
+        let risen = self.charge.share.step(charge_share.0, dt_s);
+        if let Some(asked_a) = input.charge_control_a {
+            let most_a = most(of_charge, safety.charge_a);
+            out.charge = DirectionLimit::of_charger(asked_a, risen, charge_share, most_a, input.pack_v);
         }
         let nothing = if input.fault {
             Some(LimitedBy::Fault)
@@ -298,17 +311,21 @@ impl Arbiter {
 }
 
 impl DirectionLimit {
-    /// No more current than this, nor its power.
-    fn cap(&mut self, current_a: f32, pack_v: f32, by: LimitedBy) {
-        if current_a < self.current_a {
-            self.current_a = current_a;
-            self.by = by;
-        }
-        // Without a voltage the power stays as it was, and the current alone tells.
-        let power_w = current_a * pack_v;
-        if power_w < self.power_w {
-            self.power_w = power_w.max(0.0);
-        }
+    /// What charge control asks for, times the share that has risen so far of the one there is, but no more than this. It
+    /// rises slowly by itself.
+    fn of_charger(asked_a: f32, risen: f32, (share, by): (f32, LimitedBy), most_a: f32, pack_v: f32) -> Self {
+        let asked_a = risen * bound(asked_a, 0.0, 1e6);
+        let current_a = asked_a.min(most_a);
+        let by = if current_a < asked_a {
+            LimitedBy::Overload
+        } else if risen < share {
+            LimitedBy::Rise
+        } else if share < 1.0 {
+            by
+        } else {
+            LimitedBy::ChargeControl
+        };
+        Self { current_a, power_w: bound(current_a * pack_v, 0.0, 1e9), by }
     }
 }
 
@@ -433,14 +450,30 @@ mod tests {
             (LimitInput { asked: [none, ask(false, true, false)], ..i }, (d, Power), (0.0, Stopped)),
             (LimitInput { charge_control_a: Some(3.0), ..i }, (d, Power), (3.0, ChargeControl)),
             (LimitInput { charge_control_a: Some(f32::NAN), ..i }, (d, Power), (0.0, ChargeControl)),
-            (LimitInput { charge_control_a: Some(9.0), ..i }, (d, Power), (c, Power)),
+            // It has its own margins, …
+            (
+                LimitInput { charge_control_a: Some(9.0), soc_std: 0.9, ..i },
+                (0.5 * d, SocUnknown),
+                (9.0, ChargeControl),
+            ),
+            // … but diagnoses count.
+            (
+                LimitInput { charge_control_a: Some(4.0), cell_v: Some([middle(s.cell_high_v), 3.6]), ..i },
+                (d, Power),
+                (2.0, Voltage),
+            ),
+            (
+                LimitInput { charge_control_a: Some(4.0), blind: true, ..i },
+                (0.5 * d, SensorLost),
+                (0.0, SensorLost),
+            ),
         ];
         for (k, (input, discharge, charge)) in cases.into_iter().enumerate() {
             let out = once(SETTINGS, &input);
             for ((a, by), is) in [(discharge, out.discharge), (charge, out.charge)] {
                 assert!((is.current_a - a).abs() < 1e-3, "{k} {is:?} {a}");
                 assert_eq!(is.by, by, "{k}");
-                let most_w = if by == ChargeControl { 350.0 * a } else { 96.0 * 3.6 * a };
+                let most_w = if input.charge_control_a.is_some() { 352.0 * a } else { 96.0 * 3.6 * a };
                 assert!(is.power_w <= most_w + 0.1, "{k} {is:?}");
             }
         }
@@ -451,6 +484,8 @@ mod tests {
         assert_eq!((out.discharge.current_a, out.discharge.by), (10.0, Overload));
         assert!((out.discharge.power_w - 96.0 * 36.0).abs() < 0.1);
         assert_eq!((out.charge.current_a, out.charge.by), (c, Power));
+        let out = once(SETTINGS, &LimitInput { charge_control_a: Some(12.0), ..over });
+        assert_eq!((out.charge.current_a, out.charge.by), (SAFETY.charge_a.information, Overload));
     }
 
     #[test]
@@ -477,6 +512,19 @@ mod tests {
         assert_eq!([1.9, 2.0, 2.1, f32::NAN].map(|x| ramp(x, levels)), [1.0, 0.0, 0.0, 0.0]);
         let down = Levels::new(3.0, 2.0, 1.0);
         assert_eq!([2.5, 2.0, 1.5, 0.5, f32::NAN].map(|x| falling_ramp(x, down)), [1.0, 1.0, 0.5, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_share_of_the_charge_comes_back_slowly() {
+        let mut arbiter = Arbiter::new(SETTINGS, 96.0, 4.2);
+        let i = LimitInput { charge_control_a: Some(5.0), ..input() };
+        assert_eq!(arbiter.step(&SAFETY, &i, 0.1).charge.current_a, 5.0);
+        let hot = LimitInput { temperature_c: Some([0.5 * (55.0 + 60.0), 25.0]), ..i };
+        assert!((arbiter.step(&SAFETY, &hot, 0.1).charge.current_a - 2.5).abs() < 1e-3);
+        let steps =
+            (0..200).take_while(|_| arbiter.step(&SAFETY, &i, 0.1).charge.by == LimitedBy::Rise).count();
+        // 2 s, then half at a tenth per second.
+        assert!((68..=74).contains(&steps), "{steps}");
     }
 
     #[test]
@@ -535,7 +583,11 @@ mod tests {
             let mut arbiter = Arbiter::new(SETTINGS, 96.0, 4.2);
             for (input, dt_s) in inputs {
                 let out = arbiter.step(&SAFETY, &input, dt_s);
-                let safe = [input.safe.discharge[1], input.safe.charge[1]];
+                let mut safe = [input.safe.discharge[1], input.safe.charge[1]];
+                if let Some(a) = input.charge_control_a {
+                    let a = bound(a, 0.0, 1e6);
+                    safe[1] = Limit { current_a: a, power_w: bound(a * input.pack_v, 0.0, 1e9) / 95.9, ..safe[1] };
+                }
                 for (out, safe) in [out.discharge, out.charge].into_iter().zip(safe) {
                     prop_assert!(out.current_a >= 0.0 && out.power_w >= 0.0, "{:?}", out);
                     prop_assert!(out.current_a <= safe.current_a.max(0.0) || safe.current_a.is_nan());
@@ -546,9 +598,6 @@ mod tests {
                 let [d, c] = input.asked;
                 prop_assert!(!d.stop || out.discharge.current_a == 0.0);
                 prop_assert!(!(c.stop || input.blind) || out.charge.current_a == 0.0);
-                if let Some(a) = input.charge_control_a {
-                    prop_assert!(out.charge.current_a <= bound(a, 0.0, 1e6));
-                }
             }
         }
 
