@@ -160,21 +160,24 @@ impl Trace {
         let mut out =
             "| Goal | What | Hazards | ASIL (assumed) | FTTI, ms | Slowest reaction, ms | Requirements |\n|---|---|---|---|---|---|---|\n"
                 .to_owned();
-        for (id, goal) in &self.goals {
+        let number = |id: &str| id.trim_start_matches("SG-").parse().unwrap_or(u32::MAX);
+        let mut goals: Vec<_> = self.goals.iter().collect();
+        goals.sort_by_key(|(id, _)| number(id));
+        for (id, goal) in goals {
             let its: Vec<_> = self.requirements.iter().filter(|(_, r)| r.goals.contains(id)).collect();
             let names: BTreeSet<&str> =
                 its.iter().flat_map(|(_, r)| r.diagnoses.iter().map(String::as_str)).collect();
             let tight = TABLE.iter().filter(|e| names.contains(e.name) && Some(e.ftti_ms) == goal.ftti_ms);
             let slowest = tight.map(|e| e.reaction_time_ms()).max();
-            let number = |n: Option<u32>| n.map_or_else(String::new, |n| n.to_string());
+            let ms = |n: Option<u32>| n.map_or_else(String::new, |n| n.to_string());
             writeln!(
                 out,
                 "| {id} | {} | {} | {} | {} | {} | {} |",
                 goal.title,
                 goal.hazards.join(", "),
                 goal.asil.split_whitespace().next().unwrap_or(""),
-                number(goal.ftti_ms),
-                number(slowest),
+                ms(goal.ftti_ms),
+                ms(slowest),
                 its.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ")
             )
             .expect("a string takes all");
