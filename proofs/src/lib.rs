@@ -573,14 +573,14 @@ pub fn proof_parameters(shared: &Shared<'_>, whole: &Whole<'_>, words: &mut [u32
     let pulse = PulseModel::from(&shared.model);
     let models = Models { cell: &shared.model, pulse, negative: whole.negative.then_some(pulse) };
     type Known<'a> = Parameters<'a, 96, 24, 12>;
-    let (settings, safety) = (&whole.settings, &whole.safety);
-    if let Err(e) = parameters::write(&models, Chemistry::Lfp, settings, safety, 5.0, (24, 12), words) {
+    let controller = ControllerSettings::new(&whole.safety, whole.settings, 1);
+    if let Err(e) = parameters::write(&models, Chemistry::Lfp, &controller, 5.0, 12, words) {
         proof_parameters_error(e);
     }
     match Known::parse(words) {
         Ok(known) => {
-            black_box((known.models(), known.settings(), known.safety(), known.tuning()));
-            known.capacity_ah() + f32::from(known.sensors())
+            black_box((known.models(), known.controller(), known.tuning()));
+            known.capacity_ah()
         }
         Err(e) => {
             proof_parameters_error(e);
