@@ -24,4 +24,4 @@ skip=(--skip driving_with_the_worst_sensors --skip other_packs_and_slower_steps)
 for module in "${others[@]}"; do skip+=(--skip "$module::"); done
 # Test builds put much on the stack.
 export RUST_MIN_STACK=33554432
-exec cargo mutants --in-place --no-shuffle --output "$copy" "$@" -- --lib --test controller -- "${skip[@]}"
+exec cargo mutants --in-place --no-shuffle --output "$copy" "$@" -- --lib --test controller --test protection -- "${skip[@]}"
