@@ -3,7 +3,7 @@
 #   docs/safety/mutation.sh                      everything: hours
 #   docs/safety/mutation.sh -f '**/ledger.rs'    one file
 #   docs/safety/mutation.sh --shard 0/20         every twentieth mutant
-# Everything that cargo-mutants takes may be given. Results: target/mutated/mutants.out. Needs cargo-mutants
+# BMS_MUTATION_TESTS=--lib is the quickest: unit tests alone. Everything that cargo-mutants takes may be given. Results: target/mutated/mutants.out. Needs cargo-mutants
 # (`cargo install --locked cargo-mutants`).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -24,4 +24,6 @@ skip=(--skip driving_with_the_worst_sensors --skip other_packs_and_slower_steps)
 for module in "${others[@]}"; do skip+=(--skip "$module::"); done
 # Test builds put much on the stack.
 export RUST_MIN_STACK=33554432
-exec cargo mutants --in-place --no-shuffle --output "$copy" "$@" -- --lib --test controller --test protection -- "${skip[@]}"
+args=(--package bms-core --test-package bms-core --in-place --no-shuffle --output "$copy")
+for argument in ${BMS_MUTATION_TESTS:---lib --test=controller --test=protection}; do args+=(--cargo-arg="$argument"); done
+exec cargo mutants "${args[@]}" "$@" -- -- "${skip[@]}"
