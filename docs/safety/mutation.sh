@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Mutation testing of the protection: cargo-mutants changes one thing at a time, and the tests have to notice.
 #   docs/safety/mutation.sh                      everything: hours
-#   docs/safety/mutation.sh -f '**/ledger.rs'    one file
+#   docs/safety/mutation.sh --re ledger.rs        one file
 #   docs/safety/mutation.sh --shard 0/20         every twentieth mutant
 # BMS_MUTATION_TESTS=--lib is the quickest: unit tests alone. Everything that cargo-mutants takes may be given. Results: target/mutated/mutants.out. Needs cargo-mutants
 # (`cargo install --locked cargo-mutants`).
