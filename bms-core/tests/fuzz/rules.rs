@@ -64,7 +64,6 @@ pub(crate) struct Rules {
     latched: DiagnosisSet,
     detected: DiagnosisSet,
     position: Position,
-    acknowledged: bool,
     acknowledges: bool,
     unlocks: bool,
     /// For how long each fault has been there without a break, in ms.
@@ -77,7 +76,6 @@ impl Rules {
             latched: DiagnosisSet::default(),
             detected: DiagnosisSet::default(),
             position: Position::Open,
-            acknowledged: false,
             acknowledges: false,
             unlocks: false,
             since_ms: [0; TIMED],
@@ -104,8 +102,9 @@ impl Rules {
         let ledger = controller.safety().ledger();
         (self.latched, self.detected) = (ledger.latched(), ledger.detected());
         self.position = controller.decision().position;
-        self.acknowledges = input.acknowledge && !self.acknowledged;
-        self.acknowledged = input.acknowledge;
+        // What is not heard soundly counts for nothing.
+        let vehicle = input.frame.vehicle;
+        self.acknowledges = input.acknowledge && vehicle.fresh && vehicle.sound;
         self.unlocks = input.service_key == Some(KEY) && self.position == Position::Open;
         for (since_ms, fault) in self.since_ms.iter_mut().zip(&FAULTS) {
             // Reaction times hold for steps in time only.
