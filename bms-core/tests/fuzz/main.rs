@@ -4,6 +4,7 @@
 //! `BMS_FUZZ_STEPS=10000000 BMS_FUZZ_SEED=1 cargo test --release -p bms-core --test fuzz long_run -- --ignored --nocapture`
 
 mod decoders;
+mod ends;
 mod random;
 mod rules;
 mod world;

@@ -15,6 +15,8 @@ use crate::world::{CHARGE_A, DISCHARGE_A, KEY, M, N, S, SAFETY};
 struct Timed {
     name: &'static str,
     id: Diagnosis,
+    /// It begins with a pack that is connected.
+    connected: bool,
     holds: fn(&Frame<N, S>) -> bool,
 }
 
@@ -26,32 +28,43 @@ const FAULTS: [Timed; 7] = [
     Timed {
         name: "over-voltage",
         id: Diagnosis::CellVoltageHighFatal,
+        connected: false,
         holds: |f| sound_cells(f) && f.cell_voltage_v.iter().any(|v| *v > SAFETY.cell_high_v.fatal),
     },
     Timed {
         name: "under-voltage",
         id: Diagnosis::CellVoltageLowFatal,
+        connected: false,
         holds: |f| sound_cells(f) && f.cell_voltage_v.iter().any(|v| *v < SAFETY.cell_low_v.fatal),
     },
     Timed {
         name: "a cell voltage is no number",
         id: Diagnosis::CellVoltageLost,
+        connected: false,
         holds: |f| f.cell_voltage_v.iter().any(|v| v.is_nan()),
     },
-    Timed { name: "interlock open", id: Diagnosis::InterlockOpen, holds: |f| !f.interlock_closed },
+    Timed {
+        name: "interlock open",
+        id: Diagnosis::InterlockOpen,
+        connected: false,
+        holds: |f| !f.interlock_closed,
+    },
     Timed {
         name: "front end silent",
         id: Diagnosis::FrontEndLost,
+        connected: false,
         holds: |f| !f.front_end.fresh || !f.front_end.sound,
     },
     Timed {
         name: "all cells hot",
         id: Diagnosis::DischargeHotFatal,
+        connected: true,
         holds: |f| f.sensors_c.iter().all(|c| *c > SAFETY.discharge_hot_c.fatal && *c < 150.0),
     },
     Timed {
         name: "pulse of current",
         id: Diagnosis::DischargePulseFatal,
+        connected: false,
         holds: |f| {
             [f.current_a, f.second_current_a].iter().all(|a| *a > SAFETY.pulse_discharge_a && *a < 50.0)
         },
@@ -108,7 +121,10 @@ impl Rules {
         self.unlocks = input.service_key == Some(KEY) && self.position == Position::Open;
         for (since_ms, fault) in self.since_ms.iter_mut().zip(&FAULTS) {
             // Reaction times hold for steps in time only.
-            let counts = (fault.holds)(&input.frame) && u32::from(dt_ms) <= PERIOD_MS;
+            let connected = controller.decision().contactors.contains(&true);
+            let counts = (fault.holds)(&input.frame)
+                && (connected || !fault.connected || *since_ms > 0)
+                && u32::from(dt_ms) <= PERIOD_MS;
             *since_ms = if counts { *since_ms + u32::from(dt_ms) } else { 0 };
         }
     }
