@@ -1,7 +1,13 @@
 //! Ends of the protection that no story leads to: every setting, every name, every bound.
 
 use bms_core::example::SAFETY;
+use bms_core::measurement::Reading;
+use bms_core::safety::contactors::{ContactorInput, Contactors, Lock, OpeningRules};
+use bms_core::safety::frame::{Frame, Heard};
+use bms_core::safety::ledger::{DiagnosisSet, Finding, Ledger, Status};
 use bms_core::safety::settings::{Levels, SafetySettings, SafetySettingsError};
+use bms_core::safety::table::Diagnosis;
+use bms_core::safety::{Context, Safety, SensorPlaces};
 
 type Change = fn(&mut SafetySettings, f32);
 
@@ -134,4 +140,82 @@ fn errors_name_the_setting() {
     for error in [SafetySettingsError::Impossible("cell_ohm"), SafetySettingsError::Order("cell_ohm")] {
         assert!(error.to_string().contains("`cell_ohm`"));
     }
+}
+
+#[test]
+fn what_was_seen_and_is_gone_is_pending_until_it_is_forgotten() {
+    let mut ledger = Ledger::new();
+    let finding = Finding { place: None, value: 4.3, limit: 4.25 };
+    let id = Diagnosis::CellVoltageHighFatal;
+    let mut seen = Vec::new();
+    for found in [Some(finding), Some(finding), None, None] {
+        ledger.advance(100);
+        ledger.report(id, found);
+        seen.push(ledger.status(id));
+    }
+    assert_eq!(seen, [Status::Pending, Status::Pending, Status::Pending, Status::Clear]);
+}
+
+/// A collapsed cell beside sensors that rise as all others do (a pack that is heated) is no runaway; beside one that
+/// rises alone it is.
+#[test]
+fn a_pack_that_warms_up_everywhere_hides_and_feigns_no_runaway() {
+    const PLACES: SensorPlaces<'_> = SensorPlaces { sensor_cells: &[0, 2, 4, 6, 8], sensors: 5 };
+    for (alone, expected) in [(false, Status::Clear), (true, Status::Reacting)] {
+        let mut safety =
+            Safety::<10, 5>::new(&SAFETY, PLACES, &DiagnosisSet::default()).expect("sound settings");
+        for k in 0..1200_u16 {
+            let heard = Heard { fresh: true, counter: (k % 16) as u8, sound: true };
+            let noise = if k % 2 == 0 { 1e-3 } else { -1e-3 };
+            let warmed_k = 0.015 * f32::from(k.saturating_sub(300));
+            let mut frame = Frame::<10, 5> {
+                cell_voltage_v: [3.7 + noise; 10],
+                sensors_c: [25.0 + if alone { 0.0 } else { warmed_k }; 5],
+                current_a: noise,
+                second_current_a: -noise,
+                pack_voltage_v: 37.0,
+                interlock_closed: true,
+                insulation_ohm: 1e6,
+                front_end: heard,
+                current_sensor: heard,
+                insulation_monitor: heard,
+                vehicle: heard,
+                ..Frame::NOTHING
+            };
+            frame.sensors_c[1] = 25.0 + warmed_k;
+            if k > 300 {
+                frame.cell_voltage_v[3] = 2.5 + noise;
+                frame.pack_voltage_v -= 1.2;
+            }
+            safety.step(&frame, &Context::QUIET, 100);
+        }
+        let found = safety.ledger().status(Diagnosis::ThermalRunawayNearby);
+        assert_eq!(found, expected, "alone {alone}");
+    }
+}
+
+/// A link that is charged from before does not stand for a precharge contactor that has not closed.
+#[test]
+fn plus_waits_for_the_precharge_contactor_itself() {
+    let volts = |v: f32| Reading::within(v, 0.0, 100.0);
+    let (mut contactors, mut ledger) = (Contactors::new(Lock::Free), Ledger::new());
+    let rules = OpeningRules::typical(SAFETY.contactors.breaking_a);
+    let mut precharging = 0;
+    for _ in 0..20 {
+        let [plus, minus, precharge] = contactors.told_closed();
+        precharging += u32::from(precharge);
+        let input = ContactorInput {
+            close: true,
+            wanted: true,
+            acknowledged: false,
+            closed: [Some(plus), Some(minus), Some(false)],
+            current_a: volts(0.0),
+            pack_v: volts(22.0),
+            link_v: volts(22.0),
+        };
+        ledger.advance(100);
+        contactors.step(&SAFETY, &rules, &input, 100, &mut ledger);
+        assert!(!contactors.told_closed()[0], "{:?}", contactors.position());
+    }
+    assert!(precharging > 2);
 }
