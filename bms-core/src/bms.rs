@@ -580,10 +580,9 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         }
         if self.since_power_s >= every_s || closes {
             self.since_power_s = 0.0;
-            let of = |at: &OperatingPoint, negative| {
-                sop::power(&self.pulse, &self.limits, &Start::from(*at), negative)
-            };
-            self.power = of(weakest, None).tighter(&of(fullest, self.negative.as_ref()));
+            let [weakest, fullest] = [weakest, fullest].map(|at| Start::from(*at));
+            self.power =
+                sop::power_of_string(&self.pulse, &self.limits, [&weakest, &fullest], self.negative.as_ref());
         }
         self.power
     }
