@@ -17,7 +17,7 @@ pub mod plant;
 pub mod sensors;
 
 use bms_core::bms::{BmsError, Request};
-use bms_core::charging::{ChargeMode, ChargerReport};
+use bms_core::charging::{ChargeMode, ChargeState, ChargerReport};
 use bms_core::measurement::Reading;
 use bms_core::soc::Estimated;
 use cell_models::pack::PackLoad;
@@ -32,7 +32,7 @@ use crate::known::{KnownCell, KnownError};
 use crate::pack_file::{CellPlant, PackFile, circuit, supercap};
 use crate::recording::{Recorder, Recording, Step, Values};
 use crate::scenario::{
-    self, ChargeRequest, Demand, FaultKind, Observed, PackFacts, Scenario, ScenarioError, Task, Timeline,
+    self, ChargeRequest, Demand, FaultKind, Observed, PackFacts, Scenario, ScenarioError, Timeline,
 };
 use crate::sensors::SensorModel;
 
@@ -172,11 +172,7 @@ pub fn run(
     options: &Options,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Recording, ClosedLoopError> {
-    let preheat_to_c = scenario.phases.iter().find_map(|p| match p.task {
-        Task::Preheat { target_c, .. } => Some(target_c),
-        _ => None,
-    });
-    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, preheat_to_c.unwrap_or(10.0))?;
+    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control)?;
     let told = scenario.start.soc + scenario.start.core_soc_error_points / 100.0;
     let start = Estimated {
         value: told.clamp(0.0, 1.0) as f32,
@@ -321,12 +317,13 @@ impl<'a> Bench<'a> {
     fn observed(&self) -> Observed {
         let v = self.plant.pack().group_voltage_v();
         let soc = self.plant.group_soc();
+        let charge = &self.core.outcome().charge;
         Observed {
             soc: soc.iter().sum::<f64>() / soc.len() as f64,
             min_cell_v: v.iter().copied().fold(f64::INFINITY, f64::min),
             max_cell_v: v.iter().copied().fold(0.0, f64::max),
             coldest_c: self.plant.network().core_c().iter().copied().fold(f64::INFINITY, f64::min),
-            charged: self.core.outcome().charge.full,
+            charged: charge.full || charge.state == ChargeState::TargetReached,
             balanced: self.core.outcome().balance_done,
             empty: self.tired_s >= TIRED_S,
         }
@@ -409,8 +406,8 @@ impl<'a> Bench<'a> {
                     scenario::ChargeMode::Fast => ChargeMode::Fast,
                 };
                 Doing {
-                    // The script ends the charge by the true SOC; the core is asked for a full one.
-                    request: Request::Charge { mode, target_soc: 1.0 },
+                    // The script ends the charge by the true SOC; the core is asked for all that the user gets.
+                    request: Request::Charge { mode, target_soc: self.pack.file.limits.soc[1] as f32 },
                     closed: true,
                     aux_from_pack: !request.plugged,
                     external_w: if request.plugged { MAINS_W } else { 0.0 },
@@ -418,7 +415,7 @@ impl<'a> Bench<'a> {
                     ..idle
                 }
             }
-            Demand::Preheat { hurry, plugged, .. } => {
+            Demand::Preheat { target_c, hurry, plugged } => {
                 let preheat = &self.core.outcome().preheat;
                 let heating = preheat.frequency_hz > 0.0;
                 let load = if heating {
@@ -439,6 +436,7 @@ impl<'a> Bench<'a> {
                 };
                 Doing {
                     request: Request::Preheat {
+                        target_c: (target_c + core::PREHEAT_MARGIN_K) as f32,
                         time_left_s: if hurry { 0.0 } else { left_s as f32 },
                         hold: false,
                     },
@@ -524,17 +522,18 @@ impl<'a> Bench<'a> {
     ) {
         let (pack, network) = (self.plant.pack(), self.plant.network());
         let actuation = self.plant.devices().actuation();
-        let through = [network.inlet_c(), network.outlet_c()];
+        let sensors = &self.pack.file.sensors;
+        let sensed = |there: bool, c: f64| if there { c } else { f64::NAN };
         let readings = self.sensors.read(&Truth {
             group_voltage_v: pack.group_voltage_v(),
             sensed_c: self.plant.sensed_c(),
             current_a: [pack.current_a(); 2],
             // A board that nobody sees keeps the balancer off.
             around_c: [
-                through[0],
-                through[1],
+                sensed(sensors.coolant, network.inlet_c()),
+                sensed(sensors.coolant, network.outlet_c()),
                 ambient_c,
-                if self.settling { f64::NAN } else { self.plant.board_c() },
+                sensed(sensors.board && !self.settling, self.plant.board_c()),
             ],
         });
         let told = Told {

@@ -122,7 +122,7 @@ fn scenario(text: &str) -> Scenario {
 /// Runs a scenario on the car; gives the recording with the truth and the estimates at its start.
 fn run_car(text: &str) -> (Recording, Vec<f64>, Vec<f64>) {
     let (scenario, pack) = (scenario(text), PackType::with_known(car(), known().clone()).unwrap());
-    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, 10.0).unwrap();
+    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control).unwrap();
     let start = Estimated { value: scenario.start.soc as f32, std: 0.02 };
     with_core(&setup, start, |core| {
         let mut bench = Bench::new(&scenario, &pack, &setup, core)?;
