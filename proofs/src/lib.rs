@@ -192,7 +192,9 @@ pub fn proof_sop(
     negative.step(&at, i, dt);
     let (free, full) = (black_box(pulses.start(&at)), Limits::of_cell(&shared.model, v, i));
     let alone = sop::power(&model, &full, &free, None);
-    let both = sop::power(&model, &ahead.limits, &ahead.start, Some(&negative)).tighter(&black_box(alone));
+    let pair = [&free, &ahead.start];
+    let string = sop::power_of_string(&model, &ahead.limits, pair, Some(&negative));
+    let both = string.tighter(&black_box(alone));
     *publisher = Publisher::new(rise, dt, v);
     black_box((publisher.step(both.safe.discharge[0].power_w, dt), publisher.published()));
     black_box(both.best.charge[2].power_by.code());
