@@ -123,10 +123,11 @@ fn scenario(text: &str) -> Scenario {
 /// Runs a scenario on the car; gives the recording with the truth and the estimates at its start.
 fn run_car(text: &str) -> (Recording, Vec<f64>, Vec<f64>) {
     let (scenario, pack) = (scenario(text), PackType::with_known(car(), known().clone()).unwrap());
-    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control).unwrap();
+    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, LONGEST_MS).unwrap();
     let start = Estimated { value: scenario.start.soc as f32, std: 0.02 };
     with_core(&setup, start, |core| {
-        let mut bench = Bench::new(&scenario, &pack, &setup, core)?;
+        let mut watch = |_: &Seen<'_>| ControlFlow::Continue(());
+        let mut bench = Bench::new(&scenario, &pack, &setup, core, false, &mut watch)?;
         let (truth, estimate) = (bench.plant.group_soc().to_vec(), bench.core.outcome().group_soc.clone());
         Ok((bench.run(&Options::default(), &mut |_| {})?, truth, estimate))
     })
