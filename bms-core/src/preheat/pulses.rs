@@ -191,7 +191,8 @@ fn limit(
         search(&|i| {
             let left = v_max - end_v(&fullest, -i);
             let plating = electrode.as_ref().map_or(f32::INFINITY, |(e, e_max)| e_max - end_v(e, -i));
-            let by = if left >= 0.0 && !(plating >= left) { Binding::Plating } else { Binding::Voltage };
+            let plates = plating.is_nan() || plating < left;
+            let by = if left >= 0.0 && plates { Binding::Plating } else { Binding::Voltage };
             Slack { left: lesser(left, plating), by }
         })
     } else {
