@@ -681,7 +681,7 @@ macro_rules! sizes {
         }
     };
 }
-sizes!(4 8 12 13 14 15 16 18 20 24 32 36 48 60 72 84 96 100 104 108 112 120 144 192 200);
+sizes!(4 8 12 13 14 15 16 18 20 24 48 96 100 108);
 
 impl Outcome {
     /// Nothing asked and nothing known, for so many groups.
