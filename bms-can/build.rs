@@ -1,4 +1,4 @@
-//! Makes the codec from the DBC files: `dbc-codegen` places the bits, what it leaves out is added here.
+//! Makes the codec from the DBC files: `dbc-codegen` writes it, its bit access is exchanged, what it leaves out is added.
 //!
 //! Added are the scales (its own conversions cut off instead of rounding, and refuse what is out of range), a way to reach
 //! the signals of a multiplexed message by number, and the way from a message to a frame.
@@ -22,14 +22,54 @@ fn main() -> Result<(), Box<dyn error::Error>> {
             .dbc_name(&file)
             .dbc_content(&text)
             .build()
-            .write_to_file(out.join(format!("{name}.rs")))
-            .map_err(|e| format!("{file}: {e:#}"))?;
+            .generate()
+            .map_err(|e| format!("{file}: {e:#}"))
+            .and_then(|code| without_bitvec(&code).map_err(|line| format!("{file}: not understood: {line}")))
+            .and_then(|code| fs::write(out.join(format!("{name}.rs")), code).map_err(|e| e.to_string()))?;
         let dbc = Dbc::try_from(text.as_str()).map_err(|e| format!("{file}: {e:?}"))?;
         fs::write(out.join(format!("{name}_scales.rs")), scales(&dbc))?;
         let more = dbc.messages.iter().map(|m| empty(m) + &groups(m)).collect::<String>();
         fs::write(out.join(format!("{name}_more.rs")), more)?;
     }
     Ok(())
+}
+
+/// Generated code reads and writes bits through the crate `bitvec`. What it may panic with is never reached, but no linker
+/// can know that; [`crate::bits`] does the same without. The error is a line that could not be changed.
+fn without_bitvec(code: &str) -> Result<String, String> {
+    let mut text = String::new();
+    for line in code.lines() {
+        let changed = if line.trim() == "use bitvec::prelude::*;" {
+            "use crate::bits;".into()
+        } else if let Some((before, from, to, after)) = range(line, "self.raw.view_bits::<Lsb0>()[") {
+            let (kind, after) = after
+                .strip_prefix(".load_le::<")
+                .and_then(|a| a.split_once(">()"))
+                .ok_or_else(|| line.to_owned())?;
+            format!("{before}bits::load::<{kind}, _>(&self.raw, {from}, {to}){after}")
+        } else if let Some((before, from, to, after)) = range(line, "self.raw.view_bits_mut::<Lsb0>()[") {
+            let value = after.strip_prefix(".store_le(").ok_or_else(|| line.to_owned())?;
+            format!("{before}bits::store(&mut self.raw, {from}, {to}, {value}")
+        } else if let Some((before, array)) = line.split_once("BitArray::<_, LocalBits>::new(") {
+            format!("{before}({array}")
+        } else {
+            line.replace("b0.bitor(b1).into_inner()", "bits::or(b0, b1)")
+        };
+        if ["bitvec", "view_bits", "Lsb0", "BitArray", "bitor("].iter().any(|word| changed.contains(word)) {
+            return Err(line.to_owned());
+        }
+        text += &changed;
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Splits `BEFORE call FROM..TO] AFTER`.
+fn range<'a>(line: &'a str, call: &str) -> Option<(&'a str, &'a str, &'a str, &'a str)> {
+    let (before, rest) = line.split_once(call)?;
+    let (from, rest) = rest.split_once("..")?;
+    let (to, after) = rest.split_once(']')?;
+    Some((before, from, to, after))
 }
 
 /// A message of zeros to begin with, and the way to a frame.
@@ -96,16 +136,14 @@ fn groups(message: &Message) -> String {
             let _ = write!(set, "m.set_{signal}_raw_val(raw[{k}]);");
             let _ = write!(get, "m.{signal}_raw_val(),");
         }
-        let _ = writeln!(
-            write,
-            "{group} => {{ let mut m = {name}GroupM{group}::new(); {set} frame.set_m{group}(m).ok()?; }}"
-        );
+        let _ = writeln!(write, "{group} => {{ let mut m = {name}GroupM{group}::new(); {set} m.raw }}");
         let _ = writeln!(read, "{name}GroupIndex::M{group}(m) => [{get}],");
     }
     format!(
         "/// A `{name}` message with the raw values of a group; none for a group that there is not.\n\
          pub fn {snake}_of(group: u8, raw: [u16; {width}]) -> Option<{name}> {{\n\
-         let mut frame = {name}::new(group).ok()?;\nmatch group {{\n{write} _ => return None,\n}}\nSome(frame)\n}}\n\
+         let raw = match group {{\n{write} _ => return None,\n}};\n\
+         let mut frame = {name} {{ raw }};\nframe.set_group_raw_val(group);\nSome(frame)\n}}\n\
          /// The raw values of a `{name}` message.\n\
          pub fn {snake}_raw(mut frame: {name}) -> Option<(u8, [u16; {width}])> {{\n\
          let group = frame.group_raw_val();\n\

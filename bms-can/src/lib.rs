@@ -35,6 +35,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod bits;
 pub mod command;
 pub mod e2e;
 mod frame;
@@ -52,7 +53,8 @@ pub const INVERTER_DBC: &str = include_str!("../inverter.dbc");
 /// Version of `bms.dbc`, which is sent as `ProtocolVersion`.
 pub const PROTOCOL_VERSION: u8 = 1;
 
-/// The codec of `bms.dbc` as `dbc-codegen` makes it: one type for each message, and `Messages` for all of them.
+/// The codec of `bms.dbc` as `dbc-codegen` makes it: one type for each message, and `Messages` for all of them. Only its access
+/// to single bits is exchanged, for one without an index: `proofs/run.sh` shows that no panic can be reached.
 ///
 /// Use the raw values (`..._raw_val`) together with [`scale::bms`]: the generated conversions to numbers with units cut off
 /// instead of rounding. `Frame::new_remote` of these types must not be called: remote frames are not supported.
