@@ -1,5 +1,7 @@
 //! One frame on its way to or from the bus.
 
+use bms_core::safety::frame::Heard;
+use bms_core::safety::link;
 use embedded_can::StandardId;
 
 /// A classic CAN frame with an identifier of 11 bits and up to 8 bytes.
@@ -47,7 +49,14 @@ impl Frame {
         self.data.get(..usize::from(self.length)).unwrap_or_default()
     }
 
-    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
-        self.data.get_mut(..usize::from(self.length)).unwrap_or_default()
+    /// Counter and check sum of a protected message, for the monitors of the links.
+    #[must_use]
+    pub fn heard(&self) -> Heard {
+        link::check(self.data(), self.id.as_raw())
+    }
+
+    pub(crate) fn protect(&mut self, counter: u8) {
+        let id = self.id.as_raw();
+        link::protect(self.data.get_mut(..usize::from(self.length)).unwrap_or_default(), id, counter);
     }
 }

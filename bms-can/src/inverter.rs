@@ -25,8 +25,10 @@
 //! CAN comms v1.2 vs v1.3") and in github.com/dfch/BydCanProtocol (BYD with Victron); the bits of 0x359 and 0x35C as
 //! diyBMS has them (`pylon_canbus.cpp`); those of 0x35A as in github.com/AndreasBoehm/PytesCANProtocol.
 
+use bms_core::safety::contactors::Position;
+
 use crate::Frame;
-use crate::report::{Contactors, Extremes, Report};
+use crate::report::{Extremes, Report};
 use crate::scale::inverter as scale;
 
 /// The codec of `inverter.dbc` as `dbc-codegen` makes it; see [`crate::bms`].
@@ -133,12 +135,15 @@ impl Inverter {
     ///
     /// ```
     /// use bms_can::inverter::{Dialect, Inverter};
-    /// use bms_can::report::{Contactors, Report};
+    /// use bms_can::report::Report;
+    /// use bms_core::safety::contactors::Position;
+    /// use bms_core::safety::limits::{DirectionLimit, PublishedLimits};
     ///
+    /// let limit = DirectionLimit { current_a: 370.0, ..DirectionLimit::default() };
     /// let report = Report {
-    ///     contactors: Contactors::Closed,
+    ///     position: Some(Position::Closed),
     ///     pack_limits_v: [46.0, 53.2],
-    ///     current_limit_a: [370.0, 370.0],
+    ///     limits: Some(PublishedLimits { discharge: limit, charge: limit }),
     ///     ..Report::default()
     /// };
     /// let inverter = Inverter { dialect: Dialect::Pylontech, ..Inverter::default() };
@@ -174,9 +179,10 @@ impl Inverter {
 
     /// Discharge and charge current in A that are allowed: none with an alarm or open contactors.
     fn allowed_a(&self, r: &Report<'_>) -> [f32; 2] {
-        let off = self.alarms.any() || r.contactors != Contactors::Closed;
+        let off = self.alarms.any() || r.position != Some(Position::Closed);
         // What is unknown is not allowed.
-        r.current_limit_a.map(|limit_a| if off || !(limit_a > 0.0) { 0.0 } else { limit_a })
+        let limits = r.limits.unwrap_or_default();
+        [limits.discharge, limits.charge].map(|l| if off || !(l.current_a > 0.0) { 0.0 } else { l.current_a })
     }
 
     fn limits(&self, r: &Report<'_>, allowed_a: [f32; 2]) -> Option<codec::InverterLimits> {

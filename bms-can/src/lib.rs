@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`report`] | everything that the pack tells, as messages of `bms.dbc` |
 //! | [`command`] | what the vehicle asks for, both ways |
-//! | [`e2e`] | counter and CRC of the messages that safety depends on |
+//! | [`Frame`] | bytes with an identifier, protected by [`bms_core::safety::link`] |
 //! | [`inverter`] | what inverters of stationary packs expect (Victron, Pylontech), `inverter.dbc` |
 //! | [`scale`] | numbers with units to raw values and back |
 //! | [`bms`], [`mod@inverter::codec`] | the codec that is made from the DBC files when this crate is built |
@@ -18,8 +18,10 @@
 //!
 //! ```
 //! use bms_can::report::{Report, Sender};
+//! use bms_core::measurement::Reading;
 //!
-//! let report = Report { pack_voltage_v: 355.2, current_a: 12.5, cell_voltage_v: &[3.7; 96], ..Report::default() };
+//! let cells = [Reading::within(3.7, 0.0, 5.0); 96];
+//! let report = Report { pack_voltage_v: 355.2, current_a: 12.5, cell_voltage_v: &cells, ..Report::default() };
 //! let mut sender = Sender::default();
 //! let mut count = 0;
 //! sender.fast(&report, &mut |frame| {
@@ -37,7 +39,6 @@ extern crate std;
 
 mod bits;
 pub mod command;
-pub mod e2e;
 mod frame;
 pub mod inverter;
 pub mod report;

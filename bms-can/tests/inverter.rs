@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 
 use bms_can::inverter::{Alarms, Dialect, Inverter};
-use bms_can::report::{Contactors, Extremes, Learnt, Report};
+use bms_can::report::{Extremes, Learnt, Report};
+use bms_core::measurement::Reading;
+use bms_core::safety::contactors::Position;
+use bms_core::safety::limits::{DirectionLimit, PublishedLimits};
 
 fn frames(inverter: &Inverter, report: &Report<'_>) -> BTreeMap<u16, Vec<u8>> {
     let mut all = BTreeMap::new();
@@ -15,7 +18,12 @@ fn frames(inverter: &Inverter, report: &Report<'_>) -> BTreeMap<u16, Vec<u8>> {
 }
 
 fn at(c: f32) -> Extremes {
-    Extremes { min: c, min_at: 0, max: c, max_at: 1, mean: c }
+    Extremes { min: c, min_at: Some(0), max: c, max_at: Some(1), mean: c }
+}
+
+fn both(current_a: f32) -> Option<PublishedLimits> {
+    let limit = DirectionLimit { current_a, ..DirectionLimit::default() };
+    Some(PublishedLimits { discharge: limit, charge: limit })
 }
 
 #[test]
@@ -23,9 +31,9 @@ fn a_pylontech_stack() {
     let inverter =
         Inverter { dialect: Dialect::Pylontech, maker: *b"PYLON   ", modules: 10, ..Inverter::default() };
     let report = Report {
-        contactors: Contactors::Closed,
+        position: Some(Position::Closed),
         pack_limits_v: [46.0, 53.2],
-        current_limit_a: [370.0, 370.0],
+        limits: both(370.0),
         soc: Learnt { value: 0.26, std: 0.01 },
         capacity_share: 1.0,
         pack_voltage_v: 48.66,
@@ -50,9 +58,9 @@ fn a_discharging_pylontech_stack() {
     // US5000, protocol 1.2: 53.2 V, 480 A, 480 A, 45 V; 88 %, 94 %; 49.86 V, -27 A (discharge), 36.3 degC; 6 modules.
     let inverter = Inverter { dialect: Dialect::Pylontech, modules: 6, ..Inverter::default() };
     let report = Report {
-        contactors: Contactors::Closed,
+        position: Some(Position::Closed),
         pack_limits_v: [45.0, 53.2],
-        current_limit_a: [480.0, 480.0],
+        limits: both(480.0),
         soc: Learnt { value: 0.883, std: 0.01 },
         capacity_share: 0.94,
         pack_voltage_v: 49.86,
@@ -73,15 +81,15 @@ fn a_byd_box_with_venus_os() {
     let inverter =
         Inverter { maker: *b"BYD\0\0\0\0\0", product: *b"PREMIUM\0\0\0\0\0\0\0\0\0", ..Inverter::default() };
     let report = Report {
-        contactors: Contactors::Closed,
+        position: Some(Position::Closed),
         pack_limits_v: [43.0, 58.4],
-        current_limit_a: [128.0, 128.0],
+        limits: both(128.0),
         soc: Learnt { value: 0.675, std: 0.01 },
         capacity_share: 1.0,
         pack_voltage_v: 53.10,
         current_a: 0.7,
-        cell_voltage_v: &[3.306, 3.329],
-        core_c: Extremes { min: 14.0, min_at: 0, max: 17.0, max_at: 1, mean: 14.0 },
+        cell_voltage_v: &[3.306, 3.329].map(|v| Reading::within(v, 0.0, 5.0)),
+        core_c: Extremes { min: 14.0, min_at: Some(0), max: 17.0, max_at: Some(1), mean: 14.0 },
         ..Report::default()
     };
     let sent = frames(&inverter, &report);
@@ -102,9 +110,9 @@ fn a_byd_box_with_venus_os() {
 #[test]
 fn alarms_set_their_bits_and_stop_the_inverter() {
     let report = Report {
-        contactors: Contactors::Closed,
+        position: Some(Position::Closed),
         pack_limits_v: [43.0, 58.4],
-        current_limit_a: [128.0, 128.0],
+        limits: both(128.0),
         ..Report::default()
     };
     let alarms = Alarms { low_voltage: true, low_charge_temperature: true, ..Alarms::default() };

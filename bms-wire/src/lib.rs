@@ -33,7 +33,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-use crc::{CRC_32_ISO_HDLC, Crc};
+use bms_core::store::crc32;
 use serde::{Deserialize, Serialize};
 
 /// Version of the records.
@@ -43,8 +43,7 @@ pub const MAX_FRAME: usize = 128;
 /// Stands for the number of a cell where none is meant.
 pub const NO_CELL: u16 = u16::MAX;
 
-const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
-/// Its bytes in a frame.
+/// Bytes of the check sum.
 const CRC_BYTES: usize = 4;
 
 /// What goes over the line. A number that is unknown is a NaN.
@@ -268,7 +267,7 @@ pub fn encode<'b>(record: &Record<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8],
     let room = buffer.len().min(MAX_FRAME).checked_sub(1 + CRC_BYTES + 1).ok_or(full)?;
     let body = buffer.get_mut(1..=room).ok_or(full)?;
     let length = postcard::to_slice(&(VERSION, record), body).map_err(|_| full)?.len();
-    let sum = CRC.checksum(body.get(..length).ok_or(full)?).to_le_bytes();
+    let sum = crc32(body.get(..length).ok_or(full)?).to_le_bytes();
     let frame = buffer.get_mut(..1 + length + CRC_BYTES + 1).ok_or(full)?;
     let (end, stuffed) = frame.split_last_mut().ok_or(full)?;
     *end = 0;
@@ -377,7 +376,7 @@ impl Decoder {
 fn decode(frame: &mut [u8]) -> Result<Record<'_>, WireError> {
     let (body, sum) =
         unstuff(frame).and_then(|f| f.split_last_chunk::<CRC_BYTES>()).ok_or(WireError::Framing)?;
-    if CRC.checksum(body) != u32::from_le_bytes(*sum) {
+    if crc32(body) != u32::from_le_bytes(*sum) {
         return Err(WireError::CheckSum);
     }
     let (version, body) = body.split_first().ok_or(WireError::Framing)?;
