@@ -281,6 +281,12 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// Begins with the counter 0.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { counter: 0 }
+    }
+
     /// The protected messages, to be sent every 100 ms.
     pub fn fast(&mut self, report: &Report<'_>, send: &mut impl FnMut(&Frame)) {
         let r = report;

@@ -456,6 +456,8 @@ pub struct Outcome {
     pub group_soc: Vec<f64>,
     /// Estimated mean, coldest and hottest core in degC.
     pub core_c: [f64; 3],
+    /// Numbers of the groups with the coldest and the hottest core.
+    pub core_at: [usize; 2],
 }
 
 /// A core of any size.
@@ -529,8 +531,10 @@ impl<const N: usize> OfSize<'_, N> {
         for (soc, cell) in o.group_soc.iter_mut().zip(self.bms.pack().cells()) {
             *soc = f64::from(cell.soc.value);
         }
-        let TemperatureSummary { mean_c, coldest_c, hottest_c, .. } = self.bms.temperatures().summary;
+        let t = self.bms.temperatures();
+        let TemperatureSummary { mean_c, coldest_c, hottest_c, .. } = t.summary;
         o.core_c = [mean_c, coldest_c, hottest_c].map(f64::from);
+        o.core_at = [t.coldest, t.hottest];
     }
 }
 
@@ -578,6 +582,7 @@ impl Outcome {
             estimate: PackEstimate::default(),
             group_soc: vec![0.0; groups],
             core_c: [f64::NAN; 3],
+            core_at: [0; 2],
         }
     }
 }

@@ -24,9 +24,9 @@ use cell_models::pack::PackLoad;
 use cell_models::{ParameterError, PlantError};
 use thiserror::Error;
 
-use self::core::{AnyCore, CoreSetup, SERIES, Told, with_core};
+use self::core::{AnyCore, CoreSetup, Outcome, SERIES, Told, with_core};
 use self::plant::{CellKind, Command, PlantPack, StartState, WeakCell};
-use self::sensors::{PackSensors, Truth};
+use self::sensors::{PackSensors, Readings, Truth};
 use crate::cell_file::CellFileError;
 use crate::known::{KnownCell, KnownError};
 use crate::pack_file::{CellPlant, PackFile, circuit, supercap};
@@ -162,6 +162,21 @@ const PROGRESS_S: f64 = 600.0;
 const TIRED_SHARE: f64 = 0.3;
 const TIRED_S: f64 = 60.0;
 
+/// What the core saw and decided in one of its steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// Time since the start in s.
+    pub time_s: f64,
+    /// What was asked of the core.
+    pub request: &'a Request,
+    /// The contactors are open.
+    pub contactors_open: bool,
+    /// What it read.
+    pub readings: &'a Readings,
+    /// What came out.
+    pub outcome: &'a Outcome,
+}
+
 /// Runs a scenario; `progress` is told now and then which share of it is done.
 ///
 /// # Errors
@@ -171,6 +186,20 @@ pub fn run(
     pack: &PackType,
     options: &Options,
     progress: &mut dyn FnMut(f64),
+) -> Result<Recording, ClosedLoopError> {
+    run_watched(scenario, pack, options, progress, &mut |_| {})
+}
+
+/// The same with somebody who watches every step of the core; nothing is seen while it sleeps.
+///
+/// # Errors
+/// [`ClosedLoopError`].
+pub fn run_watched(
+    scenario: &Scenario,
+    pack: &PackType,
+    options: &Options,
+    progress: &mut dyn FnMut(f64),
+    watch: &mut dyn FnMut(&Seen<'_>),
 ) -> Result<Recording, ClosedLoopError> {
     let preheat_to_c = scenario.phases.iter().find_map(|p| match p.task {
         Task::Preheat { target_c, .. } => Some(target_c),
@@ -183,7 +212,7 @@ pub fn run(
         std: if scenario.start.core_soc_error_points == 0.0 { REMEMBERED_STD } else { GUESSED_STD },
     };
     with_core(&setup, start, |core| {
-        let mut bench = Bench::new(scenario, pack, &setup, core)?;
+        let mut bench = Bench::new(scenario, pack, &setup, core, watch)?;
         bench.run(options, progress)
     })
 }
@@ -221,6 +250,7 @@ struct Bench<'a> {
     plant: PlantPack,
     sensors: PackSensors,
     core: &'a mut dyn AnyCore,
+    watch: &'a mut dyn FnMut(&Seen<'_>),
     command: Command,
     time_s: f64,
     charger_a: f64,
@@ -241,6 +271,7 @@ impl<'a> Bench<'a> {
         pack: &'a PackType,
         setup: &CoreSetup,
         core: &'a mut dyn AnyCore,
+        watch: &'a mut dyn FnMut(&Seen<'_>),
     ) -> Result<Self, ClosedLoopError> {
         let file = &pack.file;
         let start = StartState {
@@ -262,6 +293,7 @@ impl<'a> Bench<'a> {
             plant,
             sensors: PackSensors::new(model, groups, setup.sensors(), seed),
             core,
+            watch,
             command: Command {
                 film_w: vec![0.0; core::MODULES],
                 balance_a: vec![0.0; groups],
@@ -546,6 +578,9 @@ impl<'a> Bench<'a> {
             external_w,
         };
         let o = self.core.step(readings, &told, request, dt_s);
+        if !self.settling {
+            (self.watch)(&Seen { time_s: self.time_s, request, contactors_open, readings, outcome: o });
+        }
         let c = &mut self.command;
         (c.flow_l_per_min, c.reverse) = (o.flow_l_per_min, o.reverse);
         (c.chiller_w, c.heater_w) = (o.chiller_w, o.heater_w);
