@@ -39,7 +39,7 @@ cell = 5
 TOML
 for dialect in victron pylontech; do
     "$bms" simulate "$scratch/run.toml" -o "$scratch/out" --no-report --quiet --can "$scratch/run.log" --inverter $dialect
-    "$bms" decode "$scratch/run.log" --json >"$scratch/run.json"
+    "$bms" decode "$scratch/run.log" --json --quiet >"$scratch/run.json"
     "$python" - "$scratch/run.log" "$scratch/run.json" $dialect <<'PYTHON'
 import json
 import sys

@@ -161,6 +161,8 @@ impl<'a> Printer<'a> {
         let text = |i: &Item<'_>| match &i.value {
             Value::Null => String::new(),
             Value::String(text) => text.clone(),
+            // Whole numbers without a point.
+            Value::Number(n) => n.as_f64().map_or_else(|| n.to_string(), |x| x.to_string()),
             other => other.to_string(),
         };
         if self.args.csv {
