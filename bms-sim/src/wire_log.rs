@@ -14,16 +14,16 @@ const LEARNT_S: f64 = 60.0;
 #[derive(Debug)]
 pub struct WireLog<W> {
     out: W,
-    cell_limits_v: [f64; 2],
+    sensors: usize,
     started: bool,
     learnt_s: f64,
     failed: Option<io::Error>,
 }
 
 impl<W: Write> WireLog<W> {
-    /// For a pack whose cells have these voltage limits in V.
-    pub const fn new(out: W, cell_limits_v: [f64; 2]) -> Self {
-        Self { out, cell_limits_v, started: false, learnt_s: f64::NEG_INFINITY, failed: None }
+    /// For a pack with so many temperature sensors.
+    pub const fn new(out: W, sensors: usize) -> Self {
+        Self { out, sensors, started: false, learnt_s: f64::NEG_INFINITY, failed: None }
     }
 
     fn send(&mut self, record: &Record<'_>) {
@@ -35,7 +35,7 @@ impl<W: Write> WireLog<W> {
 
     /// Writes the records of a step.
     pub fn step(&mut self, seen: &Seen<'_>) {
-        let r = report(seen, self.cell_limits_v);
+        let r = report(seen, self.sensors);
         if !self.started {
             self.started = true;
             let of = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
@@ -65,7 +65,7 @@ impl<W: Write> WireLog<W> {
         }));
         if seen.time_s + 1e-6 >= self.learnt_s + LEARNT_S {
             self.learnt_s = seen.time_s;
-            let bias = seen.outcome.estimate.reference.current_bias_a;
+            let bias = seen.core.outcome().estimate.reference.current_bias_a;
             self.send(&Record::Learnt(Learnt {
                 time_ms,
                 current_offset_a: bias.value,

@@ -240,7 +240,7 @@ pub const TRANSITIONS: [Transition; 33] = {
             Error,
             Standby,
             "no fatal diagnosis reacts any more, acknowledged, self-test passed, contactors open",
-            |f| !f.broken() && f.position == Position::Open && f.self_test != Some(false),
+            |f| !f.broken() && f.position == Position::Open && f.self_test == Some(true),
         ),
         T::new(Error, Sleep, "sleep is asked for, contactors open, no thermal event", |f| {
             f.wish == Wish::Sleep && f.position == Position::Open && !f.alarm

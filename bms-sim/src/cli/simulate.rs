@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -91,8 +92,11 @@ fn closed_loop(
         bar.advance(parts.saturating_sub(shown));
         shown = shown.max(parts);
     };
-    let mut watch = |seen: &Seen<'_>| logs.step(seen);
-    let options = Options { interval_s };
+    let mut watch = |seen: &Seen<'_>| {
+        logs.step(seen);
+        ControlFlow::Continue(())
+    };
+    let options = Options { interval_s, ..Options::default() };
     Ok(closed_loop::run_watched(scenario, &pack, &options, &mut progress, &mut watch)?)
 }
 
@@ -112,7 +116,7 @@ impl Logs {
             }
             None => Ok(None),
         };
-        let limits_v = pack.limits.voltage_v;
+        let sensors = pack.sensed_cells().len();
         let inverter = args.inverter.map(|dialect| match dialect {
             InverterArg::Victron => Inverter::default(),
             // Inverters look for this name.
@@ -121,8 +125,8 @@ impl Logs {
             }
         });
         Ok(Self {
-            can: open(&args.can)?.map(|out| CanLog::new(out, limits_v, inverter)),
-            wire: open(&args.wire)?.map(|out| WireLog::new(out, limits_v)),
+            can: open(&args.can)?.map(|out| CanLog::new(out, sensors, inverter)),
+            wire: open(&args.wire)?.map(|out| WireLog::new(out, sensors)),
         })
     }
 
