@@ -48,17 +48,20 @@ fn a_run_is_read_back_from_both_logs_with_the_same_values() {
     for frame in &frames {
         *counts.entry(frame["message"].as_str().unwrap()).or_default() += 1;
     }
-    // Steps of a second from 0 to 40 s; 16 cells in four frames.
-    for (message, count) in [("BmsState", 41), ("PackValues", 41), ("Energy", 41), ("CellVoltages", 4 * 41)] {
-        assert_eq!(counts[message], count, "{message}");
+    let records = decode(&wire, &["--only", "Estimates"]);
+    assert!(records.len() > 40, "steps of a second at most: {}", records.len());
+    for message in ["BmsState", "PackValues", "CurrentLimits", "StateEstimate"] {
+        assert_eq!(counts[message], records.len(), "{message}: in every step");
     }
+    // Once a second, in steps that need not hit it; 16 cells in four frames.
+    let seconds = counts["Energy"];
+    assert!((35..=42).contains(&seconds), "{seconds}");
+    assert_eq!((counts["CellVoltages"], counts["DiagnosisHigh"]), (4 * seconds, seconds));
     for message in ["InverterLimits", "PylontechAlarms", "InverterRequest", "InverterMaker"] {
-        assert_eq!(counts[message], 41, "{message}");
+        assert_eq!(counts[message], seconds, "{message}");
     }
     assert!(!counts.contains_key("VictronAlarms"));
 
-    let records = decode(&wire, &["--only", "Estimates"]);
-    assert_eq!(records.len(), 41);
     let soc = |frame: &&Value| frame["message"] == "StateEstimate";
     for (frame, record) in frames.iter().filter(soc).zip(&records) {
         let [on_bus, on_line] =
@@ -69,14 +72,14 @@ fn a_run_is_read_back_from_both_logs_with_the_same_values() {
     }
     let at = |message: &str, time_s: f64| -> &Value {
         let here =
-            |f: &&Value| f["message"] == message && (f["time_s"].as_f64().unwrap() - time_s).abs() < 0.1;
+            |f: &&Value| f["message"] == message && (f["time_s"].as_f64().unwrap() - time_s).abs() < 0.6;
         &frames.iter().find(here).unwrap_or_else(|| panic!("no {message} at {time_s} s"))["signals"]
     };
     // Half a C of 280 Ah out, positive here and negative for the inverter.
     let current_a = at("PackValues", 15.0)["Current"].as_f64().unwrap();
     assert!((current_a - 140.0).abs() < 3.0, "{current_a}");
     let for_inverter_a = at("InverterValues", 15.0)["Current"].as_f64().unwrap();
-    assert!((for_inverter_a + current_a).abs() < 0.06, "{for_inverter_a} {current_a}");
+    assert!((for_inverter_a + current_a).abs() < 3.0, "{for_inverter_a} {current_a}");
     assert_eq!(at("BmsState", 15.0)["Mode"], "Drive");
     assert_eq!(at("BmsState", 15.0)["Contactors"], "Closed");
     assert_eq!(at("BmsState", 35.0)["Mode"], "Charge");
@@ -85,7 +88,7 @@ fn a_run_is_read_back_from_both_logs_with_the_same_values() {
     assert_eq!(at("StateEstimate", 15.0)["SohCapacity"], "NotAvailable");
     let pack_v = at("PackValues", 15.0)["Voltage"].as_f64().unwrap();
     let mean_v = at("CellVoltageExtremes", 15.0)["MeanVoltage"].as_f64().unwrap();
-    assert!((pack_v - 16.0 * mean_v).abs() < 0.01, "{pack_v} {mean_v}");
+    assert!((pack_v - 16.0 * mean_v).abs() < 0.02, "{pack_v} {mean_v}");
     assert!(at("InverterLimits", 15.0)["ChargeVoltage"].as_f64().unwrap() > 50.0);
 }
 
