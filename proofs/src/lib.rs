@@ -2,6 +2,8 @@
 //! function that does not exist, so that a program made from it links only if no panic is reachable.
 #![no_std]
 
+mod bus;
+
 use core::fmt::{Display, Write};
 use core::hint::black_box;
 use core::panic::PanicInfo;
@@ -825,10 +827,14 @@ pub extern "C" fn proof_entry<'a>(
     charging: &Charging<'a>,
     control: &mut ChargeController<'a>,
     everything: &mut Whole<'a>,
+    bus: &mut bus::Bus<'_>,
     protected: &mut Protected<'a>,
     protection: &mut Protection<'_>,
     words: &mut [u32; 8192],
 ) -> f32 {
+    let [bytes, buffer, _] = &mut *memory;
+    bus::proof_can(bus, bytes);
+    bus::proof_wire(bus, bytes, buffer);
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
     proof_covariance(inputs, covariance);

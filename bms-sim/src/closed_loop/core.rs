@@ -5,6 +5,7 @@
 
 mod block;
 
+use bms_can::report::Report;
 use bms_core::balance::active::ActiveLimits;
 use bms_core::balance::passive::BalanceLimits;
 use bms_core::balance::{BalanceRules, BalanceStatus};
@@ -563,6 +564,9 @@ pub trait AnyCore {
     /// Every diagnosis.
     fn ledger(&self) -> &Ledger;
 
+    /// What the pack tells over its bus, with all sensors that there is room for.
+    fn report(&self, wish: &Wish) -> Report<'_>;
+
     /// So many seconds go by without a step.
     fn sleep(&mut self, seconds: f64);
 
@@ -606,6 +610,10 @@ impl<const N: usize> AnyCore for OfSize<'_, N> {
 
     fn ledger(&self) -> &Ledger {
         self.controller.safety().ledger()
+    }
+
+    fn report(&self, wish: &Wish) -> Report<'_> {
+        Report::of(&self.controller, wish)
     }
 
     fn sleep(&mut self, seconds: f64) {
