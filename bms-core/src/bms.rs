@@ -742,4 +742,4 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

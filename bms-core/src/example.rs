@@ -1,6 +1,7 @@
 //! Ready tables of a made-up cell, for examples, tests and benches.
 
 use crate::cell::{CellTables, OcvAgeing};
+use crate::safety::settings::{ContactorSettings, Fitted, Levels, SafetySettings, SensorGrade};
 
 /// A made-up 5 Ah NMC cell: plausible numbers, not any maker's cell. Identify your own with `bms identify`.
 pub const NMC_5AH: CellTables<'static> = CellTables {
@@ -38,4 +39,48 @@ pub const NMC_5AH: CellTables<'static> = CellTables {
     hysteresis_gamma: 30.0,
     ageing: OcvAgeing::NONE,
     negative_v: &[],
+};
+
+/// Limits of the protection for a small pack of such cells.
+pub const SAFETY: SafetySettings = SafetySettings {
+    fitted: Fitted {
+        second_current: true,
+        pack_voltage: true,
+        link_voltage: true,
+        insulation: true,
+        auxiliary_contacts: true,
+        vehicle: true,
+        flow: false,
+        heater_power: false,
+    },
+    grade: SensorGrade::limit(50.0),
+    period_ms: 100,
+    cell_high_v: Levels::new(4.18, 4.22, 4.25),
+    cell_low_v: Levels::new(3.0, 2.7, 2.4),
+    deep_discharge_v: 1.5,
+    discharge_a: Levels::new(16.0, 18.0, 20.0),
+    pulse_discharge_a: 30.0,
+    charge_a: Levels::new(8.0, 9.0, 10.0),
+    pulse_charge_a: 15.0,
+    discharge_hot_c: Levels::new(50.0, 55.0, 60.0),
+    discharge_cold_c: Levels::new(-20.0, -25.0, -30.0),
+    charge_hot_c: Levels::new(50.0, 55.0, 60.0),
+    charge_cold_c: Levels::new(5.0, 0.0, -25.0),
+    spread_k: Levels::new(8.0, 12.0, 20.0),
+    rise_k_per_s: [0.3, 1.0],
+    highest_working_c: 60.0,
+    imbalance: [0.05, 0.1],
+    insulation_ohm_per_v: [500.0, 100.0],
+    cell_ohm: 0.05,
+    capacity_ah: 5.0,
+    board_hot_c: 90.0,
+    contactors: ContactorSettings {
+        breaking_a: 25.0,
+        precharged_share: 0.95,
+        precharged_a: 0.5,
+        precharge_ms: 500,
+        travel_ms: 100,
+        precharges: 5,
+        cool_down_s: 60,
+    },
 };

@@ -27,6 +27,8 @@
 //! | [`climate`] | cooling and heating of a pack: one loop for the mean, one for the spread |
 //! | [`balance`] | which cells give how much charge, until when: resistors or converters, within heat and limits |
 //! | [`bms`] | all of these wired together: one step of a whole pack |
+//! | [`safety`] | protection and diagnosis: what is wrong with the pack or its sensors, and what is done about it |
+//! | [`parameters`] | all of this as one block of words in flash, written by `bms export` |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
 //! # Sign and units
@@ -62,16 +64,19 @@ pub mod charge;
 pub mod charging;
 pub mod climate;
 pub mod clock;
+pub mod controller;
 pub mod energy;
 pub mod estimator;
 pub mod example;
 pub mod leak;
 pub mod measurement;
 pub mod pack;
+pub mod parameters;
 pub mod predict;
 pub mod preheat;
 pub mod pulse;
 pub mod resistance;
+pub mod safety;
 pub mod soc;
 pub mod sop;
 pub mod store;

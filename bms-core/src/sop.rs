@@ -76,7 +76,7 @@ impl CurrentLimit {
     /// One limit in A for all times.
     #[must_use]
     pub const fn constant(current_a: f32) -> Self {
-        Self { pulse_a: current_a, pulse_s: f32::INFINITY, continuous_a: current_a }
+        Self { pulse_a: current_a, pulse_s: f32::MAX, continuous_a: current_a }
     }
 
     fn over(&self, horizon_s: f32) -> f32 {

@@ -37,7 +37,7 @@ impl SensorCorner {
 }
 
 /// Full scale of the current sensor in multiples of the capacity per hour.
-const FULL_SCALE_C: f64 = 5.0;
+pub(crate) const FULL_SCALE_C: f64 = 5.0;
 
 /// A capacity that the corner's absolute currents (20 mA) are meant for; larger cells have larger sensors.
 const SMALL_CELL_AH: f64 = 5.0;

@@ -93,6 +93,7 @@ pub mod physics;
 mod piece;
 mod plant;
 mod profile;
+pub mod runaway;
 mod supercap;
 mod table;
 mod thermal;

@@ -712,3 +712,75 @@ fn pulses_heat_supercapacitors_by_their_resistance() {
     assert!(pack.anode_potential_v().is_none());
     assert!(Pack::new(Vec::<SupercapCell>::new(), &layout(1), []).is_err());
 }
+
+/// A car's pack with a fuse, whose contactors are closed.
+fn fused_string() -> Pack {
+    let cells =
+        (0..96).map(|_| BatchCell { capacity: 30.0, resistance: 1.0 / 30.0, soc: 0.8, temperature_c: 25.0 });
+    let cells = EcmBatch::new(EcmParameters::generic_nmc_5ah(), cells).unwrap();
+    let fuse = Some(FuseParameters { rated_a: 500.0, melting_a2s: 4e5 });
+    let parameters = PackParameters {
+        parallel: 1,
+        busbar_ohm: 2e-5,
+        cable_ohm: 1e-3,
+        switchgear: SwitchgearParameters { fuse, ..SwitchgearParameters::default() },
+    };
+    let wiring = [CellWiring { connection_ohm: 3e-5, self_discharge_a: 0.0 }; 96];
+    let mut pack = Pack::new(cells, &parameters, wiring).unwrap();
+    pack.switchgear_mut().set_main(true);
+    pack
+}
+
+/// Ohm's law before the fuse has melted, and I2t for when it does.
+#[test]
+fn an_external_short_melts_the_fuse() {
+    let mut pack = fused_string();
+    let nothing = [0.0; 96];
+    pack.step(PackLoad::CurrentA(10.0), &nothing, 1.0).unwrap();
+    let rest_v = pack.pack_voltage_v();
+    pack.switchgear_mut().set_short_ohm(Some(5e-3)).unwrap();
+    pack.step(PackLoad::CurrentA(10.0), &nothing, 1e-3).unwrap();
+    let short_a = pack.current_a();
+    assert!(short_a > 2000.0 && pack.link_voltage_v() < 0.1 * rest_v, "{short_a}");
+    assert!((pack.link_voltage_v() - 5e-3 * short_a).abs() < 1e-3 * rest_v);
+    let melts_s = 4e5 / (short_a * short_a);
+    pack.step(PackLoad::CurrentA(10.0), &nothing, 0.5 * melts_s).unwrap();
+    assert!(!pack.switchgear().fuse_blown());
+    pack.step(PackLoad::CurrentA(10.0), &nothing, melts_s).unwrap();
+    assert!(pack.switchgear().fuse_blown());
+    pack.step(PackLoad::CurrentA(10.0), &nothing, 1.0).unwrap();
+    assert_eq!(pack.current_a(), 0.0);
+}
+
+#[test]
+fn a_failed_cell_takes_its_voltage_from_the_pack() {
+    let (mut whole, mut failed) = (fused_string(), fused_string());
+    let nothing = [0.0; 96];
+    let mut lost_v = [0.0; 96];
+    lost_v[7] = 3.0;
+    failed.set_lost_v(&lost_v).unwrap();
+    assert!(failed.set_lost_v(&lost_v[1..]).is_err());
+    for pack in [&mut whole, &mut failed] {
+        pack.step(PackLoad::CurrentA(100.0), &nothing, 1.0).unwrap();
+    }
+    let by_v = |f: fn(&Pack) -> f64| f(&whole) - f(&failed);
+    assert!((by_v(Pack::pack_voltage_v) - 3.0).abs() < 1e-9);
+    assert!((by_v(|p| p.group_voltage_v()[7]) - 3.0).abs() < 1e-9 && by_v(|p| p.group_voltage_v()[8]) == 0.0);
+    failed.step(PackLoad::PowerW(20e3), &nothing, 1.0).unwrap();
+    assert!((failed.link_voltage_v() * failed.current_a() - 20e3).abs() < 20.0);
+}
+
+/// `v = V (1 - exp(-t / RC))`, and nothing through a broken resistor.
+#[test]
+fn a_broken_precharge_resistor_charges_nothing() {
+    for (ohm, share) in [(47.0, 1.0 - (-1.0_f64).exp()), (f64::INFINITY, 0.0)] {
+        let mut pack = fused_string();
+        pack.switchgear_mut().set_main(false);
+        pack.switchgear_mut().set_precharge_ohm(ohm).unwrap();
+        pack.switchgear_mut().set(Contactor::Minus, true);
+        pack.switchgear_mut().set(Contactor::Precharge, true);
+        pack.step(PackLoad::CurrentA(0.0), &[0.0; 96], 47.0 * 1e-3).unwrap();
+        let reached = pack.link_voltage_v() / pack.pack_voltage_v();
+        assert!((reached - share).abs() < 0.01, "{ohm}: {reached}");
+    }
+}

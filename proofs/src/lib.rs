@@ -24,12 +24,14 @@ use bms_core::estimator::{CellEstimate, CellEstimator, CellState};
 use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
 use bms_core::measurement::{Measurement, Reading, Validity};
 use bms_core::pack::{self, PackEstimator, PackMeasurement, PackState, Spread};
+use bms_core::parameters::{self, Chemistry, Parameters, ParametersError};
 use bms_core::predict::{Heat, Hold, PulseModel, Start, Surface};
 use bms_core::preheat::{
     Plan, PreheatCommand, PreheatError, PreheatInput, PreheatReport, Preheater, Refusal, Settings,
 };
 use bms_core::pulse::{PulseObserver, PulseState};
 use bms_core::resistance::new_cell_ohm;
+use bms_core::safety::settings::SafetySettings;
 use bms_core::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, SocState, Status};
 use bms_core::sop::{self, Limits, NegativeElectrode, NegativeState, PowerState, Publisher};
 use bms_core::store::{Loaded, Problem, Reader, Store, Stored, Writer, crc32, fingerprint};
@@ -516,6 +518,7 @@ pub struct Whole<'a> {
     state: BmsState<96, 24>,
     sample: Sample<96, 24, 12>,
     request: Request,
+    safety: SafetySettings,
     negative: bool,
     bms: Bms<'a, 96, 24, 12>,
     output: Output<96, 12>,
@@ -557,6 +560,33 @@ pub fn proof_bms<'a>(
 
 #[inline(never)]
 fn proof_bms_error(e: BmsError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_parameters(shared: &Shared<'_>, whole: &Whole<'_>, words: &mut [u32]) -> f32 {
+    let pulse = PulseModel::from(&shared.model);
+    let models = Models { cell: &shared.model, pulse, negative: whole.negative.then_some(pulse) };
+    type Known<'a> = Parameters<'a, 96, 24, 12>;
+    let (settings, safety) = (&whole.settings, &whole.safety);
+    if let Err(e) = parameters::write(&models, Chemistry::Lfp, settings, safety, 5.0, (24, 12), words) {
+        proof_parameters_error(e);
+    }
+    match Known::parse(words) {
+        Ok(known) => {
+            black_box((known.models(), known.settings(), known.safety(), known.tuning()));
+            known.capacity_ah() + f32::from(known.sensors())
+        }
+        Err(e) => {
+            proof_parameters_error(e);
+            0.0
+        }
+    }
+}
+
+#[inline(never)]
+fn proof_parameters_error(e: ParametersError) {
     black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
 }
 
@@ -669,6 +699,7 @@ pub extern "C" fn proof_entry<'a>(
     charging: &Charging<'a>,
     control: &mut ChargeController<'a>,
     everything: &mut Whole<'a>,
+    words: &mut [u32; 8192],
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
@@ -691,6 +722,7 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_temperatures(inputs, warmth));
     black_box(proof_climate(inputs, warmth));
     black_box(proof_bms(inputs, shared, everything, memory));
+    black_box(proof_parameters(shared, everything, words));
     black_box(proof_learnt(shared, memory, &mut whole.0, pack, monitor));
     #[cfg(feature = "break-with-index")]
     black_box(inputs.number[inputs.index]);

@@ -10,9 +10,9 @@ use crate::temperatures::CellPlace;
 use proptest::prelude::*;
 use std::vec;
 
-const N: usize = 4;
-const S: usize = 2;
-const M: usize = 2;
+pub(crate) const N: usize = 4;
+pub(crate) const S: usize = 2;
+pub(crate) const M: usize = 2;
 
 const PLACES: [CellPlace; N] = [at(0.125, 0), at(0.375, 0), at(0.625, 1), at(0.875, 1)];
 
@@ -84,15 +84,15 @@ const CHARGE: ChargeSettings<'_> = ChargeSettings {
 };
 const BLEED: BalanceLimits = BalanceLimits { bleed_ohm: 12.0, rest_s: 300.0, ..BalanceLimits::NMC };
 
-fn model() -> CellModel<'static> {
+pub(crate) fn model() -> CellModel<'static> {
     CellModel::new(example::NMC_5AH).unwrap()
 }
 
-fn models<'a>(cell: &'a CellModel<'a>) -> Models<'a> {
+pub(crate) fn models<'a>(cell: &'a CellModel<'a>) -> Models<'a> {
     Models { cell, pulse: cell.into(), negative: None }
 }
 
-fn settings(cell: &CellModel<'_>) -> Settings<'static> {
+pub(crate) fn settings(cell: &CellModel<'_>) -> Settings<'static> {
     let means = Means { coolant: None, films: Some(FILMS), pulses: Some(PULSES) };
     Settings {
         layout: LAYOUT,

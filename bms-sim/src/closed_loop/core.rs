@@ -6,28 +6,35 @@
 use bms_core::balance::active::ActiveLimits;
 use bms_core::balance::passive::BalanceLimits;
 use bms_core::balance::{BalanceRules, BalanceStatus};
-use bms_core::bms::{BalanceMeans, Bms, BmsError, Models, Output, Request, Sample, Settings};
+use bms_core::bms::{BalanceMeans, BmsError, Models, Settings};
 use bms_core::cell::CellModel;
 use bms_core::charging::ChargerReport;
 use bms_core::charging::{
     ChargeCommand, ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper,
 };
 use bms_core::climate::{Band, ClimateSettings, Parts};
-use bms_core::measurement::Reading;
+use bms_core::controller::{Controller, ControllerError, ControllerSettings, Decision, Input};
 use bms_core::pack::PackEstimate;
 use bms_core::predict::{Heat, PulseModel, Surface};
 use bms_core::preheat::{self, CoolantHeater, Films, Means, PackFacts, PreheatCommand, PulseBounds, Pulses};
+use bms_core::safety::contactors::{OpeningRules, Position};
+use bms_core::safety::ledger::Ledger;
+use bms_core::safety::limits::{LimitSettings, PublishedLimits};
+use bms_core::safety::mode::{Mode, Wish};
+use bms_core::safety::settings::SafetySettings;
+use bms_core::safety::table::{Diagnosis, Level};
 use bms_core::soc::Estimated;
 use bms_core::sop::{CurrentLimit, Limits, Margin, PowerState};
 use bms_core::temperatures::{CellPlace, Layout, TemperatureSummary};
 use bms_core::tuning::Tuning;
 
 use super::ClosedLoopError;
-use super::sensors::Readings;
-use crate::cell_file::{Chemistry, OwnedTables};
+use super::protection;
+use super::sensors::RawFrame;
+use crate::cell_file::{CellFile, Chemistry, OwnedTables};
 use crate::known::KnownCell;
 use crate::pack_file::{Arrangement, Balancing, PackFile};
-use crate::scenario::Control;
+use crate::scenario::{Control, MemoryPart};
 use crate::sop::lab::PulseFile;
 
 /// Room for temperature sensors and modules; a pack has no more.
@@ -78,8 +85,16 @@ pub struct CoreSetup {
     facts: PackFacts,
     preheat_to_c: f32,
     balance: BalanceMeans,
+    safety: SafetySettings,
     file: PackFile,
 }
+
+/// Key of the simulated workshop.
+pub const SERVICE_KEY: u32 = 0x600D_CA5E;
+/// The estimators run once in so many ms, or with every step that is longer.
+const ESTIMATE_EVERY_MS: u16 = 1000;
+/// A published limit rises in so many s to the largest current.
+const LIMIT_RISE_S: f32 = 2.0;
 
 /// Whether the cores that were compiled in have room for a pack.
 ///
@@ -102,7 +117,7 @@ pub fn check_size(file: &PackFile) -> Result<(), ClosedLoopError> {
 
 impl CoreSetup {
     /// For a pack whose cells the laboratory knows, one of them (`known` is that of the plant, unscaled), and the settings of
-    /// a scenario.
+    /// a scenario; `period_ms` is the longest step that the protection does not take for an overrun.
     ///
     /// # Errors
     /// When a pack is larger than the cores that were compiled in, or its cell cannot be used.
@@ -111,6 +126,7 @@ impl CoreSetup {
         known: &KnownCell,
         control: &Control,
         preheat_to_c: f64,
+        period_ms: u16,
     ) -> Result<Self, ClosedLoopError> {
         check_size(file)?;
         let layout = &file.layout;
@@ -147,6 +163,7 @@ impl CoreSetup {
             facts: facts(file),
             preheat_to_c: preheat_to_c as f32 + PREHEAT_MARGIN_K,
             balance: balance(file, control, group.circuit.cell.chemistry, capacity_ah),
+            safety: protection::settings(file, capacity_ah, group_ohm(&group.circuit), period_ms),
             file: file.clone(),
         })
     }
@@ -222,6 +239,33 @@ impl CoreSetup {
             limits,
             power_every_s: POWER_EVERY_S,
         }
+    }
+
+    fn controller<'a>(&'a self, bms: Settings<'a>) -> ControllerSettings<'a> {
+        let safety = &self.safety;
+        let error_a = safety.grade.current_share * safety.grade.current_full_a;
+        let breaking_a = safety.contactors.breaking_a;
+        let largest_a = safety.pulse_discharge_a.max(safety.pulse_charge_a);
+        ControllerSettings {
+            // What the sensor cannot tell from nothing is quiet.
+            opening: OpeningRules {
+                quiet_a: (1.5 * error_a).min(breaking_a),
+                ..OpeningRules::typical(breaking_a)
+            },
+            limits: LimitSettings {
+                rise_a_per_s: largest_a / LIMIT_RISE_S,
+                ..LimitSettings::typical(largest_a)
+            },
+            estimate_every_ms: ESTIMATE_EVERY_MS,
+            sensors: self.sensors,
+            ..ControllerSettings::new(safety, bms, SERVICE_KEY)
+        }
+    }
+
+    /// Limits of the protection.
+    #[must_use]
+    pub const fn safety(&self) -> &SafetySettings {
+        &self.safety
     }
 
     /// Temperature sensors that there are.
@@ -411,18 +455,18 @@ fn balance(file: &PackFile, control: &Control, chemistry: Chemistry, capacity_ah
 /// What the core is told beside the readings.
 #[derive(Debug, Clone, Copy)]
 pub struct Told<'a> {
-    /// The contactors are open.
-    pub contactors_open: bool,
-    /// Flow in L/min, direction, and power of the films in W, as the devices had them.
-    pub flow_l_per_min: f64,
-    /// See [`Self::flow_l_per_min`].
+    /// Direction of the flow, and power of the films in W, as the devices had them.
     pub reverse: bool,
-    /// See [`Self::flow_l_per_min`].
+    /// See [`Self::reverse`].
     pub film_w: &'a [f64],
     /// What the charger says.
     pub charger: ChargerReport,
     /// Power from outside for heaters in W.
     pub external_w: f64,
+    /// What is asked for.
+    pub wish: Wish,
+    /// Somebody acknowledges what has happened.
+    pub acknowledge: bool,
 }
 
 /// What the core asks for and knows, without its size.
@@ -456,63 +500,98 @@ pub struct Outcome {
     pub group_soc: Vec<f64>,
     /// Estimated mean, coldest and hottest core in degC.
     pub core_c: [f64; 3],
+    /// Which contactors are to be closed: plus, minus, precharge.
+    pub contactors: [bool; 3],
+    /// How far closing or opening is.
+    pub position: Position,
+    /// What the pack is doing.
+    pub mode: Mode,
+    /// What load and charger may do.
+    pub limits: PublishedLimits,
+    /// A thermal event.
+    pub alarm: bool,
+    /// Worst level of what was detected, and what keeps the contactors open.
+    pub level: Option<Level>,
+    /// See [`Self::level`].
+    pub reason: Option<Diagnosis>,
 }
 
 /// A core of any size.
 pub trait AnyCore {
     /// One step; any readings are allowed.
-    fn step(&mut self, readings: &Readings, told: &Told<'_>, request: &Request, dt_s: f64) -> &Outcome;
+    fn step(&mut self, frame: &RawFrame, told: &Told<'_>, dt_s: f64) -> &Outcome;
 
     /// What came out of the last step.
     fn outcome(&self) -> &Outcome;
+
+    /// Every diagnosis.
+    fn ledger(&self) -> &Ledger;
+
+    /// So many seconds go by without a step.
+    fn sleep(&mut self, seconds: f64);
+
+    /// A fault in memory.
+    fn corrupt(&mut self, part: MemoryPart);
 }
 
 struct OfSize<'a, const N: usize> {
-    bms: Bms<'a, N, SENSORS, MODULES>,
+    controller: Controller<'a, N, SENSORS, MODULES>,
     outcome: Outcome,
     /// Time since the balancer last had something to do, in s.
     idle_s: f64,
-}
-
-fn fill(into: &mut [Reading], from: &[Reading]) {
-    into.iter_mut().zip(from).for_each(|(to, reading)| *to = *reading);
+    /// Part of a millisecond that is left of the steps so far, in s.
+    left_s: f64,
 }
 
 impl<const N: usize> AnyCore for OfSize<'_, N> {
-    fn step(&mut self, readings: &Readings, told: &Told<'_>, request: &Request, dt_s: f64) -> &Outcome {
-        let [inlet_c, outlet_c, ambient_c, board_c] = readings.around_c;
-        let mut sample = Sample {
-            cell_voltage_v: [Reading::MISSING; N],
-            sensors_c: [Reading::MISSING; SENSORS],
-            current_a: readings.current_a,
-            mean_current_a: readings.mean_current_a,
-            contactors_open: told.contactors_open,
-            inlet_c,
-            outlet_c,
-            ambient_c,
-            board_c,
-            flow_l_per_min: told.flow_l_per_min as f32,
-            reverse: told.reverse,
+    fn step(&mut self, frame: &RawFrame, told: &Told<'_>, dt_s: f64) -> &Outcome {
+        let mut input = Input {
+            frame: frame.of_size(),
             film_w: [0.0; MODULES],
+            reverse: told.reverse,
             charger: told.charger,
             external_w: told.external_w as f32,
+            wish: told.wish,
+            acknowledge: told.acknowledge,
+            service_key: None,
         };
-        fill(&mut sample.cell_voltage_v, &readings.group_voltage_v);
-        fill(&mut sample.sensors_c, &readings.sensed_c);
-        sample.film_w.iter_mut().zip(told.film_w).for_each(|(to, w)| *to = *w as f32);
-        let output = self.bms.step(&sample, request, dt_s as f32);
-        self.take(&output, dt_s);
+        input.film_w.iter_mut().zip(told.film_w).for_each(|(to, w)| *to = *w as f32);
+        let whole_s = dt_s + self.left_s;
+        let dt_ms = (1000.0 * whole_s).round().min(f64::from(u16::MAX));
+        self.left_s = whole_s - dt_ms / 1000.0;
+        let decision = *self.controller.step(&input, dt_ms as u16);
+        self.take(&decision, dt_s);
         &self.outcome
     }
 
     fn outcome(&self) -> &Outcome {
         &self.outcome
     }
+
+    fn ledger(&self) -> &Ledger {
+        self.controller.safety().ledger()
+    }
+
+    fn sleep(&mut self, seconds: f64) {
+        self.controller.slept(seconds as f32);
+    }
+
+    fn corrupt(&mut self, part: MemoryPart) {
+        use bms_core::controller::MemoryPart as Of;
+        match part {
+            MemoryPart::Settings => self.controller.corrupt(Of::Settings),
+            MemoryPart::State => self.controller.corrupt(Of::Contactors),
+            MemoryPart::Tables => self.controller.corrupt(Of::Tables),
+            // The record is read at the start alone.
+            MemoryPart::Store => self.controller = self.controller.with_damaged_store(),
+        }
+    }
 }
 
 impl<const N: usize> OfSize<'_, N> {
-    fn take(&mut self, output: &Output<N, MODULES>, dt_s: f64) {
-        let (o, c) = (&mut self.outcome, &output.climate);
+    fn take(&mut self, decision: &Decision<N, MODULES>, dt_s: f64) {
+        let (o, output) = (&mut self.outcome, &decision.bms);
+        let c = &output.climate;
         o.flow_l_per_min = f64::from(c.flow_l_per_min);
         o.reverse = c.reverse;
         o.chiller_w = f64::from(c.chiller_w);
@@ -525,11 +604,19 @@ impl<const N: usize> OfSize<'_, N> {
         o.preheat = output.preheat;
         o.charge = output.charge;
         o.power = output.power;
-        o.estimate = *self.bms.estimate();
-        for (soc, cell) in o.group_soc.iter_mut().zip(self.bms.pack().cells()) {
+        o.contactors = decision.contactors;
+        o.position = decision.position;
+        o.mode = decision.mode;
+        o.limits = decision.limits;
+        o.alarm = decision.alarm;
+        o.level = decision.level;
+        o.reason = decision.reason;
+        let bms = self.controller.bms();
+        o.estimate = *bms.estimate();
+        for (soc, cell) in o.group_soc.iter_mut().zip(bms.pack().cells()) {
             *soc = f64::from(cell.soc.value);
         }
-        let TemperatureSummary { mean_c, coldest_c, hottest_c, .. } = self.bms.temperatures().summary;
+        let TemperatureSummary { mean_c, coldest_c, hottest_c, .. } = bms.temperatures().summary;
         o.core_c = [mean_c, coldest_c, hottest_c].map(f64::from);
     }
 }
@@ -543,14 +630,15 @@ macro_rules! sizes {
         fn of_size<'a>(
             setup: &'a CoreSetup,
             models: Models<'a>,
-            settings: &Settings<'a>,
+            settings: &ControllerSettings<'a>,
             start: Estimated,
         ) -> Result<Box<dyn AnyCore + 'a>, ClosedLoopError> {
             match setup.series {
                 $($n => Ok(Box::new(OfSize::<$n> {
-                    bms: Bms::new(models, &setup.tuning, settings, setup.capacity_ah, start)?,
+                    controller: Controller::new(models, &setup.tuning, settings, setup.capacity_ah, start)?,
                     outcome: Outcome::none(setup.series),
                     idle_s: 0.0,
+                    left_s: 0.0,
                 })),)+
                 series => Err(ClosedLoopError::Series { series }),
             }
@@ -578,8 +666,29 @@ impl Outcome {
             estimate: PackEstimate::default(),
             group_soc: vec![0.0; groups],
             core_c: [f64::NAN; 3],
+            contactors: [false; 3],
+            position: Position::Open,
+            mode: Mode::Initialise,
+            limits: PublishedLimits::default(),
+            alarm: false,
+            level: None,
+            reason: None,
         }
     }
+}
+
+/// Resistance of a group at 25 degC in ohm, as the laboratory knows it.
+fn group_ohm(file: &CellFile) -> f32 {
+    const LAB_C: f32 = 25.0;
+    let Ok(tables) = file.core_tables() else { return 1e-3 };
+    let t = tables.borrow();
+    let off = |c: &f32| (c - LAB_C).abs();
+    let nearest = (0..t.temperature_c.len())
+        .min_by(|a, b| off(&t.temperature_c[*a]).total_cmp(&off(&t.temperature_c[*b])));
+    let points = t.r0_ohm.len() / t.temperature_c.len().max(1);
+    // Half full.
+    let at = nearest.unwrap_or(0) * points + points / 2;
+    [t.r0_ohm, t.rct_ohm, t.r1_ohm].iter().filter_map(|table| table.get(at)).sum()
 }
 
 /// Makes a core for a pack and hands it to `work`; `start` is the mean SOC that it is told, with how well it is known.
@@ -591,9 +700,9 @@ pub fn with_core<T>(
     start: Estimated,
     work: impl FnOnce(&mut dyn AnyCore) -> Result<T, ClosedLoopError>,
 ) -> Result<T, ClosedLoopError> {
-    let refused = |e| ClosedLoopError::Core(BmsError::Estimator(e));
+    let refused = |e| ClosedLoopError::Core(ControllerError::Bms(BmsError::Estimator(e)));
     let cell = CellModel::new(setup.tables.borrow()).map_err(refused)?;
-    let settings = setup.settings(&cell);
+    let settings = setup.controller(setup.settings(&cell));
     let Some([pulse, negative]) = &setup.electrodes else {
         let pulse = PulseModel { cell: &cell, surface: Surface::NONE };
         let models = Models { cell: &cell, pulse, negative: None };

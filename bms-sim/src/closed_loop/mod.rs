@@ -13,28 +13,36 @@
 //! laboratory on the average cell ([`crate::known`]), and everything else from its sensors.
 
 pub mod core;
+mod failures;
 pub mod plant;
+pub mod protection;
 pub mod sensors;
 
-use bms_core::bms::{BmsError, Request};
+use std::ops::ControlFlow;
+
 use bms_core::charging::{ChargeMode, ChargerReport};
+use bms_core::controller::ControllerError;
 use bms_core::measurement::Reading;
+use bms_core::safety::contactors::Position;
+use bms_core::safety::ledger::{DiagnosisSet, Status};
+use bms_core::safety::mode::{Mode, Wish};
+use bms_core::safety::table::Level;
 use bms_core::soc::Estimated;
-use cell_models::pack::PackLoad;
+use cell_models::pack::{Contactor, ContactorFault, PackLoad};
 use cell_models::{ParameterError, PlantError};
 use thiserror::Error;
 
 use self::core::{AnyCore, CoreSetup, SERIES, Told, with_core};
 use self::plant::{CellKind, Command, PlantPack, StartState, WeakCell};
-use self::sensors::{PackSensors, Truth};
+use self::sensors::{PackSensors, Ranges, Truth};
 use crate::cell_file::CellFileError;
 use crate::known::{KnownCell, KnownError};
 use crate::pack_file::{CellPlant, PackFile, circuit, supercap};
-use crate::recording::{Recorder, Recording, Step, Values};
+use crate::recording::{Diagnosed, Recorder, Recording, Step, Values};
 use crate::scenario::{
-    self, ChargeRequest, Demand, FaultKind, Observed, PackFacts, Scenario, ScenarioError, Task, Timeline,
+    self, ChargeRequest, ContactorName, Demand, FaultKind, Observed, PackFacts, Partner, Scenario, ScenarioError,
+    SignalError, Task, Timeline,
 };
-use crate::sensors::SensorModel;
 
 /// Why a scenario cannot be simulated.
 #[derive(Debug, Error)]
@@ -72,7 +80,7 @@ pub enum ClosedLoopError {
     CellFile(#[from] CellFileError),
     /// The core refuses its settings.
     #[error("the core refuses its settings: {0}")]
-    Core(#[from] BmsError),
+    Core(#[from] ControllerError),
     /// The plant refuses its parameters.
     #[error(transparent)]
     Parameters(#[from] ParameterError),
@@ -138,8 +146,39 @@ impl PackType {
 pub struct Options {
     /// Time between two rows of the recording in s; chosen by length if not given.
     pub interval_s: Option<f64>,
+    /// Protection ten times a second as in firmware, whatever the scenario; it is where the scenario breaks something that
+    /// the protection has to find.
+    pub protection: bool,
 }
 
+/// What a step of the core leaves to be seen.
+pub struct Seen<'a> {
+    /// Time since the start of the scenario in s.
+    pub time_s: f64,
+    /// Time since the step of the core before, in s.
+    pub dt_s: f64,
+    /// The truth.
+    pub plant: &'a PlantPack,
+    /// The core.
+    pub core: &'a dyn AnyCore,
+    /// What is asked for.
+    pub wish: Wish,
+}
+
+/// Whoever looks at each step of the core, and may end the run.
+pub type Watch<'a> = dyn FnMut(&Seen<'_>) -> ControlFlow<()> + 'a;
+
+/// Period of the protection in s and ms, and the longest of all steps where it runs with the plant's.
+const PROTECTION_S: f64 = 0.1;
+const PROTECTION_MS: u16 = 100;
+const LONGEST_MS: u16 = 60_000;
+/// Around a fault the plant steps with the protection: from so many s before to so many after it.
+const BEFORE_FAULT_S: f64 = 5.0;
+const AFTER_FAULT_S: f64 = 600.0;
+/// Contactors and modes get where they are to go within so many s, or never.
+const SETTLING_S: f64 = 10.0;
+/// Waking up takes so many steps of the protection.
+const WAKE_STEPS: usize = 10;
 /// Step in s while there is a load, while the core balances or waits, and while it sleeps.
 const AWAKE_S: f64 = 1.0;
 const WAITING_S: f64 = 10.0;
@@ -172,18 +211,35 @@ pub fn run(
     options: &Options,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Recording, ClosedLoopError> {
+    run_watched(scenario, pack, options, progress, &mut |_| ControlFlow::Continue(()))
+}
+
+/// Runs a scenario as [`run`] does, and shows every step of the core.
+///
+/// # Errors
+/// [`ClosedLoopError`].
+pub fn run_watched(
+    scenario: &Scenario,
+    pack: &PackType,
+    options: &Options,
+    progress: &mut dyn FnMut(f64),
+    watch: &mut Watch<'_>,
+) -> Result<Recording, ClosedLoopError> {
     let preheat_to_c = scenario.phases.iter().find_map(|p| match p.task {
         Task::Preheat { target_c, .. } => Some(target_c),
         _ => None,
     });
-    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, preheat_to_c.unwrap_or(10.0))?;
+    let fast = options.protection || scenario.faults.iter().any(|f| f.what.concerns_protection());
+    let period_ms = if fast { PROTECTION_MS } else { LONGEST_MS };
+    let setup =
+        CoreSetup::new(&pack.file, &pack.known, &scenario.control, preheat_to_c.unwrap_or(10.0), period_ms)?;
     let told = scenario.start.soc + scenario.start.core_soc_error_points / 100.0;
     let start = Estimated {
         value: told.clamp(0.0, 1.0) as f32,
         std: if scenario.start.core_soc_error_points == 0.0 { REMEMBERED_STD } else { GUESSED_STD },
     };
     with_core(&setup, start, |core| {
-        let mut bench = Bench::new(scenario, pack, &setup, core)?;
+        let mut bench = Bench::new(scenario, pack, &setup, core, fast, watch)?;
         bench.run(options, progress)
     })
 }
@@ -204,9 +260,8 @@ fn drive_loss_w(amplitude_a: f64, pack_v: f64) -> f64 {
 
 /// What the bench does in a step.
 struct Doing {
-    request: Request,
+    wish: Wish,
     load: PackLoad,
-    closed: bool,
     aux_from_pack: bool,
     external_w: f64,
     step_s: f64,
@@ -215,12 +270,15 @@ struct Doing {
     wanted_w: f64,
 }
 
-struct Bench<'a> {
+struct Bench<'a, 'w> {
     scenario: &'a Scenario,
     pack: &'a PackType,
     plant: PlantPack,
     sensors: PackSensors,
     core: &'a mut dyn AnyCore,
+    watch: &'w mut Watch<'w>,
+    /// The protection runs ten times a second.
+    fast: bool,
     command: Command,
     time_s: f64,
     charger_a: f64,
@@ -233,14 +291,27 @@ struct Bench<'a> {
     charger_lost_s: f64,
     faults: Vec<bool>,
     slept_s: f64,
+    /// Time for which contactors or mode have not been where they are to go.
+    moving_s: f64,
+    /// What load and charger do against what they are told, in A.
+    load_ignores_a: Option<f64>,
+    charger_ignores_a: Option<f64>,
+    /// Period of the protection in s, and the interlock loop.
+    period_s: f64,
+    interlock_closed: bool,
+    stopped: bool,
+    found: DiagnosisSet,
+    diagnosed: Vec<Diagnosed>,
 }
 
-impl<'a> Bench<'a> {
+impl<'a, 'w> Bench<'a, 'w> {
     fn new(
         scenario: &'a Scenario,
         pack: &'a PackType,
         setup: &CoreSetup,
         core: &'a mut dyn AnyCore,
+        fast: bool,
+        watch: &'w mut Watch<'w>,
     ) -> Result<Self, ClosedLoopError> {
         let file = &pack.file;
         let start = StartState {
@@ -251,8 +322,7 @@ impl<'a> Bench<'a> {
         let weak: Vec<WeakCell> = scenario.faults.iter().filter_map(|f| weak(&f.what)).collect();
         let plant = PlantPack::new(file, &pack.kind, &start, &weak, scenario.seed)?;
         let corner = scenario.sensors.corner.unwrap_or(file.sensors.corner);
-        let capacity_ah = pack.facts().capacity_ah;
-        let model = SensorModel::of(corner, capacity_ah);
+        let ranges = Ranges::of(file, pack.facts().capacity_ah);
         let groups = file.layout.series;
         // Not the numbers that the cells were drawn with.
         let seed = scenario.seed ^ 0x5e50_0000_0000;
@@ -260,8 +330,10 @@ impl<'a> Bench<'a> {
             scenario,
             pack,
             plant,
-            sensors: PackSensors::new(model, groups, setup.sensors(), seed),
+            sensors: PackSensors::new(corner, ranges, groups, setup.sensors(), seed),
             core,
+            watch,
+            fast,
             command: Command {
                 film_w: vec![0.0; core::MODULES],
                 balance_a: vec![0.0; groups],
@@ -275,15 +347,29 @@ impl<'a> Bench<'a> {
             charger_lost_s: f64::NEG_INFINITY,
             faults: vec![false; scenario.faults.len()],
             slept_s: 0.0,
+            moving_s: 0.0,
+            load_ignores_a: None,
+            charger_ignores_a: None,
+            period_s: PROTECTION_S,
+            interlock_closed: true,
+            stopped: false,
+            found: DiagnosisSet::default(),
+            diagnosed: Vec::new(),
+        };
+        let rest = |bench: &mut Self, dt_s: f64| {
+            bench.ask(&Wish::Standby, ChargerReport::default(), 0.0, start.temperature_c, dt_s);
         };
         if scenario.start.rested {
             let [total_s, step_s] = RESTED_S;
             for _ in 0..(total_s / step_s) as usize {
-                bench.ask(&Request::Rest, true, ChargerReport::default(), 0.0, start.temperature_c, step_s);
+                bench.core.sleep(step_s - AWAKE_S);
+                rest(&mut bench, AWAKE_S);
             }
         }
         bench.settling = false;
-        bench.ask(&Request::Rest, true, ChargerReport::default(), 0.0, start.temperature_c, 0.0);
+        for _ in 0..WAKE_STEPS {
+            rest(&mut bench, PROTECTION_S);
+        }
         Ok(bench)
     }
 
@@ -304,17 +390,51 @@ impl<'a> Bench<'a> {
             }
             self.break_what_is_due()?;
             let doing = self.doing(&moment.demand, moment.left_s);
-            let dt_s = doing.step_s.min(moment.left_s.max(1e-3));
+            let dt_s = self.step_s(&doing).min(moment.left_s.max(1e-3));
             self.step(&doing, moment.ambient_c, dt_s)
                 .map_err(|source| ClosedLoopError::Step { time_s: self.time_s, source })?;
             timeline.advance(dt_s);
             self.record(&mut recorder, &moment, Some(&doing), dt_s);
+            if self.stopped {
+                break;
+            }
             if self.time_s - shown_s >= PROGRESS_S {
                 shown_s = self.time_s;
                 progress(timeline.share_done());
             }
         }
-        Ok(recorder.finish(timeline.ends()))
+        let mut recording = recorder.finish(timeline.ends());
+        recording.summary.diagnoses = std::mem::take(&mut self.diagnosed);
+        Ok(recording)
+    }
+
+    /// How long the next step of the plant is.
+    fn step_s(&self, doing: &Doing) -> f64 {
+        if doing.asleep {
+            return doing.step_s;
+        }
+        if self.period_s != PROTECTION_S {
+            return self.period_s;
+        }
+        let o = self.core.outcome();
+        let there = match doing.wish {
+            Wish::Drive | Wish::Charge { .. } | Wish::Preheat { .. } => o.position == Position::Closed,
+            Wish::Standby => o.mode == Mode::Standby,
+            Wish::Balance => o.mode == Mode::Balance,
+            Wish::Sleep => o.mode == Mode::Sleep,
+        };
+        let moves = !there && self.moving_s < SETTLING_S;
+        let around = |f: &scenario::Fault| {
+            let since_s = self.time_s - f.at.0;
+            f.what.concerns_protection() && (-BEFORE_FAULT_S..AFTER_FAULT_S).contains(&since_s)
+        };
+        if moves || (self.fast && self.scenario.faults.iter().any(around)) {
+            PROTECTION_S
+        } else if self.fast {
+            doing.step_s.min(AWAKE_S)
+        } else {
+            doing.step_s
+        }
     }
 
     /// What the script of the scenario sees: the truth, and what the core says of itself.
@@ -344,9 +464,11 @@ impl<'a> Bench<'a> {
                 FaultKind::TemperatureOffset { sensor, offset_k } => {
                     self.sensors.shift_temperature(sensor, offset_k);
                 }
-                FaultKind::TemperatureLost { sensor } => self.sensors.lose_temperature(sensor),
+                FaultKind::TemperatureLost { sensor } => {
+                    self.sensors.spoil_temperature(sensor, SignalError::Lost);
+                }
                 FaultKind::VoltageOffset { cell, offset_v } => self.sensors.shift_voltage(cell, offset_v),
-                FaultKind::VoltageLost { cell } => self.sensors.lose_voltage(cell),
+                FaultKind::VoltageLost { cell } => self.sensors.spoil_voltage(cell, SignalError::Lost),
                 FaultKind::CurrentOffset { offset_a } => self.sensors.shift_current(offset_a),
                 FaultKind::Leak { cell, current_a } => self.plant.leak(cell / parallel, current_a),
                 // It is made so: see `Bench::new`.
@@ -356,6 +478,36 @@ impl<'a> Bench<'a> {
                 FaultKind::ChillerOff {} => self.plant.broken_mut().chiller = true,
                 FaultKind::PumpOff {} => self.plant.broken_mut().pump = true,
                 FaultKind::ChargerLost { duration } => self.charger_lost_s = self.time_s + duration.0,
+                FaultKind::InternalShort { cell, ohm } => self.plant.short_inside(cell, ohm),
+                FaultKind::ExternalShort { ohm } => self.plant.switchgear_mut().set_short_ohm(Some(ohm))?,
+                FaultKind::Runaway { cell, trigger } => self.plant.run_away(cell, trigger)?,
+                FaultKind::Insulation { ohm } => {
+                    let [plus_ohm, _] = self.plant.pack().switchgear().isolation_ohm();
+                    self.plant.switchgear_mut().set_isolation_ohm([plus_ohm, ohm])?;
+                }
+                FaultKind::FuseBlown {} => self.plant.switchgear_mut().break_fuse(),
+                FaultKind::ContactorStuck { contactor, closed } => {
+                    let contactor = match contactor {
+                        ContactorName::Plus => Contactor::Plus,
+                        ContactorName::Minus => Contactor::Minus,
+                        ContactorName::Precharge => Contactor::Precharge,
+                    };
+                    let how = if closed { ContactorFault::Welded } else { ContactorFault::FailsToClose };
+                    self.plant.switchgear_mut().set_fault(contactor, Some(how));
+                }
+                FaultKind::PrechargeOhm { ohm } => self.plant.switchgear_mut().set_precharge_ohm(ohm)?,
+                FaultKind::HeaterStuck { power_w } => self.plant.stick_heater(power_w),
+                FaultKind::BleedStuck { cell } => self.plant.stick_channel(cell),
+                FaultKind::InterlockOpen {} => self.interlock_closed = false,
+                FaultKind::ChargerIgnores { current_a } => self.charger_ignores_a = Some(current_a),
+                FaultKind::LoadIgnores { current_a } => self.load_ignores_a = Some(current_a),
+                FaultKind::CellVoltage { cell, error } => self.sensors.spoil_voltage(cell, error),
+                FaultKind::Temperature { sensor, error } => self.sensors.spoil_temperature(sensor, error),
+                FaultKind::Current { sensor, error } => self.sensors.spoil_current(sensor, error),
+                FaultKind::PackVoltage { error } => self.sensors.spoil_pack_voltage(error),
+                FaultKind::Message { from, error } => self.sensors.spoil_messages(from, error),
+                FaultKind::Memory { part } => self.core.corrupt(part),
+                FaultKind::LateSteps { every_ms } => self.period_s = f64::from(every_ms) / 1000.0,
             }
         }
         Ok(())
@@ -363,11 +515,10 @@ impl<'a> Bench<'a> {
 
     /// What a demand means for the pack, with what the core has said last.
     fn doing(&self, demand: &Demand, left_s: f64) -> Doing {
-        let groups = self.pack.file.layout.series as f64;
+        let o = self.core.outcome();
         let idle = Doing {
-            request: Request::Rest,
+            wish: Wish::Standby,
             load: PackLoad::CurrentA(0.0),
-            closed: false,
             aux_from_pack: true,
             external_w: 0.0,
             step_s: AWAKE_S,
@@ -376,33 +527,32 @@ impl<'a> Bench<'a> {
             wanted_w: 0.0,
         };
         let within = |power_w: f64| {
-            let [_, out, _] = self.core.outcome().power.safe.discharge;
-            let [_, into, _] = self.core.outcome().power.safe.charge;
-            power_w.clamp(-groups * f64::from(into.power_w), groups * f64::from(out.power_w))
+            let limits = &o.limits;
+            power_w.clamp(-f64::from(limits.charge.power_w), f64::from(limits.discharge.power_w))
         };
+        let faulty = o.level == Some(Level::Fatal);
         match *demand {
             Demand::Drive { power_w } | Demand::Power { power_w } => Doing {
-                request: Request::Drive,
+                wish: Wish::Drive,
                 load: PackLoad::PowerW(within(power_w)),
-                closed: true,
                 wanted_w: power_w,
                 ..idle
             },
             Demand::Current { current_a } => Doing {
-                request: Request::Drive,
-                load: PackLoad::CurrentA(current_a),
-                closed: true,
+                wish: Wish::Drive,
+                load: PackLoad::CurrentA(if faulty { 0.0 } else { current_a }),
                 wanted_w: current_a * self.plant.pack().pack_voltage_v(),
                 ..idle
             },
             Demand::Park { awake, plugged } => Doing {
+                wish: if awake { Wish::Balance } else { Wish::Sleep },
                 aux_from_pack: !plugged,
-                closed: awake,
                 step_s: if awake { WAITING_S } else { ASLEEP_S },
-                asleep: !awake,
+                // What cannot go to sleep stays awake.
+                asleep: !awake && (o.mode == Mode::Sleep || self.moving_s >= SETTLING_S),
                 ..idle
             },
-            Demand::Balance => Doing { step_s: BALANCING_S, ..idle },
+            Demand::Balance => Doing { wish: Wish::Balance, step_s: BALANCING_S, ..idle },
             Demand::Charge(request) => {
                 let mode = match request.mode {
                     scenario::ChargeMode::Normal => ChargeMode::Normal,
@@ -410,8 +560,7 @@ impl<'a> Bench<'a> {
                 };
                 Doing {
                     // The script ends the charge by the true SOC; the core is asked for a full one.
-                    request: Request::Charge { mode, target_soc: 1.0 },
-                    closed: true,
+                    wish: Wish::Charge { mode, target_soc: 1.0 },
                     aux_from_pack: !request.plugged,
                     external_w: if request.plugged { MAINS_W } else { 0.0 },
                     charger: Some(request),
@@ -419,8 +568,8 @@ impl<'a> Bench<'a> {
                 }
             }
             Demand::Preheat { hurry, plugged, .. } => {
-                let preheat = &self.core.outcome().preheat;
-                let heating = preheat.frequency_hz > 0.0;
+                let preheat = &o.preheat;
+                let heating = preheat.frequency_hz > 0.0 && o.position == Position::Closed;
                 let load = if heating {
                     let amplitude_a = 0.5 * f64::from(preheat.discharge_a + preheat.charge_a);
                     let pack_v = self.plant.pack().pack_voltage_v().max(1.0);
@@ -438,12 +587,11 @@ impl<'a> Bench<'a> {
                     PackLoad::CurrentA(0.0)
                 };
                 Doing {
-                    request: Request::Preheat {
+                    wish: Wish::Preheat {
                         time_left_s: if hurry { 0.0 } else { left_s as f32 },
                         hold: false,
                     },
                     load,
-                    closed: true,
                     aux_from_pack: !plugged,
                     external_w: if plugged { MAINS_W } else { 0.0 },
                     ..idle
@@ -453,8 +601,8 @@ impl<'a> Bench<'a> {
     }
 
     fn step(&mut self, doing: &Doing, ambient_c: f64, dt_s: f64) -> Result<(), PlantError> {
-        self.plant.connect(doing.closed);
-        if !doing.closed && doing.aux_from_pack {
+        let closed = self.core.outcome().position == Position::Closed;
+        if !closed && doing.aux_from_pack {
             // Behind open contactors the pack feeds no machine.
             let c = &mut self.command;
             (c.flow_l_per_min, c.chiller_w, c.heater_w) = (0.0, 0.0, 0.0);
@@ -470,29 +618,48 @@ impl<'a> Bench<'a> {
             return Ok(());
         }
         if self.slept_s > 0.0 {
-            let slept_s = std::mem::take(&mut self.slept_s);
-            self.ask(&Request::Rest, true, ChargerReport::default(), 0.0, ambient_c, slept_s);
+            self.core.sleep(std::mem::take(&mut self.slept_s));
+            self.moving_s = 0.0;
         }
         let charger = self.charger(doing.charger, dt_s);
-        let load = match doing.charger {
-            Some(_) => PackLoad::CurrentA(-self.charger_a),
-            None => doing.load,
+        let load = match (self.load_ignores_a, doing.charger) {
+            (Some(a), _) => PackLoad::CurrentA(a),
+            (None, Some(_)) => PackLoad::CurrentA(-self.charger_a),
+            (None, None) => doing.load,
         };
         let given_j = self.plant.pack().ledger().terminals_j;
-        self.plant.step(load, doing.aux_from_pack, &self.command, ambient_c, dt_s)?;
-        self.time_s += dt_s;
+        self.plant.step(load, doing.aux_from_pack && closed, &self.command, ambient_c, dt_s)?;
         let pack = self.plant.pack();
         self.wave_w = matches!(load, PackLoad::Pulse { .. }).then(|| {
             // What came in through the terminals beside the mean current.
             pack.link_voltage_v() * pack.current_a() - (pack.ledger().terminals_j - given_j) / dt_s
         });
-        let open = !doing.closed;
-        self.ask(&doing.request, open, charger, doing.external_w, ambient_c, dt_s);
+        self.protect(doing, charger, ambient_c, dt_s);
         let given_w = self.plant.pack().pack_voltage_v() * self.plant.pack().current_a();
         let short = doing.wanted_w > 0.0 && given_w < TIRED_SHARE * doing.wanted_w;
         let low = self.observed().min_cell_v < self.pack.file.limits.voltage_v[0];
         self.tired_s = if short || (low && doing.wanted_w > 0.0) { self.tired_s + dt_s } else { 0.0 };
         Ok(())
+    }
+
+    /// The core's steps within one of the plant.
+    fn protect(&mut self, doing: &Doing, charger: ChargerReport, ambient_c: f64, dt_s: f64) {
+        let period_s = if self.fast { self.period_s } else { dt_s };
+        let mut left_s = dt_s;
+        while left_s > 1e-9 && !self.stopped {
+            let own_s = if left_s < 1.5 * period_s { left_s } else { period_s };
+            left_s -= own_s;
+            self.time_s += own_s;
+            self.ask(&doing.wish, charger, doing.external_w, ambient_c, own_s);
+        }
+        let o = self.core.outcome();
+        let wants = doing.wish.connects();
+        let there = match doing.wish {
+            Wish::Sleep => o.mode == Mode::Sleep,
+            Wish::Balance => o.mode == Mode::Balance,
+            _ => wants == (o.position == Position::Closed),
+        };
+        self.moving_s = if there { 0.0 } else { self.moving_s + dt_s };
     }
 
     /// The charger follows what was asked for with a lag, in steps, within its limits.
@@ -502,9 +669,20 @@ impl<'a> Bench<'a> {
             return ChargerReport::default();
         };
         let heard = self.time_s >= self.charger_lost_s;
+        self.sensors.silence(Partner::Charger, !heard);
         let pack_v = self.plant.pack().pack_voltage_v().max(1.0);
         let most_a = request.charger_a.min(request.charger_w / pack_v).min(1e4);
-        let asked_a = if heard { f64::from(self.core.outcome().charge.current_a).min(most_a) } else { 0.0 };
+        let connected = self.core.outcome().position == Position::Closed;
+        if let Some(current_a) = self.charger_ignores_a {
+            self.charger_a = current_a;
+            let current_a = Reading::within(current_a as f32, 0.0, 1e4);
+            return ChargerReport { connected: true, heard, current_a, max_a: most_a as f32, max_v: 0.0 };
+        }
+        let asked_a = if heard && connected {
+            f64::from(self.core.outcome().charge.current_a).min(most_a)
+        } else {
+            0.0
+        };
         let follows = 1.0 - (-dt_s / CHARGER_LAG_S).exp();
         let current_a = self.charger_a + (asked_a - self.charger_a) * follows;
         self.charger_a = (current_a / CHARGER_STEP_A).round() * CHARGER_STEP_A;
@@ -513,44 +691,83 @@ impl<'a> Bench<'a> {
     }
 
     /// Reads the sensors and lets the core decide.
-    fn ask(
-        &mut self,
-        request: &Request,
-        contactors_open: bool,
-        charger: ChargerReport,
-        external_w: f64,
-        ambient_c: f64,
-        dt_s: f64,
-    ) {
+    fn ask(&mut self, wish: &Wish, charger: ChargerReport, external_w: f64, ambient_c: f64, dt_s: f64) {
         let (pack, network) = (self.plant.pack(), self.plant.network());
-        let actuation = self.plant.devices().actuation();
+        let (switchgear, devices) = (pack.switchgear(), self.plant.devices());
+        let actuation = devices.actuation();
         let through = [network.inlet_c(), network.outlet_c()];
-        let readings = self.sensors.read(&Truth {
-            group_voltage_v: pack.group_voltage_v(),
-            sensed_c: self.plant.sensed_c(),
-            current_a: [pack.current_a(); 2],
-            // A board that nobody sees keeps the balancer off.
-            around_c: [
-                through[0],
-                through[1],
-                ambient_c,
-                if self.settling { f64::NAN } else { self.plant.board_c() },
-            ],
-        });
+        let all = [Contactor::Plus, Contactor::Minus, Contactor::Precharge];
+        let contactor_closed = all.map(|c| switchgear.is_closed(c));
+        let fused_v = match (switchgear.fuse_blown(), contactor_closed) {
+            (false, _) => pack.pack_voltage_v(),
+            (true, [true, ..]) => pack.link_voltage_v(),
+            (true, _) => 0.0,
+        };
+        let electric = devices.electric_w();
+        let [plus_ohm, minus_ohm] = switchgear.isolation_ohm();
+        let frame = self.sensors.read(
+            &Truth {
+                group_voltage_v: pack.group_voltage_v(),
+                sensed_c: self.plant.sensed_c(),
+                current_a: [pack.current_a(); 2],
+                // A board that nobody sees keeps the balancer off.
+                around_c: [
+                    through[0],
+                    through[1],
+                    ambient_c,
+                    if self.settling { f64::NAN } else { self.plant.board_c() },
+                ],
+                pack_v: [pack.pack_voltage_v(), fused_v, pack.link_voltage_v()],
+                insulation_ohm: plus_ohm.min(minus_ohm),
+                interlock_closed: self.interlock_closed,
+                contactor_closed,
+                flow_l_per_min: actuation.flow_l_per_min,
+                heater_w: electric.heater + electric.films,
+            },
+            dt_s,
+        );
         let told = Told {
-            contactors_open,
-            flow_l_per_min: actuation.flow_l_per_min,
             reverse: actuation.reverse,
             film_w: &self.command.film_w,
             charger,
             external_w,
+            wish: *wish,
+            acknowledge: false,
         };
-        let o = self.core.step(readings, &told, request, dt_s);
+        let o = self.core.step(frame, &told, dt_s);
         let c = &mut self.command;
         (c.flow_l_per_min, c.reverse) = (o.flow_l_per_min, o.reverse);
         (c.chiller_w, c.heater_w) = (o.chiller_w, o.heater_w);
         c.film_w.copy_from_slice(&o.film_w);
         c.balance_a.copy_from_slice(&o.balance_a);
+        self.plant.switch(o.contactors);
+        self.note_diagnoses();
+        let seen =
+            Seen { time_s: self.time_s, dt_s, plant: &self.plant, core: &*self.core, wish: *wish };
+        self.stopped |= (self.watch)(&seen).is_break();
+    }
+
+    /// Keeps when each diagnosis was detected, reacted and ended.
+    fn note_diagnoses(&mut self) {
+        let ledger = self.core.ledger();
+        let found = ledger.detected();
+        if found.is_empty() && self.found.is_empty() {
+            return;
+        }
+        for d in ledger.detections() {
+            if !self.found.contains(d.id) {
+                self.diagnosed.push(Diagnosed::new(&d, self.time_s));
+            }
+        }
+        for d in self.diagnosed.iter_mut().filter(|d| d.ended_s.is_none()) {
+            if d.reacted_s.is_none() && ledger.status(d.id) == Status::Reacting {
+                d.reacted_s = Some(self.time_s);
+            }
+            if !found.contains(d.id) {
+                d.ended_s = Some(self.time_s);
+            }
+        }
+        self.found = found;
     }
 
     fn record(&self, recorder: &mut Recorder, moment: &scenario::Moment, doing: Option<&Doing>, dt_s: f64) {
@@ -561,7 +778,6 @@ impl<'a> Bench<'a> {
         let asleep = doing.is_some_and(|d| d.asleep);
         let known = |x: f64| if asleep { f64::NAN } else { x };
         let v = pack.group_voltage_v();
-        let groups = self.pack.file.layout.series as f64;
         let pulse_a = match doing.map(|d| d.load) {
             Some(PackLoad::Pulse { amplitude_a, .. }) => amplitude_a,
             _ => 0.0,
@@ -609,8 +825,18 @@ impl<'a> Bench<'a> {
                 balancing_w: on(plant.balancing_loss_w()),
                 charge_request_a: known(f64::from(o.charge.current_a)),
                 charge_state: known(f64::from(o.charge.state.code())),
-                discharge_limit_w: known(groups * f64::from(o.power.safe.discharge[1].power_w)),
-                charge_limit_w: known(groups * f64::from(o.power.safe.charge[1].power_w)),
+                discharge_limit_w: known(f64::from(o.limits.discharge.power_w)),
+                charge_limit_w: known(f64::from(o.limits.charge.power_w)),
+                contactors: o
+                    .contactors
+                    .iter()
+                    .zip([1.0, 2.0, 4.0])
+                    .map(|(closed, bit)| if *closed { bit } else { 0.0 })
+                    .sum(),
+                mode: known(f64::from(o.mode.code())),
+                diagnosed: known(o.level.map_or(0.0, |l| l as u8 as f64 + 1.0)),
+                alarm: f64::from(u8::from(o.alarm)),
+                cells_lost: plant.cells_lost() as f64,
             },
         });
     }

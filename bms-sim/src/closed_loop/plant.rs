@@ -6,7 +6,8 @@ use cell_models::balancing::{
 };
 use cell_models::network::{DeviceCommand, Devices, NetworkLayout, ThermalNetwork};
 use cell_models::pack::{
-    CellWiring, Cells, Contactor, FuseParameters, Pack, PackLoad, PackParameters, SwitchgearParameters,
+    CellWiring, Cells, Contactor, FuseParameters, Pack, PackLoad, PackParameters, Switchgear,
+    SwitchgearParameters,
 };
 use cell_models::physics::{SpmeBatch, SpmeBatchCell, SpmeCell};
 use cell_models::{
@@ -18,14 +19,21 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 
 use super::ClosedLoopError;
+use super::failures::Failures;
 use crate::pack_file::{Balancing, CellParameters, PackFile};
 use crate::packs::resistance_ohm;
-use crate::scenario::SocSpread;
+use crate::scenario::{SocSpread, Trigger};
 
 /// Nobody builds cells into a pack that are further off (standard deviations).
 const MOST_SIGMAS: f64 = 3.0;
 /// Hysteresis of a board's cut-out in K.
 const BOARD_HYSTERESIS_K: f64 = 10.0;
+/// Hottest core that electrical models are told, in degC: above it their tables and laws mean nothing.
+const HOTTEST_MODEL_C: f64 = 90.0;
+/// Resistance in ohm through which the vehicle discharges the link once it is cut off: below 60 V within a second.
+const LINK_DISCHARGE_OHM: f64 = 500.0;
+/// Any current in A switches a balancing channel on.
+const STUCK_A: f64 = 1e-3;
 
 /// The cell that all cells of a pack are like.
 #[derive(Debug, Clone)]
@@ -131,6 +139,12 @@ pub struct PlantPack {
     group_soc: Vec<f64>,
     film_w: Vec<f64>,
     balancing_loss_w: f64,
+    failures: Failures,
+    /// Core temperatures that the electrical model is told.
+    model_c: Vec<f64>,
+    /// Power in W of a heater that cannot be switched off, and a balancing channel that cannot.
+    stuck_heater_w: f64,
+    stuck_channel: Option<usize>,
 }
 
 impl PlantPack {
@@ -253,6 +267,10 @@ impl PlantPack {
             group_soc: vec![0.0; groups],
             film_w: vec![0.0; file.thermal.films.map_or(0, |_| file.layout.modules)],
             balancing_loss_w: 0.0,
+            failures: Failures::new(file, matches!(kind, CellKind::Circuit(_))),
+            model_c: cells_c,
+            stuck_heater_w: 0.0,
+            stuck_channel: None,
         };
         plant.read();
         Ok(plant)
@@ -279,7 +297,7 @@ impl PlantPack {
             flow_l_per_min: or_nothing(self.broken.pump, command.flow_l_per_min),
             reverse: command.reverse,
             chiller_w: or_nothing(self.broken.chiller, command.chiller_w),
-            heater_w: or_nothing(self.broken.heater, command.heater_w),
+            heater_w: or_nothing(self.broken.heater, command.heater_w).max(self.stuck_heater_w),
             radiator: false,
             film_w: &self.film_w,
         };
@@ -297,16 +315,31 @@ impl PlantPack {
                 PackLoad::Pulse { amplitude_a, mean_a: mean_a + aux_a, frequency_hz }
             }
         };
-        self.pack.step(load, &self.extra_a, dt_s)?;
-        self.network.step(self.pack.heat_w(), &self.devices.actuation(), ambient_c, dt_s)?;
-        self.pack.set_core_c(self.network.core_c())?;
+        let (pack, core_c) = (&mut self.pack, self.network.core_c());
+        let extra_w = self.failures.step(pack, core_c, &self.group_soc, &mut self.extra_a, dt_s)?;
+        pack.step(load, &self.extra_a, dt_s)?;
+        let heat_w = match extra_w {
+            Some(all_w) => {
+                all_w.iter_mut().zip(pack.heat_w()).for_each(|(all, w)| *all += w);
+                all_w
+            }
+            None => pack.heat_w(),
+        };
+        self.network.step(heat_w, &self.devices.actuation(), ambient_c, dt_s)?;
+        self.model_c.iter_mut().zip(self.network.core_c()).for_each(|(to, t)| *to = t.min(HOTTEST_MODEL_C));
+        pack.set_core_c(&self.model_c)?;
+        pack.switchgear_mut().discharge_link(LINK_DISCHARGE_OHM, dt_s);
         self.read();
         Ok(())
     }
 
     fn balance(&mut self, command: &Command, ambient_c: f64, dt_s: f64) -> Result<(), PlantError> {
         let v = self.pack.group_voltage_v();
-        let asked = |k: usize| command.balance_a.get(k).copied().unwrap_or(0.0);
+        let stuck = self.stuck_channel;
+        let asked = |k: usize| {
+            let asked = command.balance_a.get(k).copied().unwrap_or(0.0);
+            if stuck == Some(k) { asked.max(STUCK_A) } else { asked }
+        };
         let (drawn, loss_w): (&[f64], f64) = match &mut self.balancing {
             BalancingHardware::None(nothing) => (nothing, 0.0),
             BalancingHardware::Passive(hardware, on) => {
@@ -356,6 +389,17 @@ impl PlantPack {
         if self.pack.switchgear().is_closed(Contactor::Plus) != closed {
             self.pack.switchgear_mut().set_main(closed);
         }
+    }
+
+    /// Tells plus, minus and precharge contactor to close or to open.
+    pub fn switch(&mut self, closed: [bool; 3]) {
+        let all = [Contactor::Plus, Contactor::Minus, Contactor::Precharge];
+        all.into_iter().zip(closed).for_each(|(c, closed)| self.pack.switchgear_mut().set(c, closed));
+    }
+
+    /// Contactors, fuse, isolation, to be broken.
+    pub const fn switchgear_mut(&mut self) -> &mut Switchgear {
+        self.pack.switchgear_mut()
     }
 
     /// The electrical part.
@@ -422,6 +466,35 @@ impl PlantPack {
         if let Some(leak) = self.leak_a.get_mut(group) {
             *leak += current_a;
         }
+    }
+
+    /// A resistance in ohm joins the poles of a cell from inside, from now on.
+    pub fn short_inside(&mut self, cell: usize, ohm: f64) {
+        self.failures.short(cell, ohm);
+    }
+
+    /// Drives a cell into thermal runaway.
+    ///
+    /// # Errors
+    /// When the model refuses its parameters.
+    pub fn run_away(&mut self, cell: usize, trigger: Trigger) -> Result<(), ClosedLoopError> {
+        Ok(self.failures.run_away(cell, trigger)?)
+    }
+
+    /// Cells that run away or have.
+    #[must_use]
+    pub fn cells_lost(&self) -> usize {
+        self.failures.runaway().map_or(0, cell_models::runaway::Runaway::lost)
+    }
+
+    /// The heater of the coolant gives at least so much from now on, in W.
+    pub const fn stick_heater(&mut self, power_w: f64) {
+        self.stuck_heater_w = power_w;
+    }
+
+    /// A group's balancing channel stays on from now on.
+    pub const fn stick_channel(&mut self, group: usize) {
+        self.stuck_channel = Some(group);
     }
 
     /// A channel lets so much less through from now on (share 0..1).

@@ -10,7 +10,7 @@ use crate::data::{DataError, Values, write_parquet};
 type Column = (&'static str, fn(&Row) -> f64);
 
 /// Names of the Battery Data Format where it has one. Currents and powers of the pack are positive on charge, as there.
-const COLUMNS: [Column; 50] = [
+const COLUMNS: [Column; 55] = [
     ("Test Time / s", |r| r.time_s),
     ("Voltage / V", |r| r.values.voltage_v),
     ("Current / A", |r| on_charge(r.values.current_a)),
@@ -53,6 +53,11 @@ const COLUMNS: [Column; 50] = [
     ("charge_state", |r| r.values.charge_state),
     ("discharge_limit_w", |r| r.values.discharge_limit_w),
     ("charge_limit_w", |r| r.values.charge_limit_w),
+    ("contactors", |r| r.values.contactors),
+    ("mode", |r| r.values.mode),
+    ("diagnosed", |r| r.values.diagnosed),
+    ("alarm", |r| r.values.alarm),
+    ("cells_lost", |r| r.values.cells_lost),
     ("drive_wh", |r| r.bill.drive_wh),
     ("charge_wh", |r| r.bill.charge_wh),
     ("pump_wh", |r| r.bill.pump_wh),

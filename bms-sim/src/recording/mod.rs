@@ -15,12 +15,14 @@ use crate::scenario::{End, PackFacts, Scenario};
 
 mod bill;
 mod columns;
+mod diagnosed;
 mod summary;
 #[cfg(test)]
 pub(crate) mod tests;
 mod track;
 
 pub use bill::Bill;
+pub use diagnosed::Diagnosed;
 pub use summary::{ErrorFigures, PhaseSummary, PreheatFigures, Summary, Verdict};
 
 use track::Track;
@@ -114,6 +116,16 @@ pub struct Values {
     pub discharge_limit_w: f64,
     /// Power that the core allows to put in in W, at least 0.
     pub charge_limit_w: f64,
+    /// Contactors that are told to be closed: 1 for plus, 2 for minus, 4 for precharge, added up.
+    pub contactors: f64,
+    /// Number of the core's mode.
+    pub mode: f64,
+    /// Worst level of all diagnoses: 0 for none, 1 for information, 2 for a warning, 3 for a fatal one.
+    pub diagnosed: f64,
+    /// Whether the core warns of a thermal event: 1 or 0.
+    pub alarm: f64,
+    /// Cells in thermal runaway, or after it.
+    pub cells_lost: f64,
 }
 
 /// Lowest, mean and highest of the cells.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Bill;
+use super::{Bill, Diagnosed};
 use crate::scenario::{End, Expect};
 
 /// Figures of a whole run, taken from every step.
@@ -60,6 +60,9 @@ pub struct Summary {
     pub phases: Vec<PhaseSummary>,
     /// What was expected, and what was reached.
     pub verdicts: Vec<Verdict>,
+    /// What the protection found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diagnoses: Vec<Diagnosed>,
 }
 
 /// Errors in points of state of charge over all groups, every second the same weight.

@@ -262,6 +262,7 @@ impl Track {
             cooling_cop: (self.bill.chiller_wh > 0.0).then(|| self.bill.chiller_heat_wh / cooling_wh),
             phases,
             verdicts: Vec::new(),
+            diagnoses: Vec::new(),
         };
         summary.verdicts = summary.judge(&self.expect);
         summary

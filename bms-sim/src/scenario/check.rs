@@ -1,6 +1,6 @@
 //! What can be wrong with a scenario that can be read.
 
-use super::fault::FaultKind;
+use super::fault::{FaultKind, MessageError, SignalError};
 use super::phase::{Phase, Task};
 use super::quantity::Ambient;
 use super::{Control, Expect, FORMAT_VERSION, PackFacts, Scenario, ScenarioError, SocSpread, Start};
@@ -102,10 +102,21 @@ impl Scenario {
                 FaultKind::TemperatureOffset { sensor, .. } | FaultKind::TemperatureLost { sensor } => {
                     place.among("sensor", sensor, pack.temperature_sensors)
                 }
-                FaultKind::VoltageOffset { cell, .. } | FaultKind::VoltageLost { cell } => {
-                    place.among("cell", cell, pack.series)
+                FaultKind::VoltageOffset { cell, .. }
+                | FaultKind::VoltageLost { cell }
+                | FaultKind::BleedStuck { cell } => place.among("cell", cell, pack.series),
+                FaultKind::CellVoltage { cell, error } => {
+                    place.among("cell", cell, pack.series)?;
+                    among_others(&place, error, pack.series)
                 }
-                FaultKind::Leak { cell, .. } | FaultKind::WeakCell { cell, .. } => {
+                FaultKind::Temperature { sensor, error } => {
+                    place.among("sensor", sensor, pack.temperature_sensors)?;
+                    among_others(&place, error, pack.temperature_sensors)
+                }
+                FaultKind::Leak { cell, .. }
+                | FaultKind::WeakCell { cell, .. }
+                | FaultKind::InternalShort { cell, .. }
+                | FaultKind::Runaway { cell, .. } => {
                     place.among("cell", cell, pack.series * pack.parallel)
                 }
                 FaultKind::FilmOff { module } => place.among("module", module, pack.modules),
@@ -113,7 +124,21 @@ impl Scenario {
                 | FaultKind::HeaterOff {}
                 | FaultKind::ChillerOff {}
                 | FaultKind::PumpOff {}
-                | FaultKind::ChargerLost { .. } => Ok(()),
+                | FaultKind::ChargerLost { .. }
+                | FaultKind::ExternalShort { .. }
+                | FaultKind::Insulation { .. }
+                | FaultKind::FuseBlown {}
+                | FaultKind::ContactorStuck { .. }
+                | FaultKind::PrechargeOhm { .. }
+                | FaultKind::HeaterStuck { .. }
+                | FaultKind::InterlockOpen {}
+                | FaultKind::ChargerIgnores { .. }
+                | FaultKind::LoadIgnores { .. }
+                | FaultKind::Current { .. }
+                | FaultKind::PackVoltage { .. }
+                | FaultKind::Message { .. }
+                | FaultKind::Memory { .. }
+                | FaultKind::LateSteps { .. } => Ok(()),
             }?;
         }
         Ok(())
@@ -214,13 +239,64 @@ fn check_fault(place: &Place<'_>, fault: &FaultKind) -> Checked {
             place.positive("resistance_factor", resistance_factor)
         }
         FaultKind::ChargerLost { duration } => place.positive("duration", duration.0),
+        FaultKind::InternalShort { ohm, .. }
+        | FaultKind::ExternalShort { ohm }
+        | FaultKind::Insulation { ohm } => place.positive("ohm", ohm),
+        FaultKind::PrechargeOhm { ohm } => place.require(ohm > 0.0, || format!("ohm = {ohm}: must be above 0")),
+        FaultKind::HeaterStuck { power_w } => place.positive("power_w", power_w),
+        FaultKind::ChargerIgnores { current_a } => place.positive("current_a", current_a),
+        FaultKind::LoadIgnores { current_a } => place.finite("current_a", current_a),
+        FaultKind::LateSteps { every_ms } => place.positive("every_ms", f64::from(every_ms)),
+        FaultKind::CellVoltage { error, .. } => check_signal(place, error, Signal::Cell),
+        FaultKind::Temperature { error, .. } => check_signal(place, error, Signal::Many),
+        FaultKind::Current { error, .. } | FaultKind::PackVoltage { error } => {
+            check_signal(place, error, Signal::Single)
+        }
+        FaultKind::Message { error: MessageError::OneIn(n), .. } => place.positive("error.one_in", f64::from(n)),
         FaultKind::TemperatureLost { .. }
         | FaultKind::VoltageLost { .. }
         | FaultKind::HeaterOff {}
         | FaultKind::FilmOff { .. }
         | FaultKind::ChillerOff {}
-        | FaultKind::PumpOff {} => Ok(()),
+        | FaultKind::PumpOff {}
+        | FaultKind::Runaway { .. }
+        | FaultKind::FuseBlown {}
+        | FaultKind::ContactorStuck { .. }
+        | FaultKind::BleedStuck { .. }
+        | FaultKind::InterlockOpen {}
+        | FaultKind::Message { .. }
+        | FaultKind::Memory { .. } => Ok(()),
     }
+}
+
+/// What a wrong reading is swapped with must be there.
+fn among_others(place: &Place<'_>, error: SignalError, count: usize) -> Checked {
+    match error {
+        SignalError::SwappedWith(other) => place.among("error.swapped_with", other, count),
+        _ => Ok(()),
+    }
+}
+
+fn check_signal(place: &Place<'_>, error: SignalError, of: Signal) -> Checked {
+    match error {
+        SignalError::Jump(by) | SignalError::Drift(by) => place.finite("error", by),
+        SignalError::Noise(std) => place.positive("error.noise", std),
+        SignalError::SwappedWith(_) => {
+            place.require(of != Signal::Single, || "error.swapped_with: there is none to be swapped with".into())
+        }
+        SignalError::Reversed => {
+            place.require(of == Signal::Cell, || "error = \"reversed\": only a cell voltage can be".into())
+        }
+        SignalError::Stuck | SignalError::OpenWire | SignalError::Lost => Ok(()),
+    }
+}
+
+/// What kind of reading is wrong: that of a cell, one of many others, or one alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    Cell,
+    Many,
+    Single,
 }
 
 fn check_expect(expect: &Expect) -> Checked {

@@ -48,7 +48,9 @@ mod timeline;
 
 pub use control::{Control, Expect, Parts, PreheatMeans, Targets};
 pub use facts::PackFacts;
-pub use fault::{Fault, FaultKind};
+pub use fault::{
+    ContactorName, CurrentSensor, Fault, FaultKind, MemoryPart, MessageError, Partner, SignalError, Trigger,
+};
 pub use phase::{ChargeMode, CycleName, Phase, Task};
 pub use quantity::{Ambient, Seconds};
 pub use timeline::{ChargeRequest, Demand, End, Moment, Observed, Timeline};

@@ -212,6 +212,9 @@ pub struct Pack {
     current_a: f64,
     pack_v: f64,
     ledger: EnergyLedger,
+    /// What failed cells keep from the voltage of their group in V.
+    lost_v: Vec<f64>,
+    all_lost_v: f64,
 }
 
 impl Pack {
@@ -275,6 +278,8 @@ impl Pack {
             current_a: 0.0,
             pack_v: 0.0,
             ledger: EnergyLedger::default(),
+            lost_v: vec![0.0; series],
+            all_lost_v: 0.0,
             cells,
         };
         // The weights of the cells' voltages within a group, then the readings at rest.
@@ -290,6 +295,20 @@ impl Pack {
     /// [`PlantError::Length`] and [`PlantError::Temperature`]; nothing changes then.
     pub fn set_core_c(&mut self, core_c: &[f64]) -> Result<(), PlantError> {
         self.cells.set_core_c(core_c)
+    }
+
+    /// From now on each group shows so much less (V) than its cells would: a failed cell, or one beyond what its model
+    /// holds for. The energy ledger does not know of it.
+    ///
+    /// # Errors
+    /// [`PlantError::Length`] when there is not one value for each group; nothing changes then.
+    pub fn set_lost_v(&mut self, lost_v: &[f64]) -> Result<(), PlantError> {
+        if lost_v.len() != self.lost_v.len() {
+            return Err(PlantError::Length { expected: self.lost_v.len(), got: lost_v.len() });
+        }
+        self.lost_v.copy_from_slice(lost_v);
+        self.all_lost_v = sum(lost_v);
+        Ok(())
     }
 
     /// Lets `dt_s` seconds pass under a load at the terminals while a balancer draws `group_extra_a` (A, one for each group;
@@ -360,6 +379,8 @@ impl Pack {
         extra_a: &[f64],
         dt_s: f64,
     ) -> Result<(), PlantError> {
+        // A short circuit takes all there is.
+        let load = if self.switchgear.short_ohm().is_some() { Load::VoltageV(0.0) } else { load };
         let rush = self.switchgear.closes_now().then(|| self.source(extra_a));
         let current_a = self.solve(load, extra_a, dt_s)?;
         if let Some(source) = rush {
@@ -408,7 +429,7 @@ impl Pack {
         let string = self.sharing.linearise(&mut self.cells, &self.cell_current_a, inner_a, 0.0);
         let common_a = self.isolation_leak_a();
         Source {
-            emf_v: string.emf_v - self.sharing.drop_v(extra_a, common_a),
+            emf_v: string.emf_v - self.sharing.drop_v(extra_a, common_a) - self.all_lost_v,
             ohm: string.ohm + self.inner_line_ohm(),
         }
     }
@@ -428,12 +449,13 @@ impl Pack {
             let each_a = (current_a - self.current_a) / parallel as f64;
             self.next_a.iter_mut().for_each(|next| *next += each_a);
         }
-        let line_ohm = self.inner_line_ohm() + self.switchgear.line_ohm();
+        let line_ohm =
+            self.inner_line_ohm() + self.switchgear.line_ohm() + self.switchgear.short_ohm().unwrap_or(0.0);
         let mut before_a = self.current_a;
         for _ in 0..NEWTON_STEPS {
             let inner_a = self.self_discharge_a.as_deref();
             let string = self.sharing.linearise(&mut self.cells, &self.next_a, inner_a, dt_s);
-            let emf_v = string.emf_v - self.sharing.drop_v(extra_a, common_a);
+            let emf_v = string.emf_v - self.sharing.drop_v(extra_a, common_a) - self.all_lost_v;
             let ohm = string.ohm + line_ohm;
             let current_a = match load {
                 Load::CurrentA(a) => a,
@@ -485,6 +507,9 @@ impl Pack {
         self.readings.update(&self.cells);
         let voltage_v = self.readings.voltage_v(&self.cells);
         self.sharing.group_voltage_v(voltage_v, &self.cell_current_a, &mut self.group_voltage_v);
+        if self.all_lost_v != 0.0 {
+            self.group_voltage_v.iter_mut().zip(&self.lost_v).for_each(|(v, lost)| *v -= lost);
+        }
         let busbars_ohm = self.series() as f64 * self.parameters.busbar_ohm;
         self.pack_v = sum(&self.group_voltage_v) - busbars_ohm * current_a;
         if self.cells.has_anode() {
@@ -577,7 +602,7 @@ impl Pack {
     }
 
     /// The same, to be told to close, to be broken or repaired.
-    pub fn switchgear_mut(&mut self) -> &mut Switchgear {
+    pub const fn switchgear_mut(&mut self) -> &mut Switchgear {
         &mut self.switchgear
     }
 

@@ -87,6 +87,7 @@ pub struct Switchgear {
     inrush_a: f64,
     fuse_a2s: f64,
     blown: bool,
+    short_ohm: Option<f64>,
 }
 
 /// What passed through the precharge resistor.
@@ -123,6 +124,7 @@ impl Switchgear {
             inrush_a: 0.0,
             fuse_a2s: 0.0,
             blown: false,
+            short_ohm: None,
         };
         switchgear.set_isolation_ohm(parameters.isolation_ohm)?;
         Ok(switchgear)
@@ -167,6 +169,46 @@ impl Switchgear {
         }
         self.parameters.isolation_ohm = isolation_ohm;
         Ok(())
+    }
+
+    /// Changes the precharge resistor, in ohm: a broken one has infinitely many.
+    ///
+    /// # Errors
+    /// When it is not above 0; infinity is allowed.
+    pub fn set_precharge_ohm(&mut self, precharge_ohm: f64) -> Result<(), ParameterError> {
+        check_to_infinity("precharge resistor in ohm", precharge_ohm)?;
+        self.parameters.precharge_ohm = precharge_ohm;
+        Ok(())
+    }
+
+    /// Joins the terminals behind the contactors by so many ohm: an external short circuit, which leaves nothing for the
+    /// load; `None` takes it away.
+    ///
+    /// # Errors
+    /// When it is not above 0.
+    pub fn set_short_ohm(&mut self, short_ohm: Option<f64>) -> Result<(), ParameterError> {
+        if let Some(ohm) = short_ohm {
+            check_positive("external short circuit in ohm", ohm)?;
+        }
+        self.short_ohm = short_ohm;
+        Ok(())
+    }
+
+    /// The external short circuit in ohm, if there is one.
+    pub fn short_ohm(&self) -> Option<f64> {
+        self.short_ohm
+    }
+
+    /// Breaks the fuse, whatever flowed; a pack without one is cut all the same.
+    pub fn break_fuse(&mut self) {
+        self.blow();
+    }
+
+    /// The load discharges the link through so many ohm for `dt_s` seconds while it is not connected to the cells.
+    pub fn discharge_link(&mut self, ohm: f64, dt_s: f64) {
+        if self.path() == Path::Open {
+            self.link_v *= (-dt_s / (ohm * self.parameters.link_f)).exp();
+        }
     }
 
     /// Isolation resistances from plus and from minus to the chassis in ohm.
@@ -272,6 +314,15 @@ impl Switchgear {
     pub(super) fn precharge(&self, pack: Source, dt_s: f64) -> Precharge {
         let p = &self.parameters;
         let outer_ohm = p.precharge_ohm + p.contactor_ohm;
+        if outer_ohm == f64::INFINITY {
+            return Precharge {
+                current_a: 0.0,
+                link_v: self.link_v,
+                heat_w: 0.0,
+                square_a2: 0.0,
+                link_w: 0.0,
+            };
+        }
         let (ohm, bleed_s) = (pack.ohm + outer_ohm, 1.0 / p.link_bleed_ohm);
         let loaded = 1.0 + ohm * bleed_s;
         let (end_v, tau_s) = (pack.emf_v / loaded, ohm * p.link_f / loaded);

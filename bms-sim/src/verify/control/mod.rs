@@ -260,7 +260,7 @@ fn one(
     own.seed = seed;
     (variant.change)(&mut own.control);
     // Figures come from every step, and no rows are wanted.
-    let options = closed_loop::Options { interval_s: Some(f64::INFINITY) };
+    let options = closed_loop::Options { interval_s: Some(f64::INFINITY), ..Default::default() };
     match closed_loop::run(&own, pack, &options, &mut |_| ()) {
         Ok(recording) => Ok(Some(recording.summary)),
         Err(ClosedLoopError::Step { .. }) => Ok(None),

@@ -1,0 +1,49 @@
+//! The controller itself: its time, its memory, and what other modules found out about the pack.
+
+use super::Scene;
+use crate::measurement::Reading;
+use crate::safety::ledger::{Finding, Ledger};
+use crate::safety::table::Diagnosis;
+
+/// A step that comes so many times later than it should is answered.
+const OVERRUN: u32 = 3;
+/// Standard deviation of the state of charge (fraction) that full power does not go with.
+const SOC_STD: f32 = 0.10;
+
+pub(super) fn check<const N: usize, const S: usize>(
+    scene: &Scene<'_, N, S>,
+    board_c: Reading,
+    ledger: &mut Ledger,
+) {
+    let (settings, context) = (scene.settings, scene.context);
+    let (dt_ms, period_ms) = (u32::from(scene.dt_ms), u32::from(settings.period_ms));
+    let alone = |value, limit| Finding { place: None, value, limit };
+    let late = alone(1e3 * scene.dt_s, f32::from(settings.period_ms));
+    ledger.report(Diagnosis::TaskLate, (dt_ms > period_ms).then_some(late));
+    ledger.report(Diagnosis::TaskOverrun, (dt_ms > OVERRUN * period_ms).then_some(late));
+    let flags = [
+        (Diagnosis::MemoryCorrupt, !context.memory_sound),
+        (Diagnosis::StoreDamaged, context.store_damaged),
+        (Diagnosis::SelfTestFailed, !context.self_test_passed),
+    ];
+    for (id, wrong) in flags {
+        ledger.report(id, wrong.then_some(alone(1.0, 0.0)));
+    }
+    let leaky = context.leaky.map(|cell| Finding { place: Some(cell), value: 1.0, limit: 0.0 });
+    ledger.report(Diagnosis::LeakyCell, leaky);
+    let [spread, std] = context.soc_spread;
+    // What is not sure does not count.
+    let surely = spread - std;
+    if surely.is_finite() {
+        let ids = [Diagnosis::ImbalanceInformation, Diagnosis::ImbalanceWarning];
+        for (id, limit) in ids.into_iter().zip(settings.imbalance) {
+            ledger.report(id, (surely > limit).then_some(alone(surely, limit)));
+        }
+    }
+    let uncertain = !context.soc_std.is_finite() || context.soc_std > SOC_STD;
+    ledger.report(Diagnosis::SocUncertain, uncertain.then_some(alone(context.soc_std, SOC_STD)));
+    if let Some(value) = board_c.valid() {
+        let limit = settings.board_hot_c;
+        ledger.report(Diagnosis::BoardHot, (value > limit).then_some(alone(value, limit)));
+    }
+}

@@ -1,0 +1,217 @@
+//! Temperature sensors against one another and their own past; how fast each of them rises.
+
+use super::voltage::trimmed_mean;
+use super::{Suspicions, ended};
+use crate::math::abs;
+use crate::measurement::Reading;
+use crate::safety::ledger::{Finding, Ledger};
+use crate::safety::monitors::{Scene, low_pass};
+use crate::safety::table::Diagnosis;
+
+/// What a sensor on a cell can read (degC); beyond it, its wire is open or shorted.
+const SENSOR_C: [f32; 2] = [-50.0, 140.0];
+/// What a rise may be computed from: a cell on fire is hotter than any sensor should ever read.
+const FIRE_C: [f32; 2] = [-50.0, 1000.0];
+/// A step is a jump above this many times the allowed error and this much per s: no sensor on a cell follows faster.
+const JUMP: f32 = 3.0;
+const JUMP_K_PER_S: f32 = 20.0;
+const JUMP_LEFT: f32 = 0.5;
+/// Least allowed error in K that thresholds are made from.
+const LEAST_ERROR_K: f32 = 0.5;
+/// A sensor that moves less than this share of its allowed error while the others move by so many times that is stuck.
+const STILL_SHARE: f32 = 0.15;
+const STUCK: f32 = 3.0;
+/// A sensor drifts by more than this many times its allowed error, and than the spread that is told.
+const DRIFT: f32 = 3.0;
+/// Time constants in s of the filters whose differences are the rise, fast and slow.
+const FAST_S: f32 = 0.5;
+const MIDDLE_S: f32 = 1.5;
+const SLOW_S: f32 = 10.0;
+/// Longest step in s that a rise can be seen over.
+const SEEN_S: f32 = 2.0;
+/// Time constant in s of what a sensor has of its own.
+const LONG_S: f32 = 3600.0;
+/// Share of all sensors that must be left.
+const LEFT: f32 = 0.5;
+
+const REJECTING: [Diagnosis; 4] = [
+    Diagnosis::TemperatureLost,
+    Diagnosis::TemperatureStuck,
+    Diagnosis::TemperatureJump,
+    Diagnosis::TemperatureDrift,
+];
+
+/// What one sensor did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Sensor {
+    /// Last reading in degC and how it was against the others; NaN if it was lost.
+    last_c: f32,
+    own_k: f32,
+    fast_c: f32,
+    middle_c: f32,
+    slow_c: f32,
+    long_k: f32,
+    before_k: f32,
+    anchor_c: f32,
+    anchor_typical_c: f32,
+    held: Suspicions,
+}
+
+impl Sensor {
+    const NEW: Self = Self {
+        last_c: f32::NAN,
+        own_k: f32::NAN,
+        fast_c: 0.0,
+        middle_c: 0.0,
+        slow_c: 0.0,
+        long_k: f32::NAN,
+        before_k: f32::NAN,
+        anchor_c: f32::NAN,
+        anchor_typical_c: f32::NAN,
+        held: Suspicions::NONE,
+    };
+
+    /// Follows a reading; a jump is carried along, so that it is no rise.
+    fn follow(&mut self, raw_c: f32, jump_k: f32, dt_s: f32) {
+        let [lo_c, hi_c] = FIRE_C;
+        if !(raw_c >= lo_c && raw_c <= hi_c) {
+            self.last_c = f32::NAN;
+            return;
+        }
+        let step_k = raw_c - self.last_c;
+        if step_k.is_nan() || dt_s > SEEN_S {
+            (self.fast_c, self.middle_c, self.slow_c) = (raw_c, raw_c, raw_c);
+        } else if abs(step_k) > jump_k {
+            for filter in [&mut self.fast_c, &mut self.middle_c, &mut self.slow_c] {
+                *filter += step_k;
+            }
+        } else {
+            self.fast_c = low_pass(self.fast_c, raw_c, dt_s, FAST_S);
+            self.middle_c = low_pass(self.middle_c, raw_c, dt_s, MIDDLE_S);
+            self.slow_c = low_pass(self.slow_c, raw_c, dt_s, SLOW_S);
+        }
+        self.last_c = raw_c;
+    }
+
+    fn jumped(&mut self, own_k: f32, limit_k: f32) -> bool {
+        let step_k = abs(own_k - self.own_k);
+        if self.before_k.is_nan() && step_k > limit_k {
+            self.before_k = self.own_k;
+        } else if abs(own_k - self.before_k) < JUMP_LEFT * limit_k {
+            self.before_k = f32::NAN;
+        }
+        self.own_k = own_k;
+        !self.before_k.is_nan()
+    }
+
+    fn stuck(&mut self, now_c: f32, typical_c: f32, error_k: f32) -> bool {
+        if abs(now_c - self.anchor_c) > STILL_SHARE * error_k || self.anchor_c.is_nan() {
+            (self.anchor_c, self.anchor_typical_c) = (now_c, typical_c);
+        }
+        abs(typical_c - self.anchor_typical_c) > STUCK * error_k
+    }
+}
+
+/// What is known of one sensor in this step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in super::super) struct Warmth {
+    /// What it reads in degC, as far as it can be followed; NaN if it cannot.
+    pub raw_c: f32,
+    /// How fast it rises in K/s, seen within a few seconds, and more exactly within ten.
+    pub fast_k_per_s: f32,
+    /// See [`Self::fast_k_per_s`].
+    pub slow_k_per_s: f32,
+    /// What the limits apply to.
+    pub at_limits: Reading,
+    /// What may be used.
+    pub reading: Reading,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in super::super) struct TemperatureSense<const S: usize> {
+    sensors: [Sensor; S],
+}
+
+impl<const S: usize> TemperatureSense<S> {
+    pub(in super::super) const NEW: Self = Self { sensors: [Sensor::NEW; S] };
+
+    /// `fitted` sensors are there; nothing is known of the others.
+    pub(in super::super) fn step<const N: usize>(
+        &mut self,
+        scene: &Scene<'_, N, S>,
+        fitted: usize,
+        ledger: &mut Ledger,
+    ) -> [Warmth; S] {
+        let unknown = Warmth {
+            raw_c: f32::NAN,
+            fast_k_per_s: 0.0,
+            slow_k_per_s: 0.0,
+            at_limits: Reading::MISSING,
+            reading: Reading::MISSING,
+        };
+        let mut all = [unknown; S];
+        if !scene.usable.front_end {
+            for sensor in &mut self.sensors {
+                (sensor.last_c, sensor.own_k) = (f32::NAN, f32::NAN);
+            }
+            return all;
+        }
+        let [lo_c, hi_c] = SENSOR_C;
+        let readings = scene.frame.sensors_c.map(|c| Reading::within(c, lo_c, hi_c));
+        let sound = |(r, sensor): (&Reading, &Sensor)| r.valid().filter(|_| !sensor.held.any());
+        let typical_c = trimmed_mean(readings.iter().zip(&self.sensors).take(fitted).filter_map(sound));
+        let typical_c = typical_c.unwrap_or(f32::NAN);
+
+        let error_k = scene.settings.grade.temperature_k.max(LEAST_ERROR_K);
+        let jump_k = JUMP * error_k + JUMP_K_PER_S * scene.dt_s;
+        let drift_k = (DRIFT * error_k).max(scene.settings.spread_k.information);
+        let finished = ended(ledger, REJECTING);
+        let mut found: [Option<Finding>; 4] = [None; 4];
+        let (mut count, mut left) = (0.0_f32, 0.0_f32);
+        let each = (0_u16..).zip(&mut self.sensors).zip(readings).zip(&mut all).take(fitted);
+        for ((((place, sensor), reading), warmth), raw_c) in each.zip(scene.frame.sensors_c) {
+            sensor.follow(raw_c, jump_k, scene.dt_s);
+            let mut wrong = [false; 4];
+            let [lost, stuck, jump, drift] = &mut wrong;
+            let value = reading.valid();
+            *lost = value.is_none();
+            match value {
+                Some(c) if !typical_c.is_nan() => {
+                    let own_k = c - typical_c;
+                    *jump = sensor.jumped(own_k, jump_k);
+                    *stuck = sensor.stuck(c, typical_c, error_k);
+                    *drift = abs(own_k - sensor.long_k) > drift_k;
+                    if !*jump && !*drift {
+                        sensor.long_k = low_pass(sensor.long_k, own_k, scene.dt_s, LONG_S);
+                    }
+                }
+                _ => sensor.own_k = f32::NAN,
+            }
+            let jumped = *jump;
+            let limits = [if raw_c < lo_c { lo_c } else { hi_c }, typical_c, jump_k, drift_k];
+            for ((slot, wrong), limit) in found.iter_mut().zip(wrong).zip(limits) {
+                if wrong && slot.is_none() {
+                    *slot = Some(Finding { place: Some(place), value: raw_c, limit });
+                }
+            }
+            sensor.held.update(wrong, finished);
+            count += 1.0;
+            left += if value.is_some() && !sensor.held.any() { 1.0 } else { 0.0 };
+            warmth.raw_c = sensor.last_c;
+            warmth.fast_k_per_s = (sensor.fast_c - sensor.middle_c) / (MIDDLE_S - FAST_S);
+            warmth.slow_k_per_s = (sensor.middle_c - sensor.slow_c) / (SLOW_S - MIDDLE_S);
+            // A cell that drifts away from the others may be what it seems: only a jump is surely none.
+            warmth.at_limits = if jumped { Reading::MISSING } else { reading };
+            warmth.reading = match value {
+                Some(c) if sensor.held.any() => Reading::rejected(c),
+                _ => reading,
+            };
+        }
+        for (id, finding) in REJECTING.into_iter().zip(found) {
+            ledger.report(id, finding);
+        }
+        let few = Finding { place: None, value: left, limit: LEFT * count };
+        ledger.report(Diagnosis::TemperaturesLost, (left < LEFT * count).then_some(few));
+        all
+    }
+}

@@ -1,0 +1,354 @@
+//! Cell voltages against their neighbours, against their own past and against the pack voltage.
+//!
+//! What most cells show (the mean without the highest and the lowest) carries load, temperature and charge; what a cell has
+//! of its own moves slowly. So a step or a standstill of one cell alone is its sensor's, whatever the current is.
+
+use super::{Suspicions, ended};
+use crate::math::abs;
+use crate::measurement::Reading;
+use crate::safety::ledger::{Finding, Ledger};
+use crate::safety::monitors::{Scene, low_pass};
+use crate::safety::settings::SafetySettings;
+use crate::safety::table::Diagnosis;
+
+/// What any cell voltage can be (V).
+const CELL_V: [f32; 2] = [-0.5, 6.0];
+/// A cell that reads less than this share of the others beside one that reads more than that share of them: the wire
+/// between them is open.
+const OPEN_LOW: f32 = 0.1;
+const OPEN_HIGH: f32 = 1.5;
+/// Least allowed error in V that thresholds are made from: an exact front end would leave no room for noise.
+const LEAST_ERROR_V: f32 = 1e-3;
+/// A cell below minus so many times the allowed error is reversed, or its wires are.
+const REVERSED: f32 = 5.0;
+/// A step is a jump above this many times the allowed error, this share of the others' step, and this much per s.
+const JUMP: f32 = 4.0;
+const JUMP_SHARE: f32 = 0.5;
+const JUMP_V_PER_S: f32 = 0.02;
+/// It has ended when less than this share of the limit is left.
+const JUMP_LEFT: f32 = 0.5;
+/// A voltage that stays within this share of the allowed error while the others move by so many times that is stuck.
+const STILL_SHARE: f32 = 0.2;
+const STUCK: f32 = 6.0;
+/// Time constant in s of what a cell has of its own, in short and in long.
+const SHORT_S: f32 = 2.0;
+const LONG_S: f32 = 36_000.0;
+/// Where the voltage says little of the charge that is missing: this share of the range from empty to full.
+const FLAT: [f32; 2] = [0.5, 0.85];
+/// Resistances differ by less than this share.
+const OHM_SHARE: f32 = 0.5;
+/// Time constant in s with which a load's trace in the voltages fades.
+const LOAD_S: f32 = 30.0;
+/// Current, in times of the capacity per hour, at which resistances do not matter.
+const QUIET_PER_H: f32 = 0.2;
+/// A cell has an internal short when it sags by this many times the allowed error and warms up …
+const SAG: f32 = 6.0;
+/// … or, whatever its temperature, by this many times more.
+const SAG_ALONE: f32 = 3.0;
+/// Longest list of cells whose surroundings are looked at in one step.
+const LOOKED_AT: usize = 4;
+/// Sum and pack voltage may differ by this many times what their errors allow.
+const DISAGREE: f32 = 1.5;
+
+/// Diagnoses that reject a cell voltage, in the order of their bits.
+const REJECTING: [Diagnosis; 6] = [
+    Diagnosis::CellWireOpen,
+    Diagnosis::CellVoltageStuck,
+    Diagnosis::CellVoltageJump,
+    Diagnosis::CellVoltageDrift,
+    Diagnosis::CellVoltageSwapped,
+    Diagnosis::CellVoltageLost,
+];
+
+/// What one cell did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Cell {
+    /// What it has of its own against the typical cell in V: now, in short, in long; NaN if not known.
+    own_v: f32,
+    short_v: f32,
+    long_v: f32,
+    /// What it had of its own before it jumped; NaN if it did not.
+    before_v: f32,
+    /// Its voltage and the typical one when it moved last.
+    anchor_v: f32,
+    anchor_typical_v: f32,
+    held: Suspicions,
+}
+
+impl Cell {
+    const NEW: Self = Self {
+        own_v: f32::NAN,
+        short_v: f32::NAN,
+        long_v: f32::NAN,
+        before_v: f32::NAN,
+        anchor_v: f32::NAN,
+        anchor_typical_v: f32::NAN,
+        held: Suspicions::NONE,
+    };
+
+    fn jump(&mut self, own_v: f32, limit_v: f32) -> bool {
+        let step_v = abs(own_v - self.own_v);
+        // Both are false while nothing is known.
+        if self.before_v.is_nan() && step_v > limit_v {
+            self.before_v = self.own_v;
+        } else if abs(own_v - self.before_v) < JUMP_LEFT * limit_v {
+            self.before_v = f32::NAN;
+        }
+        self.own_v = own_v;
+        !self.before_v.is_nan()
+    }
+
+    fn stuck(&mut self, voltage_v: f32, typical_v: f32, error_v: f32) -> bool {
+        if abs(voltage_v - self.anchor_v) <= STILL_SHARE * error_v {
+            let stuck = abs(typical_v - self.anchor_typical_v) > STUCK * error_v;
+            // It stays stuck though the others come back.
+            if stuck {
+                self.anchor_typical_v = f32::INFINITY;
+            }
+            stuck
+        } else {
+            (self.anchor_v, self.anchor_typical_v) = (voltage_v, typical_v);
+            false
+        }
+    }
+}
+
+/// All cells as they are seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in super::super) struct VoltageSense<const N: usize> {
+    cells: [Cell; N],
+    typical_v: f32,
+    /// The largest current of late in A.
+    load_a: f32,
+    /// Time since the cells were seen in s.
+    unseen_s: f32,
+}
+
+/// What a frame says of the cells at first sight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in super::super) struct Seen<const N: usize> {
+    /// Every voltage that can be.
+    pub plausible: [Reading; N],
+    /// … but for cells beside an open wire: what the limits apply to.
+    pub at_limits: [Reading; N],
+    /// What most cells show, from at least three of them; V.
+    pub typical_v: Option<f32>,
+    /// Sum of all cells in V; those that are not seen count as typical.
+    pub sum_v: Option<f32>,
+    wires: [Wire; N],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Sound,
+    /// It is open, or the next one is.
+    Open,
+    /// Its cell reads a negative voltage.
+    Reversed,
+}
+
+/// Mean without the highest and the lowest, and of how many.
+pub(in super::super) fn trimmed_mean(values: impl Iterator<Item = f32>) -> Option<f32> {
+    let (mut sum, mut least, mut most, mut count) = (0.0_f32, f32::MAX, f32::MIN, 0.0_f32);
+    for v in values {
+        sum += v;
+        least = least.min(v);
+        most = most.max(v);
+        count += 1.0;
+    }
+    if count >= 3.0 { Some((sum - least - most) / (count - 2.0)) } else { None }
+}
+
+impl<const N: usize> VoltageSense<N> {
+    pub(in super::super) const NEW: Self =
+        Self { cells: [Cell::NEW; N], typical_v: f32::NAN, load_a: 0.0, unseen_s: 0.0 };
+
+    /// First sight, before the current is known.
+    pub(in super::super) fn see<const S: usize>(&self, scene: &Scene<'_, N, S>) -> Seen<N> {
+        let mut seen = Seen {
+            plausible: [Reading::MISSING; N],
+            at_limits: [Reading::MISSING; N],
+            typical_v: None,
+            sum_v: None,
+            wires: [Wire::Sound; N],
+        };
+        if !scene.usable.front_end {
+            return seen;
+        }
+        let raw = &scene.frame.cell_voltage_v;
+        let [lo_v, hi_v] = CELL_V;
+        seen.plausible = raw.map(|v| Reading::within(v, lo_v, hi_v));
+        let sound = |(r, cell): (&Reading, &Cell)| r.valid().filter(|_| !cell.held.any());
+        seen.typical_v = trimmed_mean(seen.plausible.iter().zip(&self.cells).filter_map(sound));
+        if seen.typical_v.is_none() {
+            seen.typical_v = trimmed_mean(seen.plausible.iter().filter_map(|r| r.valid()));
+        }
+
+        let typical_v = seen.typical_v.unwrap_or(f32::NAN);
+        let reversed_v = -REVERSED * scene.settings.grade.cell_voltage_v.max(LEAST_ERROR_V);
+        let next = raw.iter().skip(1).copied().chain(core::iter::once(f32::NAN));
+        let mut previous_v = f32::NAN;
+        let mut previous_open = false;
+        let wires = seen.wires.iter_mut().zip(&scene.frame.wire_open);
+        for ((wire, flag), (v, next_v)) in wires.zip(raw.iter().copied().zip(next)) {
+            let low = |v: f32| abs(v) < OPEN_LOW * typical_v;
+            let high = |v: f32| v > OPEN_HIGH * typical_v;
+            let pair = |a: f32, b: f32| (low(a) && high(b)) || (high(a) && low(b));
+            let open = *flag || pair(v, next_v) || pair(previous_v, v);
+            *wire = if open || (previous_open && high(v)) {
+                Wire::Open
+            } else if v < reversed_v {
+                Wire::Reversed
+            } else {
+                Wire::Sound
+            };
+            (previous_v, previous_open) = (v, *flag);
+        }
+        seen.at_limits = seen.plausible;
+        for (reading, wire) in seen.at_limits.iter_mut().zip(&seen.wires) {
+            if *wire == Wire::Open {
+                *reading = Reading::MISSING;
+            }
+        }
+        if let Some(typical_v) = seen.typical_v {
+            seen.sum_v = Some(seen.at_limits.iter().map(|r| r.valid().unwrap_or(typical_v)).sum());
+        } else if seen.plausible.iter().all(|r| r.valid().is_some()) {
+            seen.sum_v = Some(seen.plausible.iter().filter_map(|r| r.valid()).sum());
+        }
+        seen
+    }
+
+    /// Compares every cell with the others and with its past; `warms` says whether the surroundings of a cell warm up by
+    /// themselves. Returns what may be used.
+    pub(in super::super) fn step<const S: usize>(
+        &mut self,
+        scene: &Scene<'_, N, S>,
+        seen: &Seen<N>,
+        current_a: Option<f32>,
+        warms: impl Fn(u16) -> bool,
+        ledger: &mut Ledger,
+    ) -> [Reading; N] {
+        if !scene.usable.front_end {
+            self.unseen_s += scene.dt_s;
+            return seen.plausible;
+        }
+        let elapsed_s = scene.dt_s + self.unseen_s;
+        self.unseen_s = 0.0;
+        let settings = scene.settings;
+        let error_v = settings.grade.cell_voltage_v.max(LEAST_ERROR_V);
+        self.load_a = match current_a {
+            Some(a) => abs(a).max(low_pass(self.load_a, 0.0, scene.dt_s, LOAD_S)),
+            None => f32::INFINITY,
+        };
+        let ohmic_v = OHM_SHARE * self.load_a * settings.cell_ohm;
+        let typical_v = seen.typical_v.unwrap_or(f32::NAN);
+        let flat = is_flat(settings, typical_v);
+        let quiet = flat && self.load_a < QUIET_PER_H * settings.capacity_ah;
+        let spread_v = charge_spread_v(settings);
+        let drift_v = 2.0 * error_v + spread_v;
+        let sag_v = SAG * error_v + ohmic_v;
+        let jump_v = JUMP * error_v + JUMP_V_PER_S * elapsed_s;
+        let jump_v = jump_v + JUMP_SHARE * abs(typical_v - self.typical_v).min(1.0);
+        self.typical_v = typical_v;
+
+        let mut found: [Option<Finding>; 6] = [None; 6];
+        let mut short = None;
+        let mut looked_at = 0;
+        let finished = ended(ledger, REJECTING);
+        let mut readings = seen.plausible;
+        let all = (0_u16..).zip(&mut self.cells).zip(seen.wires).zip(&scene.frame.cell_voltage_v);
+        for ((((place, cell), wire), raw_v), reading) in all.zip(&mut readings) {
+            let mut wrong = [false; 6];
+            let [open, stuck, jump, drift, swapped, lost] = &mut wrong;
+            let limits = [typical_v, typical_v, jump_v, drift_v, 0.0, CELL_V[1]];
+            let value = reading.valid();
+            *open = wire == Wire::Open;
+            *swapped = wire == Wire::Reversed;
+            *lost = value.is_none() && wire == Wire::Sound;
+            match value {
+                Some(v) if !typical_v.is_nan() && wire == Wire::Sound => {
+                    let own_v = v - typical_v;
+                    *jump = cell.jump(own_v, jump_v);
+                    *stuck = cell.stuck(v, typical_v, error_v);
+                    cell.short_v = low_pass(cell.short_v, own_v, scene.dt_s, SHORT_S);
+                    // A sag counts against what is usual; where the charge shows in the voltage, less the spread of it.
+                    let usual_v = if cell.long_v.is_nan() { 0.0 } else { cell.long_v };
+                    let known = flat && !cell.long_v.is_nan();
+                    let limit = if known { sag_v } else { sag_v + spread_v };
+                    let value = usual_v - cell.short_v;
+                    if short.is_none() && value > limit {
+                        looked_at += 1;
+                        if value > SAG_ALONE * limit || (looked_at <= LOOKED_AT && warms(place)) {
+                            short = Some(Finding { place: Some(place), value, limit });
+                        }
+                    }
+                    if quiet {
+                        *drift = abs(cell.short_v - usual_v) > drift_v && known;
+                        if !*jump && !*drift {
+                            cell.long_v = low_pass(cell.long_v, cell.short_v, scene.dt_s, LONG_S);
+                        }
+                    }
+                }
+                _ => cell.own_v = f32::NAN,
+            }
+            for ((slot, wrong), limit) in found.iter_mut().zip(wrong).zip(limits) {
+                if wrong && slot.is_none() {
+                    *slot = Some(Finding { place: Some(place), value: *raw_v, limit });
+                }
+            }
+            cell.held.update(wrong, finished);
+            if let (Some(v), true) = (value, cell.held.any()) {
+                *reading = Reading::rejected(v);
+            }
+        }
+        for (id, finding) in REJECTING.into_iter().zip(found) {
+            // Under load nothing can be said of a drift, and what was said stays.
+            if quiet || id != Diagnosis::CellVoltageDrift {
+                ledger.report(id, finding);
+            }
+        }
+        if current_a.is_some() {
+            ledger.report(Diagnosis::InternalShort, short);
+        }
+        readings
+    }
+}
+
+/// The pack voltage against the sum of the cells.
+pub(in super::super) fn check_pack<const N: usize, const S: usize>(
+    scene: &Scene<'_, N, S>,
+    sum_v: Option<f32>,
+    ledger: &mut Ledger,
+) {
+    let settings = scene.settings;
+    if !settings.fitted.pack_voltage {
+        return;
+    }
+    let cells = scene.cells();
+    let full_v = cells * settings.cell_high_v.fatal;
+    let pack_v = scene.frame.pack_voltage_v;
+    let possible = pack_v.is_finite() && pack_v > -full_v && pack_v < 2.0 * full_v;
+    let lost = Finding { place: None, value: pack_v, limit: full_v };
+    ledger.report(Diagnosis::PackVoltageLost, (!possible).then_some(lost));
+    if let (Some(sum_v), true) = (sum_v, possible) {
+        let grade = &settings.grade;
+        let error_v = grade.pack_voltage_share * full_v + grade.cell_voltage_v * cells;
+        let differs = abs(pack_v - sum_v) > DISAGREE * error_v;
+        let finding = Finding { place: None, value: pack_v, limit: sum_v };
+        ledger.report(Diagnosis::PackVoltageDisagrees, differs.then_some(finding));
+    }
+}
+
+/// Whether the typical cell is where its voltage hardly depends on charge.
+fn is_flat(settings: &SafetySettings, typical_v: f32) -> bool {
+    let (empty_v, full_v) = (settings.cell_low_v.information, settings.cell_high_v.information);
+    let share = (typical_v - empty_v) / (full_v - empty_v);
+    let [lo, hi] = FLAT;
+    share > lo && share < hi
+}
+
+/// Difference in V that the allowed difference of charge can make, away from empty and full.
+fn charge_spread_v(settings: &SafetySettings) -> f32 {
+    let [_, most] = settings.imbalance;
+    most * (settings.cell_high_v.information - settings.cell_low_v.information)
+}
