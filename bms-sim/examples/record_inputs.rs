@@ -1,6 +1,7 @@
 //! Writes the runs of data sets as recordings for `firmware/` (its `record` module says what is in them):
-//! `record_inputs OUT DATASET...`, one file `SET_RUN.rec` for each run, and `SET_RUN_10hz.rec` for the first minutes of every
-//! drive as a front end that samples ten times a second would see them.
+//! `record_inputs OUT MINUTES DATASET...`, one file `SET_RUN.rec` for each run, and `SET_RUN_10hz.rec` for its first minutes as a
+//! front end that samples ten times a second would see them: of every drive, and of a charge. The charge is a measured
+//! discharge at 1C backwards, with the voltage drop on the other side.
 
 use std::error::Error;
 use std::path::Path;
@@ -11,7 +12,7 @@ use bms_sim::data::{Dataset, Run};
 const REST_C: f64 = 0.005;
 /// Ambient temperature in degC below which a drive begins with warming up, for so many samples.
 const COLD_C: f64 = 5.0;
-const WARMING: usize = 300;
+const WARMING: usize = 600;
 
 /// What is asked of a pack at a sample; the numbers are those of `firmware::record::Asked`.
 fn asked(drive: bool, ambient_c: f64, c_rate: f64, sample: usize) -> u32 {
@@ -25,14 +26,32 @@ fn asked(drive: bool, ambient_c: f64, c_rate: f64, sample: usize) -> u32 {
     }
 }
 
-/// Length of a recording at [`FAST_HZ`] in s.
-const FAST_S: f64 = 900.0;
 const FAST_HZ: f64 = 10.0;
+/// Resistance of a cell in ohm times its capacity in Ah, for the charge that is made from a discharge.
+const OHM_AH: f64 = 0.2;
+
+/// A discharge backwards, without its deepest tenth.
+fn charge(run: &Run, capacity_ah: f64) -> Run {
+    let end_s = run.time_s.last().copied().unwrap_or(0.0);
+    let keep = 0..run.len() * 9 / 10;
+    let backwards = |column: &[f64]| column[keep.clone()].iter().rev().copied().collect::<Vec<f64>>();
+    let ohm = OHM_AH / capacity_ah;
+    let raised: Vec<f64> = run.voltage_v.iter().zip(&run.current_a).map(|(v, i)| v + 2.0 * ohm * i).collect();
+    Run {
+        time_s: backwards(&run.time_s).iter().map(|t| end_s - t).collect(),
+        voltage_v: backwards(&raised),
+        current_a: backwards(&run.current_a).iter().map(|i| -i).collect(),
+        temperature_c: run.temperature_c.as_deref().map(backwards),
+        ambient_c: run.ambient_c.as_deref().map(backwards),
+        soc_true: run.soc_true.as_deref().map(backwards),
+        ..Run::default()
+    }
+}
 
 /// The first minutes of a run, straight lines between its samples.
-fn fast(run: &Run) -> Run {
+fn fast(run: &Run, minutes: f64) -> Run {
     let start_s = run.time_s.first().copied().unwrap_or(0.0);
-    let steps = (FAST_HZ * FAST_S.min(run.duration_s())) as usize;
+    let steps = (FAST_HZ * (60.0 * minutes).min(run.duration_s())) as usize;
     let time_s: Vec<f64> = (0..steps).map(|k| start_s + k as f64 / FAST_HZ).collect();
     let at = |column: &Vec<f64>| {
         let value = |t: &f64| {
@@ -79,7 +98,10 @@ fn bytes(run: &Run, drive: bool, ambient_c: f64, capacity_ah: f64) -> Vec<u8> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [out, sets @ ..] = &arguments[..] else { return Err("usage: record_inputs OUT DATASET...".into()) };
+    let [out, minutes, sets @ ..] = &arguments[..] else {
+        return Err("usage: record_inputs OUT MINUTES DATASET...".into());
+    };
+    let minutes: f64 = minutes.parse()?;
     std::fs::create_dir_all(out)?;
     for set in sets {
         let dataset = Dataset::open(set)?;
@@ -97,7 +119,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             for (k, run) in dataset.runs(file)?.iter().enumerate() {
                 write(format!("{name}_{test}_{k}.rec"), run)?;
                 if drive {
-                    write(format!("{name}_{test}_{k}_10hz.rec"), &fast(run))?;
+                    write(format!("{name}_{test}_{k}_10hz.rec"), &fast(run, minutes))?;
+                }
+                if test == "p25C_CAP" && k == 1 {
+                    write(format!("{name}_charge_10hz.rec"), &fast(&charge(run, capacity_ah), minutes))?;
                 }
             }
         }

@@ -57,7 +57,7 @@ macro_rules! program {
                     out.extend(unit.soc().to_bits().to_le_bytes());
                     out.extend(unit.digest($crate::app::learnt(k, count)).to_le_bytes());
                 }
-                println!("{} {} {count} steps, SOC at the end {}", U::NAME, recording, unit.soc());
+                println!("{} {recording}: {count} steps, SOC {}, mode {}", U::NAME, unit.soc(), unit.mode());
                 Ok(std::fs::write(results, out)?)
             }
 

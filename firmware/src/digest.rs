@@ -1,6 +1,8 @@
 //! Results as one number: equal exactly (but for one in four thousand million) if every bit of every result is.
 
 use bms_core::bms::Output;
+use bms_core::controller::Decision;
+use bms_core::safety::limits::DirectionLimit;
 use bms_core::soc::{Estimate, Estimated};
 use bms_core::sop::PowerLimits;
 use bms_core::store::{Stored, Writer};
@@ -56,7 +58,24 @@ impl Digest {
         }
     }
 
-    /// Takes in every command of the battery management.
+    /// Takes in everything that was decided.
+    pub fn decision<const N: usize, const M: usize>(&mut self, d: &Decision<N, M>) {
+        d.contactors.iter().for_each(|closed| self.word(u32::from(*closed)));
+        for word in [d.position as u32, d.mode as u32, u32::from(d.alarm), d.lock as u32] {
+            self.word(word);
+        }
+        self.word(d.level.map_or(u32::MAX, |level| level as u32));
+        self.word(d.reason.map_or(u32::MAX, |reason| reason as u32));
+        let mut limit = |l: &DirectionLimit| {
+            self.numbers(&[l.current_a, l.power_w]);
+            self.word(l.by as u32);
+        };
+        limit(&d.limits.discharge);
+        limit(&d.limits.charge);
+        self.commands(&d.bms);
+    }
+
+    /// Takes in every command of estimators and controls.
     pub fn commands<const N: usize, const M: usize>(&mut self, o: &Output<N, M>) {
         self.numbers(&[o.climate.flow_l_per_min, o.climate.chiller_w, o.climate.heater_w]);
         self.numbers(&o.climate.film_w);

@@ -68,8 +68,8 @@ impl Range {
 }
 
 /// Walks of so many steps, of so many inputs tried at each.
-const STEPS: u32 = 12;
-const TRIES: u32 = 12;
+const STEPS: u32 = 10;
+const TRIES: u32 = 10;
 
 /// One walk from a state; `count` runs a step and tells its instructions. `walk`, `best` and `trial` are working memory.
 pub fn walk<U: Unit>(

@@ -37,4 +37,9 @@ pub trait Unit: Clone {
 
     /// SOC (fraction), to be printed.
     fn soc(&self) -> f32;
+
+    /// What the pack is doing (number of its operating state), to be printed; of a single cell nothing.
+    fn mode(&self) -> u32 {
+        0
+    }
 }

@@ -1,23 +1,28 @@
 //! The whole battery management of a pack.
 //!
-//! Everything that knows how `bms-core` manages a pack is in this file: [`Core`], [`Results`] and the line in
-//! [`Unit::step`]. The recording is of one cell; the pack's cells differ from it by an offset and by resistance, as
-//! spread makes them. What the core commands comes back at the next step: flow, direction, films and charger follow it.
+//! Everything that knows how `bms-core` manages a pack is in this file; [`Unit::step`] is one line. The recording is of one
+//! cell; the pack's cells differ from it by an offset and by resistance, as spread makes them. What the core commands comes
+//! back at the next step: contactors and the link behind them, flow, direction and films follow it, and current flows while
+//! the contactors are closed.
 
 use core::marker::PhantomData;
 
 use bms_core::balance::BalanceRules;
 use bms_core::balance::passive::BalanceLimits;
-use bms_core::bms::{BalanceMeans, Bms, BmsState, Models, Output, Request, Sample, Settings};
+use bms_core::bms::{BalanceMeans, Models, Settings};
 use bms_core::cell::{CellModel, CellTables};
 use bms_core::charging::{
     ChargeMode, ChargePlan, ChargeSettings, ChargerReport, CurrentTable, FullCriterion, Stage, Taper,
 };
 use bms_core::climate::ClimateSettings;
+use bms_core::controller::{Controller, ControllerSettings, ControllerState, Input};
 use bms_core::example;
 use bms_core::measurement::Reading;
 use bms_core::predict::{Heat, PulseModel};
 use bms_core::preheat::{self, CoolantHeater, Films, Means, PackFacts, Pulses};
+use bms_core::safety::frame::{Frame, Heard, MINUS, PLUS, PRECHARGE};
+use bms_core::safety::mode::Wish;
+use bms_core::safety::settings::{Levels, SafetySettings, SensorGrade};
 use bms_core::soc::Estimated;
 use bms_core::sop::{Limits, Margin};
 use bms_core::store::Stored;
@@ -30,9 +35,7 @@ use crate::record::{Asked, Record};
 use crate::search::Random;
 
 /// What manages a pack.
-pub type Core<const N: usize, const S: usize, const M: usize> = Bms<'static, N, S, M>;
-/// What it gives.
-pub type Results<const N: usize, const M: usize> = Output<N, M>;
+type Core<const N: usize, const S: usize, const M: usize> = Controller<'static, N, S, M>;
 
 /// 16 LFP cells with 6 sensors in 2 modules: storage.
 pub type Storage = Pack<Storage16, 16, 6, 2>;
@@ -63,6 +66,8 @@ pub trait Kind: Clone {
     const STAGES: [&'static [Stage]; 2];
     /// Largest charge current over temperature: degC, A.
     const CHARGE: [&'static [f32]; 2];
+    /// Limits of the protection.
+    const SAFETY: &'static SafetySettings;
 }
 
 /// See [`Storage`].
@@ -90,6 +95,14 @@ impl Kind for Storage16 {
         &[Stage { current_a: 2.0, until_soc: 2.0, until_v: 3.65 }],
     ];
     const CHARGE: [&'static [f32]; 2] = [&[0.0, 20.0], &[0.0, 2.0]];
+    const SAFETY: &'static SafetySettings = &SafetySettings {
+        cell_high_v: Levels::new(3.60, 3.70, 3.75),
+        cell_low_v: Levels::new(2.4, 2.1, 1.8),
+        deep_discharge_v: 1.0,
+        cell_ohm: 0.2,
+        capacity_ah: 2.0,
+        ..Car96::SAFETY_OF_CAR
+    };
 }
 
 impl Kind for Car96 {
@@ -113,6 +126,18 @@ impl Kind for Car96 {
         ],
     ];
     const CHARGE: [&'static [f32]; 2] = [&[0.0, 20.0], &[0.0, 7.5]];
+    const SAFETY: &'static SafetySettings = &Self::SAFETY_OF_CAR;
+}
+
+impl Car96 {
+    const SAFETY_OF_CAR: SafetySettings = SafetySettings {
+        grade: SensorGrade::limit(100.0),
+        discharge_a: Levels::new(30.0, 35.0, 40.0),
+        pulse_discharge_a: 60.0,
+        charge_a: Levels::new(20.0, 25.0, 30.0),
+        pulse_charge_a: 40.0,
+        ..example::SAFETY
+    };
 }
 
 const fn places<const N: usize>(in_module: usize) -> [CellPlace; N] {
@@ -152,27 +177,14 @@ const NEGATIVE: CellTables<'static> = CellTables {
     ..example::NMC_5AH
 };
 
-/// A pack with its prepared inputs and its last results.
+/// A pack with its prepared inputs.
 #[derive(Debug, Clone)]
 pub struct Pack<K: Kind, const N: usize, const S: usize, const M: usize> {
     core: Core<N, S, M>,
-    sample: Sample<N, S, M>,
-    request: Request,
-    dt_s: f32,
-    out: Option<Results<N, M>>,
+    input: Input<N, S, M>,
+    dt_ms: u16,
+    counter: u8,
     kind: PhantomData<K>,
-}
-
-fn volts(v: f32) -> Reading {
-    Reading::within(v, -1.0, 10.0)
-}
-
-fn amperes(i: f32) -> Reading {
-    Reading::within(i, -1e4, 1e4)
-}
-
-fn celsius(t: f32) -> Reading {
-    Reading::within(t, -60.0, 120.0)
 }
 
 impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N, S, M> {
@@ -257,174 +269,187 @@ impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N
         let models =
             Models { cell, pulse: PulseModel::from(cell), negative: Some(PulseModel::from(negative)) };
         let start = Estimated { value: soc, std: 0.05 };
-        let core = Bms::new(models, K::Cell::TUNING, &settings, K::Cell::TABLES.capacity_ah, start).ok()?;
-        let sample = Sample {
-            cell_voltage_v: [Reading::MISSING; N],
-            sensors_c: [Reading::MISSING; S],
-            current_a: Reading::MISSING,
-            mean_current_a: Reading::MISSING,
-            contactors_open: false,
-            inlet_c: Reading::MISSING,
-            outlet_c: Reading::MISSING,
-            ambient_c: Reading::MISSING,
-            board_c: Reading::MISSING,
-            flow_l_per_min: 0.0,
-            reverse: false,
-            film_w: [0.0; M],
-            charger: ChargerReport {
-                connected: false,
-                heard: false,
-                current_a: Reading::MISSING,
-                max_a: 0.0,
-                max_v: 0.0,
-            },
-            external_w: 0.0,
-        };
-        Some(Self { core, sample, request: Request::Rest, dt_s: 0.0, out: None, kind: PhantomData })
+        let settings = ControllerSettings::new(K::SAFETY, settings, 0);
+        let core =
+            Controller::new(models, K::Cell::TUNING, &settings, K::Cell::TABLES.capacity_ah, start).ok()?;
+        Some(Self { core, input: Input::NOTHING, dt_ms: 0, counter: 0, kind: PhantomData })
     }
 
     fn prepare(&mut self, r: &Record) {
-        self.dt_s = r.dt_s;
-        let s = &mut self.sample;
-        // The same cells are always the same; a few tens of millivolts at rest, and ±3 % of a hundred milliohms.
+        self.dt_ms = (1000.0 * r.dt_s + 0.5) as u16;
+        self.counter = (self.counter + 1) % 16;
+        let heard = Heard { fresh: true, counter: self.counter, sound: true };
+        let told = self.core.decision().contactors;
+        let climate = &self.core.decision().bms.climate;
+        let closed = told[PLUS] && told[MINUS];
+        let current_a = if closed { r.current_a } else { 0.0 };
+        let f = &mut self.input.frame;
+        let mut pack_v = 0.0;
+        // The same cells are always the same: ±10 mV, and ±3 milliohms.
         let mut spread = Random::new(7);
-        for v in &mut s.cell_voltage_v {
+        for v in &mut f.cell_voltage_v {
             let (offset_v, ohm) = (spread.within(-0.01, 0.01), spread.within(-0.003, 0.003));
-            *v = volts(r.voltage_v + offset_v - ohm * r.current_a);
+            *v = r.voltage_v + offset_v - ohm * r.current_a;
+            pack_v += *v;
         }
-        for t in &mut s.sensors_c {
-            *t = celsius(r.temperature_c + spread.within(-0.5, 0.5));
+        for t in &mut f.sensors_c {
+            *t = r.temperature_c + spread.within(-0.5, 0.5);
         }
-        (s.current_a, s.mean_current_a) = (amperes(r.current_a), amperes(r.mean_current_a));
-        (s.ambient_c, s.board_c) = (celsius(r.ambient_c), celsius(r.ambient_c + 8.0));
-        (s.inlet_c, s.outlet_c) = (celsius(r.ambient_c), celsius(0.5 * (r.ambient_c + r.temperature_c)));
-        if let Some(out) = &self.out {
-            s.flow_l_per_min = out.climate.flow_l_per_min;
-            s.reverse = out.climate.reverse;
-            s.film_w = out.climate.film_w;
-        }
+        let link_v = if f.link_voltage_v.is_nan() { 0.0 } else { f.link_voltage_v };
+        let charged = told[MINUS] && (told[PLUS] || told[PRECHARGE]);
+        *f = Frame {
+            current_a,
+            mean_current_a: if closed { r.mean_current_a } else { 0.0 },
+            second_current_a: current_a,
+            pack_voltage_v: pack_v,
+            fused_voltage_v: pack_v,
+            // A link that charges within some steps, and stays charged.
+            link_voltage_v: if charged { link_v + 0.7 * (pack_v - link_v) } else { link_v },
+            insulation_ohm: 2e6,
+            interlock_closed: true,
+            contactor_closed: told.map(Some),
+            inlet_c: r.ambient_c,
+            outlet_c: 0.5 * (r.ambient_c + r.temperature_c),
+            ambient_c: r.ambient_c,
+            board_c: r.ambient_c + 8.0,
+            flow_l_per_min: climate.flow_l_per_min,
+            front_end: heard,
+            current_sensor: heard,
+            insulation_monitor: heard,
+            vehicle: heard,
+            charger: heard,
+            ..*f
+        };
+        self.input.film_w = climate.film_w;
+        self.input.reverse = climate.reverse;
         let charging = matches!(r.asked, Asked::Charge | Asked::FastCharge);
-        s.charger = ChargerReport {
+        self.input.charger = ChargerReport {
             connected: charging,
             heard: charging,
-            current_a: amperes(-r.current_a),
+            current_a: Reading::within(-current_a, -1e4, 1e4),
             max_a: 32.0,
             max_v: 1000.0,
         };
-        s.external_w = if r.asked == Asked::Preheat { 11_000.0 } else { 0.0 };
-        self.request = match r.asked {
-            Asked::Rest => Request::Rest,
-            Asked::Drive => Request::Drive,
-            Asked::Charge => Request::Charge { mode: ChargeMode::Normal, target_soc: 1.0 },
-            Asked::FastCharge => Request::Charge { mode: ChargeMode::Fast, target_soc: 1.0 },
-            Asked::Preheat => Request::Preheat { time_left_s: 600.0, hold: true },
+        self.input.external_w = if r.asked == Asked::Preheat { 11_000.0 } else { 0.0 };
+        self.input.wish = match r.asked {
+            Asked::Rest => Wish::Standby,
+            Asked::Drive => Wish::Drive,
+            Asked::Charge => Wish::Charge { mode: ChargeMode::Normal, target_soc: 1.0 },
+            Asked::FastCharge => Wish::Charge { mode: ChargeMode::Fast, target_soc: 1.0 },
+            Asked::Preheat => Wish::Preheat { time_left_s: 600.0, hold: true },
         };
     }
 
     fn disturb(&mut self, random: &mut Random) {
-        let s = &mut self.sample;
-        let charge = |mode| Request::Charge { mode, target_soc: 1.0 };
+        let Input { frame: f, film_w, reverse, charger, external_w, wish, .. } = &mut self.input;
+        let charge = |mode| Wish::Charge { mode, target_soc: 1.0 };
         for _ in 0..=random.below(5) {
             let one = random.below(N as u32) as usize;
-            match random.below(22) {
+            match random.below(24) {
                 0 => {
                     let v = random.within(2.0, 4.4);
-                    s.cell_voltage_v = s.cell_voltage_v.map(|_| volts(v + random.within(-0.02, 0.02)));
+                    f.cell_voltage_v = f.cell_voltage_v.map(|_| v + random.within(-0.02, 0.02));
                 }
-                1 => s.cell_voltage_v = s.cell_voltage_v.map(|_| volts(random.within(2.0, 4.4))),
+                1 => f.cell_voltage_v = f.cell_voltage_v.map(|_| random.within(2.0, 4.4)),
                 2 => {
                     let by = random.within(-0.2, 0.2);
-                    s.cell_voltage_v = s.cell_voltage_v.map(|v| volts(v.valid().unwrap_or(3.7) + by));
+                    f.cell_voltage_v = f.cell_voltage_v.map(|v| v + by);
                 }
                 3 => {
-                    s.cell_voltage_v =
-                        s.cell_voltage_v.map(|v| if random.once_in(4) { Reading::MISSING } else { v })
+                    f.cell_voltage_v = f.cell_voltage_v.map(|v| if random.once_in(4) { f32::NAN } else { v })
                 }
-                4 => s
+                4 => f.cell_voltage_v.iter_mut().skip(one).take(1).for_each(|v| *v = random.within(0.0, 5.0)),
+                5 => f
                     .cell_voltage_v
                     .iter_mut()
                     .skip(one)
                     .take(1)
-                    .for_each(|v| *v = volts(random.within(0.0, 5.0))),
-                5 => s
-                    .cell_voltage_v
-                    .iter_mut()
-                    .skip(one)
-                    .take(1)
-                    .for_each(|v| *v = volts(f32::from_bits(random.bits()))),
-                6 => s.current_a = amperes(random.within(-20.0, 30.0)),
-                7 => s.current_a = amperes(f32::from_bits(random.bits())),
-                8 => s.mean_current_a = if random.once_in(2) { Reading::MISSING } else { s.current_a },
+                    .for_each(|v| *v = f32::from_bits(random.bits())),
+                6 => f.current_a = random.within(-20.0, 30.0),
+                7 => f.current_a = f32::from_bits(random.bits()),
+                8 => f.mean_current_a = if random.once_in(2) { f32::NAN } else { f.current_a },
                 9 => {
                     let t = random.within(-40.0, 80.0);
-                    s.sensors_c = s.sensors_c.map(|_| celsius(t + random.within(-1.0, 1.0)));
+                    f.sensors_c = f.sensors_c.map(|_| t + random.within(-1.0, 1.0));
                 }
-                10 => s.sensors_c = s.sensors_c.map(|_| celsius(random.within(-40.0, 80.0))),
-                11 => s.sensors_c = s.sensors_c.map(|t| if random.once_in(2) { Reading::MISSING } else { t }),
-                12 => s.contactors_open = !s.contactors_open,
-                13 => {
-                    (s.inlet_c, s.outlet_c) =
-                        (celsius(random.within(-40.0, 80.0)), celsius(random.within(-40.0, 80.0)))
-                }
-                14 => s.flow_l_per_min = random.within(0.0, 30.0),
-                15 => s.reverse = !s.reverse,
-                16 => s.film_w = s.film_w.map(|_| random.within(0.0, 100.0)),
+                10 => f.sensors_c = f.sensors_c.map(|_| random.within(-40.0, 80.0)),
+                11 => f.sensors_c = f.sensors_c.map(|t| if random.once_in(2) { f32::NAN } else { t }),
+                12 => f.interlock_closed = !f.interlock_closed,
+                13 => (f.inlet_c, f.outlet_c) = (random.within(-40.0, 80.0), random.within(-40.0, 80.0)),
+                14 => f.wire_open = f.wire_open.map(|_| random.once_in(8)),
+                15 => *reverse = !*reverse,
+                16 => *film_w = film_w.map(|_| random.within(0.0, 100.0)),
                 17 => {
-                    s.charger.connected = random.once_in(2);
-                    s.charger.heard = random.once_in(2);
-                    s.charger.max_a = random.within(0.0, 200.0);
+                    charger.connected = random.once_in(2);
+                    charger.heard = random.once_in(2);
+                    charger.max_a = random.within(0.0, 200.0);
                 }
                 18 | 19 => {
-                    self.request = match random.below(6) {
-                        0 => Request::Rest,
-                        1 => Request::Drive,
+                    *wish = match random.below(7) {
+                        0 => Wish::Standby,
+                        1 => Wish::Drive,
                         2 => charge(ChargeMode::Normal),
                         3 => charge(ChargeMode::Fast),
-                        4 => Request::Preheat { time_left_s: 0.0, hold: false },
-                        _ => Request::Preheat { time_left_s: random.within(0.0, 3600.0), hold: true },
+                        4 => Wish::Preheat { time_left_s: 0.0, hold: false },
+                        5 => Wish::Balance,
+                        _ => Wish::Preheat { time_left_s: random.within(0.0, 3600.0), hold: true },
                     }
                 }
                 20 => {
-                    self.dt_s = *[0.1, 1.0, 10.0, 60.0, 3600.0].get(random.below(5) as usize).unwrap_or(&1.0)
+                    self.dt_ms =
+                        *[10, 100, 1000, 10_000, 60_000].get(random.below(5) as usize).unwrap_or(&100)
+                }
+                21 => {
+                    f.insulation_ohm = random.within(0.0, 1e6);
+                    f.link_voltage_v = random.within(0.0, 500.0);
+                    f.contactor_closed = f.contactor_closed.map(|_| Some(random.once_in(2)));
+                }
+                22 => {
+                    let heard = Heard {
+                        fresh: random.once_in(2),
+                        counter: random.below(16) as u8,
+                        sound: random.once_in(2),
+                    };
+                    (f.front_end, f.current_sensor, f.vehicle, f.charger) = (heard, heard, heard, heard);
                 }
                 _ => {
-                    s.external_w = random.within(0.0, 11_000.0);
-                    s.ambient_c = celsius(random.within(-40.0, 60.0));
-                    s.board_c = celsius(random.within(-40.0, 100.0));
+                    *external_w = random.within(0.0, 11_000.0);
+                    f.ambient_c = random.within(-40.0, 60.0);
+                    f.board_c = random.within(-40.0, 100.0);
                 }
             }
         }
     }
 
     fn step(&mut self) {
-        self.out = Some(self.core.step(&self.sample, &self.request, self.dt_s));
+        self.core.step(&self.input, self.dt_ms);
     }
 
     fn digest(&self, learnt: bool) -> u32 {
         let mut d = Digest::default();
-        if let Some(out) = &self.out {
-            d.commands(out);
-        }
-        let e = self.core.estimate();
+        d.decision(self.core.decision());
+        self.core.safety().ledger().detected().iter().for_each(|id| d.word(id as u32));
+        let bms = self.core.bms();
+        let e = bms.estimate();
         d.estimate(&e.reference);
         d.estimated(&e.soc);
         d.numbers(&[e.usable_ah, e.extremes.0, e.extremes.1]);
         d.word((e.weakest as u32) << 16 | e.fullest as u32);
-        for cell in self.core.pack().cells() {
+        for cell in bms.pack().cells() {
             d.estimated(&cell.soc);
             d.estimated(&cell.soc_difference);
             d.estimated(&cell.resistance_scale);
             d.estimated(&cell.capacity_ah);
             d.word(u32::from(cell.status.bits()));
         }
-        let t = self.core.temperatures();
+        let t = bms.temperatures();
         d.numbers(&t.core_c);
         d.numbers(&t.surface_c);
         d.numbers(&t.std_k);
         if learnt {
             // Room for the largest pack here.
             let mut scratch = [0; 16_384];
-            if BmsState::<N, S>::ENCODED_LEN <= scratch.len() {
+            if ControllerState::<N, S>::ENCODED_LEN <= scratch.len() {
                 d.stored(&self.core.state(), &mut scratch);
             }
         }
@@ -432,6 +457,10 @@ impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N
     }
 
     fn soc(&self) -> f32 {
-        self.core.estimate().soc.value
+        self.core.bms().estimate().soc.value
+    }
+
+    fn mode(&self) -> u32 {
+        self.core.decision().mode as u32
     }
 }
