@@ -282,7 +282,10 @@ impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N
         let told = self.core.decision().contactors;
         let climate = &self.core.decision().bms.climate;
         let closed = told[PLUS] && told[MINUS];
-        let current_a = if closed { r.current_a } else { 0.0 };
+        let charging = matches!(r.asked, Asked::Charge | Asked::FastCharge);
+        // A charger gives no more than it is asked for.
+        let most_a = if charging { self.core.decision().bms.charge.current_a } else { f32::MAX };
+        let current_a = if closed { r.current_a.max(-most_a) } else { 0.0 };
         let f = &mut self.input.frame;
         let mut pack_v = 0.0;
         // The same cells are always the same: ±10 mV, and ±3 milliohms.
@@ -299,7 +302,7 @@ impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N
         let charged = told[MINUS] && (told[PLUS] || told[PRECHARGE]);
         *f = Frame {
             current_a,
-            mean_current_a: if closed { r.mean_current_a } else { 0.0 },
+            mean_current_a: if closed && current_a == r.current_a { r.mean_current_a } else { current_a },
             second_current_a: current_a,
             pack_voltage_v: pack_v,
             fused_voltage_v: pack_v,
@@ -322,7 +325,6 @@ impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N
         };
         self.input.film_w = climate.film_w;
         self.input.reverse = climate.reverse;
-        let charging = matches!(r.asked, Asked::Charge | Asked::FastCharge);
         self.input.charger = ChargerReport {
             connected: charging,
             heard: charging,
