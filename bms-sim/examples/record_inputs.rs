@@ -30,10 +30,11 @@ const FAST_HZ: f64 = 10.0;
 /// Resistance of a cell in ohm times its capacity in Ah, for the charge that is made from a discharge.
 const OHM_AH: f64 = 0.2;
 
-/// A discharge backwards, without its deepest tenth.
+/// A discharge backwards, without its deepest tenth and the rest after it.
 fn charge(run: &Run, capacity_ah: f64) -> Run {
     let end_s = run.time_s.last().copied().unwrap_or(0.0);
-    let keep = 0..run.len() * 9 / 10;
+    let loaded = run.current_a.iter().rposition(|i| *i > 0.5 * capacity_ah).unwrap_or(0);
+    let keep = 0..loaded * 9 / 10;
     let backwards = |column: &[f64]| column[keep.clone()].iter().rev().copied().collect::<Vec<f64>>();
     let ohm = OHM_AH / capacity_ah;
     let raised: Vec<f64> = run.voltage_v.iter().zip(&run.current_a).map(|(v, i)| v + 2.0 * ohm * i).collect();
