@@ -170,7 +170,10 @@ pub struct Input<const N: usize, const S: usize, const M: usize> {
     pub charger: ChargerReport,
     /// Power from outside for heaters in W; 0 if nothing is plugged in.
     pub external_w: f32,
-    /// What is asked for.
+    /// What is asked for. Where the vehicle's messages are protected ([`Fitted::vehicle`]), this and [`Self::acknowledge`]
+    /// count only in steps with a sound one ([`Frame::vehicle`]); else the wish stays as it was.
+    ///
+    /// [`Fitted::vehicle`]: crate::safety::settings::Fitted::vehicle
     pub wish: Wish,
     /// Somebody takes note of what has happened; counts where it becomes true.
     pub acknowledge: bool,
@@ -304,7 +307,7 @@ pub struct ControllerState<const N: usize, const S: usize> {
     pub bms: BmsState<N, S>,
     /// What a workshop has to unlock.
     pub latched: DiagnosisSet,
-    /// A fatal diagnosis waits to be acknowledged.
+    /// Contactors must not close before somebody has acknowledged a fatal diagnosis.
     pub locked: bool,
 }
 
@@ -405,8 +408,10 @@ pub struct Controller<'a, const N: usize, const S: usize, const M: usize> {
     slept_s: f32,
     blind_ms: u32,
     charger_heard: bool,
+    wish: Wish,
     acknowledge: bool,
     store_damaged: bool,
+    leaky: Option<u16>,
     estimated_open: bool,
     estimated_fault: bool,
     started: bool,
@@ -453,10 +458,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         latched: &DiagnosisSet,
         lock: Lock,
     ) -> Result<Self, ControllerError> {
-        let places = SensorPlaces {
-            sensor_cells: settings.bms.layout.sensor_cells,
-            sensors: settings.sensors.min(S),
-        };
+        let places =
+            SensorPlaces { sensor_cells: settings.bms.layout.sensor_cells, sensors: settings.sensors.min(S) };
         let safety = Safety::new(settings.safety, places, latched)?;
         let opening = settings.opening;
         let currents = opening.quiet_a > 0.0
@@ -502,8 +505,10 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             slept_s: 0.0,
             blind_ms: 0,
             charger_heard: false,
+            wish: Wish::Standby,
             acknowledge: false,
             store_damaged: false,
+            leaky: None,
             estimated_open: false,
             estimated_fault: false,
             started: false,
@@ -540,13 +545,18 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         ControllerState {
             bms: self.bms.state(),
             latched: self.safety.ledger().latched(),
-            locked: self.contactors.get().lock() == Lock::NeedsAcknowledge,
+            locked: self.contactors.get().lock() != Lock::Free,
         }
     }
 
     /// So many seconds went by without a step: the next one's estimates count them in.
     pub fn slept(&mut self, seconds: f32) {
         self.slept_s = bound(self.slept_s + bound(seconds, 0.0, 1e6), 0.0, 1e6);
+    }
+
+    /// The cell that leaks most, if one does ([`crate::leak::LeakMonitor::leaky`]).
+    pub const fn leaky(&mut self, cell: Option<u16>) {
+        self.leaky = cell;
     }
 
     /// What was decided last.
@@ -595,10 +605,15 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
 
     /// One step, `dt_ms` after the one before. Any bits are allowed.
     pub fn step(&mut self, input: &Input<N, S, M>, dt_ms: u16) -> &Decision<N, M> {
+        let heard = !self.safety.settings().fitted.vehicle
+            || (input.frame.vehicle.fresh && input.frame.vehicle.sound);
+        if heard {
+            self.wish = input.wish;
+        }
         let context = self.context(input, dt_ms);
         self.readings = self.safety.step(&input.frame, &context, dt_ms);
         self.store_damaged = false;
-        let acknowledged = self.acknowledge(input);
+        let acknowledged = self.acknowledge(input, heard);
         self.step_contactors(input, acknowledged, dt_ms);
         let changed = self.step_mode(input, dt_ms);
         self.step_estimates(input, changed, dt_ms);
@@ -643,19 +658,21 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             asked_flow_l_per_min: out.climate.flow_l_per_min,
             asked_heater_w: out.climate.heater_w + films_w,
             store_damaged: self.store_damaged,
+            leaky: self.leaky,
             self_test_passed: self.self_test.passed != Some(false),
             balancing: out.balance.on().contains(&true),
             memory_sound: self.memory_sound(dt_ms),
-            ..Context::QUIET
         }
     }
 
     /// Acknowledgement where it begins, and the workshop's key; whether one of them came.
-    fn acknowledge(&mut self, input: &Input<N, S, M>) -> bool {
+    fn acknowledge(&mut self, input: &Input<N, S, M>, heard: bool) -> bool {
         let open = self.contactors.get().position() == Position::Open;
         let unlocks = open && input.service_key == Some(self.rules.get().service_key);
-        let acknowledges = input.acknowledge && !self.acknowledge;
-        self.acknowledge = input.acknowledge;
+        let acknowledges = heard && input.acknowledge && !self.acknowledge;
+        if heard {
+            self.acknowledge = input.acknowledge;
+        }
         if acknowledges {
             self.safety.ledger_mut().acknowledge();
         }
@@ -693,7 +710,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         }
         let contactor_input = ContactorInput {
             close: self.mode.get().connects(),
-            wanted: input.wish.connects(),
+            wanted: self.wish.connects(),
             acknowledged,
             closed: f.contactor_closed,
             current_a: self.readings.current_a,
@@ -725,7 +742,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             .any(|d| d.id.entry().level == Level::Fatal && ledger.status(d.id) == Status::Reacting);
         let contactors = self.contactors.get();
         let facts = Facts {
-            wish: input.wish,
+            wish: self.wish,
             frame: self.started,
             self_test: self.self_test.passed,
             position: contactors.position(),
@@ -788,11 +805,13 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             external_w: bound(input.external_w, 0.0, 1e6),
         };
         self.charger_heard = false;
-        let request = match (mode, input.wish) {
+        let request = match (mode, self.wish) {
             _ if fault => Request::Rest,
             (Mode::Drive, _) => Request::Drive,
             (Mode::Charge, Wish::Charge { mode, target_soc }) => Request::Charge { mode, target_soc },
-            (Mode::Preheat, Wish::Preheat { time_left_s, hold }) => Request::Preheat { time_left_s, hold },
+            (Mode::Preheat, Wish::Preheat { target_c, time_left_s, hold }) => {
+                Request::Preheat { target_c, time_left_s, hold }
+            }
             _ => Request::Rest,
         };
         self.decision.bms = self.bms.step(&sample, &request, dt_s);
@@ -807,7 +826,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         let input = LimitInput {
             safe: self.decision.bms.power.safe,
             cells: N as f32,
-            pack_v: self.readings.cell_voltage_v.iter().map(|v| v.valid().unwrap_or(f32::NAN)).sum(),
+            pack_v: seen_pack_v(&self.readings.cell_voltage_v),
             cell_v: extremes(&self.readings.cell_voltage_v),
             temperature_c: self.temperatures_c(),
             soc_std: self.bms.estimate().soc.std,
@@ -874,6 +893,16 @@ fn alarm(ledger: &Ledger) -> bool {
         .any(|id| ledger.status(*id) >= Status::Detected)
 }
 
+/// Voltage of the pack, cells that are not seen taken as the mean of the others; NaN if none is.
+fn seen_pack_v(cell_voltage_v: &[Reading]) -> f32 {
+    let (mut sum_v, mut seen) = (0.0, 0.0);
+    for v in cell_voltage_v.iter().filter_map(|v| v.valid()) {
+        sum_v += v;
+        seen += 1.0;
+    }
+    sum_v / seen * cell_voltage_v.len() as f32
+}
+
 /// Highest and lowest of the cells that are seen.
 fn extremes(cell_voltage_v: &[Reading]) -> Option<[f32; 2]> {
     cell_voltage_v.iter().filter_map(|v| v.valid()).fold(None, |found, v| {
@@ -917,4 +946,81 @@ fn asked(ledger: &Ledger) -> [Asked; 2] {
         }
     }
     [discharge, charge]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::abs;
+    use crate::safety::ledger::Finding;
+    use crate::safety::table::TABLE;
+
+    /// What every row of the table asks of the limits, by its reaction and whether its quantity has a line of its own.
+    #[test]
+    fn every_diagnosis_lowers_what_its_reaction_says() {
+        for e in &TABLE {
+            let mut ledger = Ledger::new();
+            for _ in 0..200 {
+                ledger.advance(1000);
+                ledger.report(e.id, Some(Finding { place: None, value: 1.0, limit: 0.0 }));
+            }
+            let [discharge, charge] = asked(&ledger);
+            let any = |a: Asked| a.derate || a.stop || a.overload;
+            let own_line = e.name.ends_with("HotWarning")
+                || e.name.ends_with("ColdWarning")
+                || e.name.starts_with("CellVoltageHigh")
+                || e.name.starts_with("CellVoltageLow");
+            let expected = match e.reaction {
+                Reaction::DerateDischarge => [!own_line, false],
+                Reaction::DerateCharge => [false, !own_line],
+                Reaction::Derate => [true; 2],
+                Reaction::StopCharge => [false, true],
+                Reaction::StopDischarge => [true, false],
+                _ => [false; 2],
+            };
+            assert_eq!([any(discharge), any(charge)], expected, "{}", e.name);
+            assert_eq!(discharge.stop, e.reaction == Reaction::StopDischarge, "{}", e.name);
+            assert_eq!(charge.stop, e.reaction == Reaction::StopCharge, "{}", e.name);
+            assert_eq!(discharge.overload, e.id == Diagnosis::DischargeCurrentWarning);
+            assert_eq!(charge.overload, e.id == Diagnosis::ChargeCurrentWarning);
+        }
+    }
+
+    #[test]
+    fn means_between_estimates_are_of_what_was_seen() {
+        let a = |x| Reading::within(x, -1e3, 1e3);
+        let readings = |current_a, mean_current_a| Readings::<0, 0> {
+            cell_voltage_v: [],
+            sensors_c: [],
+            current_a,
+            mean_current_a,
+            inlet_c: Reading::MISSING,
+            outlet_c: Reading::MISSING,
+            ambient_c: Reading::MISSING,
+            board_c: Reading::MISSING,
+        };
+        let mut integral = Integral::default();
+        assert_eq!(integral.take().valid(), None);
+        // The front end's own mean counts; without one, the trapezoid.
+        integral.add(&readings(a(0.0), a(10.0)), 100);
+        integral.add(&readings(a(4.0), Reading::MISSING), 300);
+        assert_eq!(integral.take().valid(), Some(0.25 * 10.0 + 0.75 * 2.0));
+        integral.add(&readings(a(8.0), Reading::MISSING), 100);
+        assert_eq!(integral.take().valid(), Some(6.0));
+        // Half of the time has to be seen.
+        integral.add(&readings(a(8.0), Reading::MISSING), 100);
+        integral.add(&readings(Reading::MISSING, Reading::MISSING), 100);
+        assert_eq!(integral.take().valid(), Some(8.0));
+        integral.add(&readings(a(8.0), Reading::MISSING), 100);
+        integral.add(&readings(Reading::MISSING, Reading::MISSING), 200);
+        assert_eq!(integral.take().valid(), None);
+    }
+
+    #[test]
+    fn cells_that_are_not_seen_count_as_the_mean_of_the_others() {
+        let v = |x| Reading::within(x, 0.0, 5.0);
+        assert!(abs(seen_pack_v(&[v(3.5), Reading::MISSING, v(3.7), v(3.6)]) - 14.4) < 1e-5);
+        assert_eq!(extremes(&[v(3.5), Reading::MISSING, v(3.7)]), Some([3.7, 3.5]));
+        assert!(seen_pack_v(&[Reading::MISSING]).is_nan() && extremes(&[Reading::MISSING]).is_none());
+    }
 }

@@ -19,6 +19,7 @@ use bms_core::climate::{
     Climate, ClimateCommand, ClimateError, ClimateInput, ClimateLedger, ClimateSettings,
 };
 use bms_core::clock::StepClock;
+use bms_core::controller::{self, Controller, ControllerError, ControllerState, MemoryPart};
 use bms_core::energy::{self, Energy};
 use bms_core::estimator::{CellEstimate, CellEstimator, CellState};
 use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
@@ -31,7 +32,14 @@ use bms_core::preheat::{
 };
 use bms_core::pulse::{PulseObserver, PulseState};
 use bms_core::resistance::new_cell_ohm;
-use bms_core::safety::settings::SafetySettings;
+use bms_core::safety::contactors::OpeningRules;
+use bms_core::safety::frame::Frame;
+use bms_core::safety::ledger::{DiagnosisSet, Finding};
+use bms_core::safety::limits::LimitSettings;
+use bms_core::safety::link;
+use bms_core::safety::settings::{SafetySettings, SafetySettingsError};
+use bms_core::safety::table::{Diagnosis, Level, Reaction};
+use bms_core::safety::{Context, Readings, Safety, SensorPlaces};
 use bms_core::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, SocState, Status};
 use bms_core::sop::{self, Limits, NegativeElectrode, NegativeState, PowerState, Publisher};
 use bms_core::store::{Loaded, Problem, Reader, Store, Stored, Writer, crc32, fingerprint};
@@ -194,7 +202,9 @@ pub fn proof_sop(
     negative.step(&at, i, dt);
     let (free, full) = (black_box(pulses.start(&at)), Limits::of_cell(&shared.model, v, i));
     let alone = sop::power(&model, &full, &free, None);
-    let both = sop::power(&model, &ahead.limits, &ahead.start, Some(&negative)).tighter(&black_box(alone));
+    let pair = [&free, &ahead.start];
+    let string = sop::power_of_string(&model, &ahead.limits, pair, Some(&negative));
+    let both = string.tighter(&black_box(alone));
     *publisher = Publisher::new(rise, dt, v);
     black_box((publisher.step(both.safe.discharge[0].power_w, dt), publisher.published()));
     black_box(both.best.charge[2].power_by.code());
@@ -558,6 +568,67 @@ pub fn proof_bms<'a>(
     whole.output.charge.current_a
 }
 
+/// The controller around the whole pack; nothing is known about any of it.
+pub struct Protected<'a> {
+    safety: &'a SafetySettings,
+    opening: OpeningRules,
+    limits: LimitSettings,
+    state: ControllerState<96, 24>,
+    input: controller::Input<96, 24, 12>,
+    part: MemoryPart,
+    controller: Controller<'a, 96, 24, 12>,
+    decision: controller::Decision<96, 12>,
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_controller_step<'a>(
+    inputs: &Inputs<'_>,
+    shared: &'a Shared<'a>,
+    bms: &bms::Settings<'a>,
+    protected: &mut Protected<'a>,
+    memory: &mut [&mut [u8]; 3],
+) -> f32 {
+    let pulse = PulseModel::from(&shared.model);
+    let models = Models { cell: &shared.model, pulse, negative: None };
+    let start = Estimated { value: inputs.number[1], std: inputs.number[2] };
+    let mut settings = black_box(controller::ControllerSettings::new(protected.safety, *bms, 1));
+    (settings.opening, settings.limits) = (protected.opening, protected.limits);
+    match Controller::new(models, &shared.tuning, &settings, inputs.number[3], start) {
+        Ok(new) => protected.controller = black_box(new).with_damaged_store(),
+        Err(e) => proof_controller_error(e),
+    }
+    match Controller::restore(models, &shared.tuning, &settings, protected.state) {
+        Ok(new) => protected.controller = black_box(new),
+        Err(e) => proof_controller_error(e),
+    }
+    let c = &mut protected.controller;
+    c.slept(inputs.number[4]);
+    c.leaky(Some(inputs.index as u16));
+    c.corrupt(protected.part);
+    protected.decision = *c.step(&protected.input, inputs.milliseconds as u16);
+    protected.state = c.state();
+    let c = &protected.controller;
+    black_box((c.decision(), c.safety().ledger(), c.bms(), c.readings(), c.contactors()));
+    for detection in c.safety().ledger().detections() {
+        black_box((detection, detection.id.condition(), detection.id.entry()));
+    }
+    let [a, b, bytes] = memory;
+    let (store, loaded) = Store::<ControllerState<96, 24>>::load(1, a, b);
+    if let Some(state) = loaded.value {
+        protected.state = state;
+    }
+    black_box(store.save(&protected.state, bytes).is_ok());
+    let heard = link::check(a, inputs.index as u16);
+    black_box(link::protect(b, inputs.index as u16, link::next_counter(heard.counter)));
+    protected.decision.limits.charge.current_a
+}
+
+#[inline(never)]
+fn proof_controller_error(e: ControllerError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
+}
+
 #[inline(never)]
 fn proof_bms_error(e: BmsError) {
     black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
@@ -569,14 +640,14 @@ pub fn proof_parameters(shared: &Shared<'_>, whole: &Whole<'_>, words: &mut [u32
     let pulse = PulseModel::from(&shared.model);
     let models = Models { cell: &shared.model, pulse, negative: whole.negative.then_some(pulse) };
     type Known<'a> = Parameters<'a, 96, 24, 12>;
-    let (settings, safety) = (&whole.settings, &whole.safety);
-    if let Err(e) = parameters::write(&models, Chemistry::Lfp, settings, safety, 5.0, (24, 12), words) {
+    let controller = controller::ControllerSettings::new(&whole.safety, whole.settings, 1);
+    if let Err(e) = parameters::write(&models, Chemistry::Lfp, &controller, 5.0, 12, words) {
         proof_parameters_error(e);
     }
     match Known::parse(words) {
         Ok(known) => {
-            black_box((known.models(), known.settings(), known.safety(), known.tuning()));
-            known.capacity_ah() + f32::from(known.sensors())
+            black_box((known.models(), known.controller(), known.tuning()));
+            known.capacity_ah()
         }
         Err(e) => {
             proof_parameters_error(e);
@@ -673,6 +744,61 @@ fn proof_errors(e: ParameterError) -> bool {
     write!(Sink(0), "{}", black_box(&e) as &dyn Display).is_ok()
 }
 
+/// Protection of a pack; nothing is known about any of it.
+pub struct Protection<'a> {
+    settings: SafetySettings,
+    places: SensorPlaces<'a>,
+    frame: Frame<96, 24>,
+    context: Context,
+    readings: Readings<96, 24>,
+    latched: DiagnosisSet,
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_safety_step(inputs: &Inputs<'_>, p: &mut Protection<'_>) -> u32 {
+    let [number, ..] = inputs.milliseconds.to_le_bytes();
+    match Safety::<96, 24>::new(&p.settings, p.places, &p.latched) {
+        Ok(mut safety) => {
+            let mut dt_ms = 0_u16;
+            while black_box(inputs.index) > usize::from(dt_ms) {
+                black_box(&mut p.frame);
+                p.readings = safety.step(&p.frame, &p.context, dt_ms);
+                dt_ms = dt_ms.wrapping_add(black_box(1));
+            }
+            let ledger = safety.ledger_mut();
+            if let Some(id) = Diagnosis::from_number(number) {
+                let [value, limit, ..] = inputs.number;
+                ledger.report(id, Some(Finding { place: Some(dt_ms), value, limit }));
+                black_box((
+                    id.condition(),
+                    id.entry().reaction_time_ms(),
+                    ledger.status(id),
+                    ledger.detection(id),
+                ));
+            }
+            ledger.acknowledge();
+            ledger.unlock();
+            black_box((ledger.reacts(Reaction::Open), ledger.reason(Reaction::Tell)));
+            black_box(ledger.level() == Some(Level::Fatal));
+            black_box((
+                ledger.detected().is_empty(),
+                ledger.detections().count(),
+                ledger.detected().iter().count(),
+            ));
+            p.latched = ledger.latched();
+            black_box(safety.settings());
+            safety.ledger().now_ms()
+        }
+        Err(e) => proof_safety_error(e),
+    }
+}
+
+#[inline(never)]
+fn proof_safety_error(e: SafetySettingsError) -> u32 {
+    u32::from(write!(Sink(0), "{}", black_box(&e) as &dyn Display).is_ok())
+}
+
 /// Reaches all of the above; the linker starts here and drops what cannot be reached.
 #[unsafe(no_mangle)]
 pub extern "C" fn proof_entry<'a>(
@@ -699,6 +825,8 @@ pub extern "C" fn proof_entry<'a>(
     charging: &Charging<'a>,
     control: &mut ChargeController<'a>,
     everything: &mut Whole<'a>,
+    protected: &mut Protected<'a>,
+    protection: &mut Protection<'_>,
     words: &mut [u32; 8192],
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
@@ -722,6 +850,8 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_temperatures(inputs, warmth));
     black_box(proof_climate(inputs, warmth));
     black_box(proof_bms(inputs, shared, everything, memory));
+    black_box(proof_controller_step(inputs, shared, &everything.settings, protected, memory));
+    black_box(proof_safety_step(inputs, protection));
     black_box(proof_parameters(shared, everything, words));
     black_box(proof_learnt(shared, memory, &mut whole.0, pack, monitor));
     #[cfg(feature = "break-with-index")]

@@ -3,11 +3,13 @@
 //! The core's sizes are constants, as firmware has them. A simulator reads them from a file; [`with_core`] chooses among
 //! the sizes that were compiled in.
 
+mod block;
+
 use bms_core::balance::active::ActiveLimits;
 use bms_core::balance::passive::BalanceLimits;
 use bms_core::balance::{BalanceRules, BalanceStatus};
 use bms_core::bms::{BalanceMeans, BmsError, Models, Settings};
-use bms_core::cell::CellModel;
+use bms_core::cell::{CellModel, ParameterError};
 use bms_core::charging::ChargerReport;
 use bms_core::charging::{
     ChargeCommand, ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper,
@@ -54,8 +56,11 @@ const CHARGE_SHARE: [(f32, f32); 7] =
     [(-20.0, 0.03), (-10.0, 0.08), (0.0, 0.2), (10.0, 0.5), (20.0, 1.0), (54.0, 1.0), (55.0, 0.6)];
 /// A balancer that has found nothing to do for so long (s) is done.
 const BALANCED_S: f64 = 3600.0;
-/// The core heats so much further than it is asked to (K): its estimate of the mean may be that much too high.
-const PREHEAT_MARGIN_K: f32 = 1.5;
+/// A preheat is asked for with so much on top (K): the core's estimate of the mean may be that much too high.
+pub(super) const PREHEAT_MARGIN_K: f64 = 1.5;
+/// No cell is heated above this temperature, and a pack that is too cold to be charged is heated to that (degC).
+const HOTTEST_HEATED_C: f32 = 50.0;
+const CHARGED_FROM_C: f32 = 20.0;
 /// Pulses of current: frequency in Hz, losses of the drive as a share of the power that goes to and fro.
 const PULSE_HZ: f32 = 50.0;
 const PULSE_LOSS: f32 = 0.06;
@@ -71,6 +76,7 @@ pub struct CoreSetup {
     tables: OwnedTables,
     /// Without it the pulses are those of `tables`, and no plating is looked at.
     electrodes: Option<[(OwnedTables, PulseFile); 2]>,
+    chemistry: Chemistry,
     tuning: Tuning,
     capacity_ah: f32,
     series: usize,
@@ -83,7 +89,6 @@ pub struct CoreSetup {
     parts: crate::scenario::Parts,
     means: Means,
     facts: PackFacts,
-    preheat_to_c: f32,
     balance: BalanceMeans,
     safety: SafetySettings,
     file: PackFile,
@@ -125,10 +130,8 @@ impl CoreSetup {
         file: &PackFile,
         known: &KnownCell,
         control: &Control,
-        preheat_to_c: f64,
         period_ms: u16,
     ) -> Result<Self, ClosedLoopError> {
-        check_size(file)?;
         let layout = &file.layout;
         let sensed = file.sensed_cells();
         let parallel = layout.parallel as f64;
@@ -140,7 +143,7 @@ impl CoreSetup {
         };
         // Sensors that are not there are never read.
         let mut sensor_cells: Vec<u16> = sensed.iter().map(|c| (c / layout.parallel) as u16).collect();
-        sensor_cells.resize(SENSORS, 0);
+        sensor_cells.resize(SENSORS.max(sensed.len()), 0);
         let (temperatures, shares): (Vec<f32>, Vec<f32>) = CHARGE_SHARE.iter().copied().unzip();
         let charge_a = (file.limits.charge_a * parallel) as f32;
         let capacity_ah = group.circuit.cell.capacity_ah;
@@ -149,6 +152,7 @@ impl CoreSetup {
         Ok(Self {
             tables: group.circuit.core_tables()?,
             electrodes,
+            chemistry: group.circuit.cell.chemistry,
             tuning: group.circuit.cell.chemistry.tuning(),
             capacity_ah: capacity_ah as f32,
             series: layout.series,
@@ -157,11 +161,10 @@ impl CoreSetup {
             sensors: sensed.len(),
             stages: [stage(NORMAL_C * capacity_ah), stage(f64::from(charge_a))],
             table: [temperatures, shares.into_iter().map(|s| s * charge_a).collect()],
-            climate: climate(file, control, preheat_to_c),
+            climate: climate(file, control),
             parts: control.parts,
             means: means(file, control),
             facts: facts(file),
-            preheat_to_c: preheat_to_c as f32 + PREHEAT_MARGIN_K,
             balance: balance(file, control, group.circuit.cell.chemistry, capacity_ah),
             safety: protection::settings(file, capacity_ah, group_ohm(&group.circuit), period_ms),
             file: file.clone(),
@@ -179,6 +182,7 @@ impl CoreSetup {
             continuous_a: continuous as f32 * parallel,
         };
         limits.voltage_v = file.limits.voltage_v.map(|v| v as f32);
+        limits.soc = file.limits.soc.map(|z| z as f32);
         limits.discharge = current(file.limits.pulse_discharge_a, file.limits.discharge_a);
         limits.charge = current(file.limits.pulse_charge_a, file.limits.charge_a);
         limits.temperature_max_c = file.limits.discharge_temperature_c[1] as f32;
@@ -213,8 +217,7 @@ impl CoreSetup {
                     soc: [0.05, 0.95],
                     margin: Margin::DEFAULT,
                 },
-                target_c: self.preheat_to_c,
-                hottest_c: self.preheat_to_c + 20.0,
+                hottest_c: HOTTEST_HEATED_C,
                 ..preheat::Settings::new(model, self.facts, self.means)
             }),
             charge: ChargeSettings {
@@ -262,6 +265,35 @@ impl CoreSetup {
         }
     }
 
+    /// Hands over the tables that this core works with; `cell` is the model of its circuit.
+    fn with_models<T>(
+        &self,
+        cell: &CellModel<'_>,
+        work: impl FnOnce(&Models<'_>) -> Result<T, ClosedLoopError>,
+    ) -> Result<T, ClosedLoopError> {
+        let Some([pulse, negative]) = &self.electrodes else {
+            return work(&Models {
+                cell,
+                pulse: PulseModel { cell, surface: Surface::NONE },
+                negative: None,
+            });
+        };
+        let pulse_cell = CellModel::new(pulse.0.borrow()).map_err(refused)?;
+        let negative_cell = CellModel::new(negative.0.borrow()).map_err(refused)?;
+        let negative = pulse_model(&negative_cell, &negative.1);
+        work(&Models {
+            cell,
+            pulse: pulse_model(&pulse_cell, &pulse.1),
+            negative: self.parts.plating_limit.then_some(negative),
+        })
+    }
+
+    /// Capacity in Ah of a new group.
+    #[must_use]
+    pub const fn capacity_ah(&self) -> f32 {
+        self.capacity_ah
+    }
+
     /// Limits of the protection.
     #[must_use]
     pub const fn safety(&self) -> &SafetySettings {
@@ -273,6 +305,10 @@ impl CoreSetup {
     pub const fn sensors(&self) -> usize {
         self.sensors
     }
+}
+
+fn refused(error: ParameterError) -> ClosedLoopError {
+    ClosedLoopError::Core(ControllerError::Bms(BmsError::Estimator(error)))
 }
 
 /// Where every group sits.
@@ -318,7 +354,7 @@ fn heat_capacity_j_per_k(file: &PackFile) -> f64 {
     cells * (file.cell.core_j_per_k + file.cell.surface_j_per_k + plates)
 }
 
-fn climate(file: &PackFile, control: &Control, preheat_to_c: f64) -> ClimateSettings {
+fn climate(file: &PackFile, control: &Control) -> ClimateSettings {
     let usual = ClimateSettings::CAR;
     let p = &control.parts;
     let targets = &control.targets;
@@ -339,8 +375,8 @@ fn climate(file: &PackFile, control: &Control, preheat_to_c: f64) -> ClimateSett
         charging: band(targets.charge_c.unwrap_or(DRIVE_C), 27.0),
         parked: targets.park_c.map(|c| band(c, 20.0)),
         mix_parked: true,
-        preheat_to_c: preheat_to_c as f32 + 10.0,
-        largest_heated_c: 50.0,
+        preheat_to_c: CHARGED_FROM_C,
+        largest_heated_c: HOTTEST_HEATED_C,
         hottest_inlet_c: of(|c| c.heater_max_c).max(50.0),
         coldest_inlet_c: of(|c| c.chiller_min_c),
         pack_j_per_k: heat_capacity_j_per_k(file) as f32,
@@ -645,7 +681,7 @@ macro_rules! sizes {
         }
     };
 }
-sizes!(4 8 12 13 14 15 16 18 20 24 32 36 48 60 72 84 96 100 104 108 112 120 144 192 200);
+sizes!(4 8 12 13 14 15 16 18 20 24 48 96 100 108);
 
 impl Outcome {
     /// Nothing asked and nothing known, for so many groups.
@@ -700,23 +736,9 @@ pub fn with_core<T>(
     start: Estimated,
     work: impl FnOnce(&mut dyn AnyCore) -> Result<T, ClosedLoopError>,
 ) -> Result<T, ClosedLoopError> {
-    let refused = |e| ClosedLoopError::Core(ControllerError::Bms(BmsError::Estimator(e)));
     let cell = CellModel::new(setup.tables.borrow()).map_err(refused)?;
     let settings = setup.controller(setup.settings(&cell));
-    let Some([pulse, negative]) = &setup.electrodes else {
-        let pulse = PulseModel { cell: &cell, surface: Surface::NONE };
-        let models = Models { cell: &cell, pulse, negative: None };
-        return work(of_size(setup, models, &settings, start)?.as_mut());
-    };
-    let pulse_cell = CellModel::new(pulse.0.borrow()).map_err(refused)?;
-    let negative_cell = CellModel::new(negative.0.borrow()).map_err(refused)?;
-    let negative = pulse_model(&negative_cell, &negative.1);
-    let models = Models {
-        cell: &cell,
-        pulse: pulse_model(&pulse_cell, &pulse.1),
-        negative: setup.parts.plating_limit.then_some(negative),
-    };
-    work(of_size(setup, models, &settings, start)?.as_mut())
+    setup.with_models(&cell, |models| work(of_size(setup, *models, &settings, start)?.as_mut()))
 }
 
 fn pulse_model<'a>(cell: &'a CellModel<'a>, file: &'a PulseFile) -> PulseModel<'a> {
