@@ -338,7 +338,7 @@ impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N
             Asked::Drive => Wish::Drive,
             Asked::Charge => Wish::Charge { mode: ChargeMode::Normal, target_soc: 1.0 },
             Asked::FastCharge => Wish::Charge { mode: ChargeMode::Fast, target_soc: 1.0 },
-            Asked::Preheat => Wish::Preheat { time_left_s: 600.0, hold: true },
+            Asked::Preheat => Wish::Preheat { time_left_s: 600.0, hold: true, target_c: 15.0 },
         };
     }
 
@@ -392,9 +392,13 @@ impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N
                         1 => Wish::Drive,
                         2 => charge(ChargeMode::Normal),
                         3 => charge(ChargeMode::Fast),
-                        4 => Wish::Preheat { time_left_s: 0.0, hold: false },
+                        4 => Wish::Preheat { time_left_s: 0.0, hold: false, target_c: 20.0 },
                         5 => Wish::Balance,
-                        _ => Wish::Preheat { time_left_s: random.within(0.0, 3600.0), hold: true },
+                        _ => Wish::Preheat {
+                            time_left_s: random.within(0.0, 3600.0),
+                            hold: true,
+                            target_c: 20.0,
+                        },
                     }
                 }
                 20 => {
