@@ -6,7 +6,7 @@ import re
 import sys
 
 CRATE = "bms-core/src/"
-# Where no figure may fall below the recorded one; elsewhere a point is left for the order of things.
+# Where no figure may fall below the recorded one by more than what drawn cases make of it; elsewhere by two points.
 PROTECTION = (CRATE + "safety/", CRATE + "controller")
 DOCUMENT = "docs/safety/coverage.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
@@ -116,7 +116,7 @@ def main():
         if name not in figures:
             worse.append(f"{name} is in {DOCUMENT} and not in the code")
             continue
-        slack = 0.0 if name == "protection" or name.startswith(PROTECTION) else 1.0
+        slack = 1.0 if name == "protection" or name.startswith(PROTECTION) else 2.0
         for kind, floor in zip(KINDS, floors):
             now = percent(*figures[name][kind])
             if now < floor - slack:

@@ -26,6 +26,8 @@ fi
 
 rm -rf "$target/raw"
 mkdir -p "$target/raw"
+# Property tests draw the same cases every time.
+export PROPTEST_RNG_SEED=1
 export RUSTC_BOOTSTRAP=1 RUSTFLAGS="-C instrument-coverage -Z coverage-options=branch"
 cargo test --release -p bms-core --lib --test controller --test protection --test fuzz --locked --target-dir "$target" --no-run --message-format json 2>"$target/build.log" |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$target/binaries" || { cat "$target/build.log"; exit 1; }
