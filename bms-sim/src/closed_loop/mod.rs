@@ -152,6 +152,8 @@ pub struct Options {
 }
 
 /// What a step of the core leaves to be seen.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "a core has none")]
 pub struct Seen<'a> {
     /// Time since the start of the scenario in s.
     pub time_s: f64,
