@@ -407,6 +407,7 @@ pub struct Controller<'a, const N: usize, const S: usize, const M: usize> {
     charger_heard: bool,
     acknowledge: bool,
     store_damaged: bool,
+    leaky: Option<u16>,
     estimated_open: bool,
     estimated_fault: bool,
     started: bool,
@@ -453,10 +454,8 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         latched: &DiagnosisSet,
         lock: Lock,
     ) -> Result<Self, ControllerError> {
-        let places = SensorPlaces {
-            sensor_cells: settings.bms.layout.sensor_cells,
-            sensors: settings.sensors.min(S),
-        };
+        let places =
+            SensorPlaces { sensor_cells: settings.bms.layout.sensor_cells, sensors: settings.sensors.min(S) };
         let safety = Safety::new(settings.safety, places, latched)?;
         let opening = settings.opening;
         let currents = opening.quiet_a > 0.0
@@ -504,6 +503,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             charger_heard: false,
             acknowledge: false,
             store_damaged: false,
+            leaky: None,
             estimated_open: false,
             estimated_fault: false,
             started: false,
@@ -547,6 +547,11 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     /// So many seconds went by without a step: the next one's estimates count them in.
     pub fn slept(&mut self, seconds: f32) {
         self.slept_s = bound(self.slept_s + bound(seconds, 0.0, 1e6), 0.0, 1e6);
+    }
+
+    /// The cell that leaks most, if one does ([`crate::leak::LeakMonitor::leaky`]).
+    pub const fn leaky(&mut self, cell: Option<u16>) {
+        self.leaky = cell;
     }
 
     /// What was decided last.
@@ -643,10 +648,10 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             asked_flow_l_per_min: out.climate.flow_l_per_min,
             asked_heater_w: out.climate.heater_w + films_w,
             store_damaged: self.store_damaged,
+            leaky: self.leaky,
             self_test_passed: self.self_test.passed != Some(false),
             balancing: out.balance.on().contains(&true),
             memory_sound: self.memory_sound(dt_ms),
-            ..Context::QUIET
         }
     }
 
@@ -807,7 +812,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         let input = LimitInput {
             safe: self.decision.bms.power.safe,
             cells: N as f32,
-            pack_v: self.readings.cell_voltage_v.iter().map(|v| v.valid().unwrap_or(f32::NAN)).sum(),
+            pack_v: seen_pack_v(&self.readings.cell_voltage_v),
             cell_v: extremes(&self.readings.cell_voltage_v),
             temperature_c: self.temperatures_c(),
             soc_std: self.bms.estimate().soc.std,
@@ -872,6 +877,16 @@ fn alarm(ledger: &Ledger) -> bool {
     [Diagnosis::ThermalRunaway, Diagnosis::ThermalRunawayNearby, Diagnosis::TemperatureRiseFatal]
         .iter()
         .any(|id| ledger.status(*id) >= Status::Detected)
+}
+
+/// Voltage of the pack, cells that are not seen taken as the mean of the others; NaN if none is.
+fn seen_pack_v(cell_voltage_v: &[Reading]) -> f32 {
+    let (mut sum_v, mut seen) = (0.0, 0.0);
+    for v in cell_voltage_v.iter().filter_map(|v| v.valid()) {
+        sum_v += v;
+        seen += 1.0;
+    }
+    sum_v / seen * cell_voltage_v.len() as f32
 }
 
 /// Highest and lowest of the cells that are seen.

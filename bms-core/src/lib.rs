@@ -29,6 +29,7 @@
 //! | [`bms`] | all of these wired together: one step of a whole pack |
 //! | [`safety`] | protection and diagnosis: what is wrong with the pack or its sensors, and what is done about it |
 //! | [`parameters`] | all of this as one block of words in flash, written by `bms export` |
+//! | [`controller`] | everything in one step: protection, contactors, modes, limits around the [`bms`] |
 //! | [`store`] | what was learnt, kept over a power-off in two slots |
 //!
 //! # Sign and units

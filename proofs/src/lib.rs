@@ -19,6 +19,7 @@ use bms_core::climate::{
     Climate, ClimateCommand, ClimateError, ClimateInput, ClimateLedger, ClimateSettings,
 };
 use bms_core::clock::StepClock;
+use bms_core::controller::{self, Controller, ControllerError, ControllerState, MemoryPart};
 use bms_core::energy::{self, Energy};
 use bms_core::estimator::{CellEstimate, CellEstimator, CellState};
 use bms_core::leak::{Leak, LeakError, LeakLimits, LeakMonitor, LeakSample};
@@ -31,6 +32,9 @@ use bms_core::preheat::{
 };
 use bms_core::pulse::{PulseObserver, PulseState};
 use bms_core::resistance::new_cell_ohm;
+use bms_core::safety::contactors::OpeningRules;
+use bms_core::safety::limits::LimitSettings;
+use bms_core::safety::link;
 use bms_core::safety::settings::SafetySettings;
 use bms_core::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, SocState, Status};
 use bms_core::sop::{self, Limits, NegativeElectrode, NegativeState, PowerState, Publisher};
@@ -558,6 +562,67 @@ pub fn proof_bms<'a>(
     whole.output.charge.current_a
 }
 
+/// The controller around the whole pack; nothing is known about any of it.
+pub struct Protected<'a> {
+    safety: &'a SafetySettings,
+    opening: OpeningRules,
+    limits: LimitSettings,
+    state: ControllerState<96, 24>,
+    input: controller::Input<96, 24, 12>,
+    part: MemoryPart,
+    controller: Controller<'a, 96, 24, 12>,
+    decision: controller::Decision<96, 12>,
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_controller_step<'a>(
+    inputs: &Inputs<'_>,
+    shared: &'a Shared<'a>,
+    bms: &bms::Settings<'a>,
+    protected: &mut Protected<'a>,
+    memory: &mut [&mut [u8]; 3],
+) -> f32 {
+    let pulse = PulseModel::from(&shared.model);
+    let models = Models { cell: &shared.model, pulse, negative: None };
+    let start = Estimated { value: inputs.number[1], std: inputs.number[2] };
+    let mut settings = black_box(controller::ControllerSettings::new(protected.safety, *bms, 1));
+    (settings.opening, settings.limits) = (protected.opening, protected.limits);
+    match Controller::new(models, &shared.tuning, &settings, inputs.number[3], start) {
+        Ok(new) => protected.controller = black_box(new).with_damaged_store(),
+        Err(e) => proof_controller_error(e),
+    }
+    match Controller::restore(models, &shared.tuning, &settings, protected.state) {
+        Ok(new) => protected.controller = black_box(new),
+        Err(e) => proof_controller_error(e),
+    }
+    let c = &mut protected.controller;
+    c.slept(inputs.number[4]);
+    c.leaky(Some(inputs.index as u16));
+    c.corrupt(protected.part);
+    protected.decision = *c.step(&protected.input, inputs.milliseconds as u16);
+    protected.state = c.state();
+    let c = &protected.controller;
+    black_box((c.decision(), c.safety().ledger(), c.bms(), c.readings(), c.contactors()));
+    for detection in c.safety().ledger().detections() {
+        black_box((detection, detection.id.condition(), detection.id.entry()));
+    }
+    let [a, b, bytes] = memory;
+    let (store, loaded) = Store::<ControllerState<96, 24>>::load(1, a, b);
+    if let Some(state) = loaded.value {
+        protected.state = state;
+    }
+    black_box(store.save(&protected.state, bytes).is_ok());
+    let heard = link::check(a, inputs.index as u16);
+    black_box(link::protect(b, inputs.index as u16, link::next_counter(heard.counter)));
+    protected.decision.limits.charge.current_a
+}
+
+#[inline(never)]
+fn proof_controller_error(e: ControllerError) {
+    black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
+}
+
 #[inline(never)]
 fn proof_bms_error(e: BmsError) {
     black_box(write!(Sink(0), "{}", &e as &dyn Display).is_ok());
@@ -699,6 +764,7 @@ pub extern "C" fn proof_entry<'a>(
     charging: &Charging<'a>,
     control: &mut ChargeController<'a>,
     everything: &mut Whole<'a>,
+    protected: &mut Protected<'a>,
     words: &mut [u32; 8192],
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
@@ -722,6 +788,7 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_temperatures(inputs, warmth));
     black_box(proof_climate(inputs, warmth));
     black_box(proof_bms(inputs, shared, everything, memory));
+    black_box(proof_controller_step(inputs, shared, &everything.settings, protected, memory));
     black_box(proof_parameters(shared, everything, words));
     black_box(proof_learnt(shared, memory, &mut whole.0, pack, monitor));
     #[cfg(feature = "break-with-index")]

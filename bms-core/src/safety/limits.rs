@@ -2,22 +2,27 @@
 //!
 //! | Input | What it allows |
 //! |---|---|
-//! | state of power | its safe value over the horizon of [`LimitSettings::horizon`] |
+//! | state of power | its safe value over the horizon of [`LimitSettings::horizon`]; not for the charge current of a charge |
+//! | charge control | in a charge: what it asks the charger for, instead of the state of power |
 //! | cell voltages | the whole up to the warning level, nothing at the fatal level, a straight line between |
 //! | temperatures | the same, cold and hot, charge and discharge, at the worse end of what is known |
-//! | SOC | the whole while it is known, less the less it is known |
+//! | SOC | the whole while it is known, less the less it is known; not in a charge |
 //! | cells, temperatures or current not seen | a share for discharge, nothing for charge |
 //! | diagnoses that derate | [`LimitSettings::derated_share`]; a current over its warning level: its information level |
-//! | charge control | in a charge: what it asks the charger for |
 //! | mode, contactors, fatal diagnoses | nothing, at once |
 //!
 //! What comes out is never above any of these. It falls at once, begins to rise only after all of them have been higher for
-//! [`LimitSettings::hold_s`], and rises slowly ([`Publisher`]). The straight lines between warning and fatal are those of
+//! [`LimitSettings::hold_s`], and rises slowly ([`Publisher`]). A charger is led by charge control alone, which goes by the measured
+//! voltages and keeps its own margins: the state of power, a prediction that stays on the safe side, would end every charge
+//! before it is full. The straight lines between warning and fatal are those of
 //! foxBMS' state-of-function trapezoid.
 
 use super::settings::{Levels, SafetySettings};
 use crate::math::bound;
 use crate::sop::{Limit, PowerLimits, Publisher};
+
+/// Rise of the share of what charge control asks for, per second.
+const SHARE_PER_S: f32 = 0.1;
 
 /// How limits are derated and published.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -149,7 +154,7 @@ pub struct LimitInput {
     pub safe: PowerLimits,
     /// Cells in series.
     pub cells: f32,
-    /// Voltage of the pack in V, for the power of a charge current; NaN if not known.
+    /// Voltage of the pack in V, for the power of a charge current; what is no number allows no power.
     pub pack_v: f32,
     /// Highest and lowest cell voltage in V; `None` if no cell is seen.
     pub cell_v: Option<[f32; 2]>,
@@ -176,6 +181,8 @@ pub struct LimitInput {
 struct Direction {
     current: Publisher,
     power: Publisher,
+    /// Share of what charge control asks for.
+    share: Publisher,
     /// What set the limit when it last fell.
     by: LimitedBy,
 }
@@ -220,8 +227,12 @@ impl Arbiter {
     pub fn new(settings: LimitSettings, cells: f32, cell_v: f32) -> Self {
         let rise_w_per_s = settings.rise_a_per_s * bound(cells * cell_v, 0.0, 1e4);
         let of = |rise| Publisher::new(rise, settings.hold_s, settings.dead_band);
-        let direction =
-            Direction { current: of(settings.rise_a_per_s), power: of(rise_w_per_s), by: LimitedBy::Mode };
+        let direction = Direction {
+            current: of(settings.rise_a_per_s),
+            power: of(rise_w_per_s),
+            share: of(SHARE_PER_S),
+            by: LimitedBy::Mode,
+        };
         Self { settings, discharge: direction, charge: direction }
     }
 
@@ -254,6 +265,7 @@ impl Arbiter {
             derated(of_discharge),
             soc,
         ]);
+        let charging = input.charge_control_a.is_some();
         let charge_share = least(&[
             stopped(of_charge),
             blind(0.0),
@@ -261,7 +273,7 @@ impl Arbiter {
             (ramp(hottest_c, safety.charge_hot_c), LimitedBy::Hot),
             (falling_ramp(coldest_c, safety.charge_cold_c), LimitedBy::Cold),
             derated(of_charge),
-            soc,
+            if charging { (1.0, LimitedBy::SocUnknown) } else { soc },
         ]);
         let most = |asked: &Asked, levels: Levels| if asked.overload { levels.information } else { f32::MAX };
         let discharge = Offer::new(
@@ -276,9 +288,10 @@ impl Arbiter {
             discharge: self.discharge.step(&discharge, dt_s),
             charge: self.charge.step(&charge, dt_s),
         };
-        if let Some(a) = input.charge_control_a {
-            // It rises slowly by itself.
-            out.charge.cap(bound(a, 0.0, 1e6), input.pack_v, LimitedBy::ChargeControl);
+        let risen = self.charge.share.step(charge_share.0, dt_s);
+        if let Some(asked_a) = input.charge_control_a {
+            let most_a = most(of_charge, safety.charge_a);
+            out.charge = DirectionLimit::of_charger(asked_a, risen, charge_share, most_a, input.pack_v);
         }
         let nothing = if input.fault {
             Some(LimitedBy::Fault)
@@ -298,17 +311,21 @@ impl Arbiter {
 }
 
 impl DirectionLimit {
-    /// No more current than this, nor its power.
-    fn cap(&mut self, current_a: f32, pack_v: f32, by: LimitedBy) {
-        if current_a < self.current_a {
-            self.current_a = current_a;
-            self.by = by;
-        }
-        // Without a voltage the power stays as it was, and the current alone tells.
-        let power_w = current_a * pack_v;
-        if power_w < self.power_w {
-            self.power_w = power_w.max(0.0);
-        }
+    /// What charge control asks for, times the share that has risen so far of the one there is, but no more than this. It
+    /// rises slowly by itself.
+    fn of_charger(asked_a: f32, risen: f32, (share, by): (f32, LimitedBy), most_a: f32, pack_v: f32) -> Self {
+        let asked_a = risen * bound(asked_a, 0.0, 1e6);
+        let current_a = asked_a.min(most_a);
+        let by = if current_a < asked_a {
+            LimitedBy::Overload
+        } else if risen < share {
+            LimitedBy::Rise
+        } else if share < 1.0 {
+            by
+        } else {
+            LimitedBy::ChargeControl
+        };
+        Self { current_a, power_w: bound(current_a * pack_v, 0.0, 1e9), by }
     }
 }
 
@@ -339,5 +356,267 @@ impl Direction {
         let falls = current_a >= offer.current_a;
         self.by = if falls { offer.by } else { LimitedBy::Rise };
         DirectionLimit { current_a, power_w, by: self.by }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+    use crate::sop::Binding;
+    use proptest::prelude::*;
+
+    const SETTINGS: LimitSettings = LimitSettings::typical(16.0);
+    const SAFETY: SafetySettings = example::SAFETY;
+
+    fn limit(a: f32) -> Limit {
+        Limit { power_w: 3.6 * a, power_by: Binding::Voltage, current_a: a, current_by: Binding::Voltage }
+    }
+
+    fn input() -> LimitInput {
+        LimitInput {
+            safe: PowerLimits {
+                discharge: [20.0, 16.0, 12.0].map(limit),
+                charge: [9.0, 8.0, 7.0].map(limit),
+            },
+            cells: 96.0,
+            pack_v: 350.0,
+            cell_v: Some([3.7, 3.6]),
+            temperature_c: Some([30.0, 25.0]),
+            soc_std: 0.01,
+            blind: false,
+            asked: [Asked::default(); 2],
+            charge_control_a: None,
+            mode: true,
+            connected: true,
+            fault: false,
+        }
+    }
+
+    fn once(settings: LimitSettings, input: &LimitInput) -> PublishedLimits {
+        Arbiter::new(settings, 96.0, 4.2).step(&SAFETY, input, 0.1)
+    }
+
+    #[test]
+    fn each_horizon_can_be_published() {
+        for (horizon, a) in [(0, 20.0), (1, 16.0), (2, 12.0)] {
+            let out = once(LimitSettings { horizon, ..SETTINGS }, &input());
+            assert_eq!(out.discharge.current_a, a);
+            assert!((out.discharge.power_w / (96.0 * 3.6 * a) - 1.0).abs() < 1e-6);
+            assert_eq!(out.discharge.by, LimitedBy::Power);
+        }
+    }
+
+    /// Half of the way from warning to fatal leaves half.
+    #[test]
+    fn every_input_limits_its_direction_and_says_so() {
+        let middle = |l: Levels| 0.5 * (l.warning + l.fatal);
+        let s = &SAFETY;
+        let ask = |derate, stop, overload| Asked { derate, stop, overload };
+        let none = Asked::default();
+        let i = input();
+        let (d, c) = (16.0, 8.0);
+        use LimitedBy::{
+            ChargeControl, Cold, Derated, Hot, Overload, Power, SensorLost, SocUnknown, Stopped, Voltage,
+        };
+        let cases = [
+            (LimitInput { cell_v: Some([middle(s.cell_high_v), 3.6]), ..i }, (d, Power), (0.5 * c, Voltage)),
+            (LimitInput { cell_v: Some([3.7, middle(s.cell_low_v)]), ..i }, (0.5 * d, Voltage), (c, Power)),
+            (
+                LimitInput { temperature_c: Some([30.0, middle(s.discharge_cold_c)]), ..i },
+                (0.5 * d, Cold),
+                (0.0, Cold),
+            ),
+            (
+                LimitInput { temperature_c: Some([30.0, middle(s.charge_cold_c)]), ..i },
+                (d, Power),
+                (0.5 * c, Cold),
+            ),
+            (
+                LimitInput { temperature_c: Some([middle(s.discharge_hot_c), 25.0]), ..i },
+                (0.5 * d, Hot),
+                (0.5 * c, Hot),
+            ),
+            (LimitInput { temperature_c: Some([s.charge_hot_c.fatal, 25.0]), ..i }, (0.0, Hot), (0.0, Hot)),
+            (LimitInput { temperature_c: None, ..i }, (0.0, Hot), (0.0, Hot)),
+            (LimitInput { cell_v: None, ..i }, (0.0, Voltage), (0.0, Voltage)),
+            (LimitInput { soc_std: 0.125, ..i }, (0.75 * d, SocUnknown), (0.75 * c, SocUnknown)),
+            (LimitInput { soc_std: 0.9, ..i }, (0.5 * d, SocUnknown), (0.5 * c, SocUnknown)),
+            (LimitInput { soc_std: f32::NAN, ..i }, (0.5 * d, SocUnknown), (0.5 * c, SocUnknown)),
+            (LimitInput { blind: true, ..i }, (0.5 * d, SensorLost), (0.0, SensorLost)),
+            (LimitInput { asked: [ask(true, false, false), none], ..i }, (0.5 * d, Derated), (c, Power)),
+            (LimitInput { asked: [none, ask(true, false, false)], ..i }, (d, Power), (0.5 * c, Derated)),
+            (LimitInput { asked: [ask(false, true, false), none], ..i }, (0.0, Stopped), (c, Power)),
+            (LimitInput { asked: [none, ask(false, true, false)], ..i }, (d, Power), (0.0, Stopped)),
+            (LimitInput { charge_control_a: Some(3.0), ..i }, (d, Power), (3.0, ChargeControl)),
+            (LimitInput { charge_control_a: Some(f32::NAN), ..i }, (d, Power), (0.0, ChargeControl)),
+            // It has its own margins, …
+            (
+                LimitInput { charge_control_a: Some(9.0), soc_std: 0.9, ..i },
+                (0.5 * d, SocUnknown),
+                (9.0, ChargeControl),
+            ),
+            // … but diagnoses count.
+            (
+                LimitInput { charge_control_a: Some(4.0), cell_v: Some([middle(s.cell_high_v), 3.6]), ..i },
+                (d, Power),
+                (2.0, Voltage),
+            ),
+            (
+                LimitInput { charge_control_a: Some(4.0), blind: true, ..i },
+                (0.5 * d, SensorLost),
+                (0.0, SensorLost),
+            ),
+        ];
+        for (k, (input, discharge, charge)) in cases.into_iter().enumerate() {
+            let out = once(SETTINGS, &input);
+            for ((a, by), is) in [(discharge, out.discharge), (charge, out.charge)] {
+                assert!((is.current_a - a).abs() < 1e-3, "{k} {is:?} {a}");
+                assert_eq!(is.by, by, "{k}");
+                let most_w = if input.charge_control_a.is_some() { 352.0 * a } else { 96.0 * 3.6 * a };
+                assert!(is.power_w <= most_w + 0.1, "{k} {is:?}");
+            }
+        }
+        // A current over its warning level goes back to what is carried for long, if that is less.
+        let over = LimitInput { asked: [ask(false, false, true); 2], ..i };
+        let safety = SafetySettings { discharge_a: Levels::new(10.0, 12.0, 15.0), ..SAFETY };
+        let out = Arbiter::new(SETTINGS, 96.0, 4.2).step(&safety, &over, 0.1);
+        assert_eq!((out.discharge.current_a, out.discharge.by), (10.0, Overload));
+        assert!((out.discharge.power_w - 96.0 * 36.0).abs() < 0.1);
+        assert_eq!((out.charge.current_a, out.charge.by), (c, Power));
+        let out = once(SETTINGS, &LimitInput { charge_control_a: Some(12.0), ..over });
+        assert_eq!((out.charge.current_a, out.charge.by), (SAFETY.charge_a.information, Overload));
+    }
+
+    #[test]
+    fn nothing_is_allowed_at_once_when_it_must_not_be() {
+        let i = input();
+        for (input, by) in [
+            (LimitInput { fault: true, ..i }, LimitedBy::Fault),
+            (LimitInput { connected: false, ..i }, LimitedBy::Contactors),
+            (LimitInput { mode: false, ..i }, LimitedBy::Mode),
+            (LimitInput { fault: true, connected: false, mode: false, ..i }, LimitedBy::Fault),
+        ] {
+            let mut arbiter = Arbiter::new(SETTINGS, 96.0, 4.2);
+            assert!(arbiter.step(&SAFETY, &i, 0.1).discharge.current_a > 0.0);
+            let none = DirectionLimit { current_a: 0.0, power_w: 0.0, by };
+            assert_eq!(arbiter.step(&SAFETY, &input, 0.1), PublishedLimits { discharge: none, charge: none });
+            // Back as soon as it may be.
+            assert_eq!(arbiter.step(&SAFETY, &i, 0.1).discharge.current_a, 16.0);
+        }
+    }
+
+    #[test]
+    fn a_ramp_without_width_is_a_step() {
+        let levels = Levels::new(1.0, 2.0, 2.0);
+        assert_eq!([1.9, 2.0, 2.1, f32::NAN].map(|x| ramp(x, levels)), [1.0, 0.0, 0.0, 0.0]);
+        let down = Levels::new(3.0, 2.0, 1.0);
+        assert_eq!([2.5, 2.0, 1.5, 0.5, f32::NAN].map(|x| falling_ramp(x, down)), [1.0, 1.0, 0.5, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_share_of_the_charge_comes_back_slowly() {
+        let mut arbiter = Arbiter::new(SETTINGS, 96.0, 4.2);
+        let i = LimitInput { charge_control_a: Some(5.0), ..input() };
+        assert_eq!(arbiter.step(&SAFETY, &i, 0.1).charge.current_a, 5.0);
+        let hot = LimitInput { temperature_c: Some([0.5 * (55.0 + 60.0), 25.0]), ..i };
+        assert!((arbiter.step(&SAFETY, &hot, 0.1).charge.current_a - 2.5).abs() < 1e-3);
+        let steps =
+            (0..200).take_while(|_| arbiter.step(&SAFETY, &i, 0.1).charge.by == LimitedBy::Rise).count();
+        // 2 s, then half at a tenth per second.
+        assert!((68..=74).contains(&steps), "{steps}");
+    }
+
+    #[test]
+    fn it_falls_at_once_and_rises_slowly_after_a_while() {
+        let mut arbiter = Arbiter::new(SETTINGS, 96.0, 4.2);
+        let i = input();
+        arbiter.step(&SAFETY, &i, 0.1);
+        let derated = LimitInput { blind: true, ..i };
+        assert_eq!(arbiter.step(&SAFETY, &derated, 0.1).discharge.current_a, 8.0);
+        let mut back_s = 0.0;
+        let mut rise = LimitedBy::Power;
+        while arbiter.step(&SAFETY, &i, 0.1).discharge.current_a < 16.0 {
+            back_s += 0.1;
+            rise = arbiter.discharge.by;
+            assert!(back_s < 60.0);
+        }
+        // 2 s, then 8 A at 1.6 A/s.
+        assert!((6.5..=7.5).contains(&back_s), "{back_s}");
+        assert_eq!(rise, LimitedBy::Rise);
+    }
+
+    fn any_f32() -> impl Strategy<Value = f32> {
+        prop_oneof![any::<u32>().prop_map(f32::from_bits), -50.0..400.0_f32]
+    }
+
+    prop_compose! {
+        fn any_input()(
+            x in prop::collection::vec(any_f32(), 12),
+            bits: u16,
+        ) -> LimitInput {
+            let bit = |k: u16| bits >> k & 1 == 1;
+            let of = |a: f32, w: f32| Limit { current_a: a, power_w: w, ..Limit::default() };
+            LimitInput {
+                safe: PowerLimits { discharge: [of(x[0], x[1]); 3], charge: [of(x[2], x[3]); 3] },
+                cells: 96.0,
+                pack_v: x[4],
+                cell_v: bit(0).then_some([x[5], x[6]]),
+                temperature_c: bit(1).then_some([x[7], x[8]]),
+                soc_std: x[9],
+                blind: bit(2),
+                asked: [
+                    Asked { derate: bit(3), stop: bit(4), overload: bit(5) },
+                    Asked { derate: bit(6), stop: bit(7), overload: bit(8) },
+                ],
+                charge_control_a: bit(9).then_some(x[10]),
+                mode: !bit(10),
+                connected: !bit(11),
+                fault: bit(12),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_above_any_input_and_never_no_number(inputs in prop::collection::vec((any_input(), any_f32()), 1..40)) {
+            let mut arbiter = Arbiter::new(SETTINGS, 96.0, 4.2);
+            for (input, dt_s) in inputs {
+                let out = arbiter.step(&SAFETY, &input, dt_s);
+                let mut safe = [input.safe.discharge[1], input.safe.charge[1]];
+                if let Some(a) = input.charge_control_a {
+                    let a = bound(a, 0.0, 1e6);
+                    safe[1] = Limit { current_a: a, power_w: bound(a * input.pack_v, 0.0, 1e9) / 95.9, ..safe[1] };
+                }
+                for (out, safe) in [out.discharge, out.charge].into_iter().zip(safe) {
+                    prop_assert!(out.current_a >= 0.0 && out.power_w >= 0.0, "{:?}", out);
+                    prop_assert!(out.current_a <= safe.current_a.max(0.0) || safe.current_a.is_nan());
+                    prop_assert!(out.current_a == 0.0 || safe.current_a > 0.0);
+                    prop_assert!(out.power_w <= bound(safe.power_w * 96.0, 0.0, 1e9));
+                    prop_assert!(!(input.fault || !input.mode || !input.connected) || out.current_a + out.power_w == 0.0);
+                }
+                let [d, c] = input.asked;
+                prop_assert!(!d.stop || out.discharge.current_a == 0.0);
+                prop_assert!(!(c.stop || input.blind) || out.charge.current_a == 0.0);
+            }
+        }
+
+        /// Between a fall and the next rise there are at least the hold time, whatever flickers.
+        #[test]
+        fn it_does_not_toggle_faster_than_its_hold_time(
+            flicker in prop::collection::vec((any::<bool>(), any::<bool>(), 0.0..0.2_f32), 50..400),
+        ) {
+            let mut arbiter = Arbiter::new(SETTINGS, 96.0, 4.2);
+            let i = input();
+            let mut last = arbiter.step(&SAFETY, &i, 0.1).discharge.current_a;
+            let mut since_fall_s = f32::MAX;
+            for (blind, derate, soc_std) in flicker {
+                let asked = [Asked { derate, ..Asked::default() }; 2];
+                let now = arbiter.step(&SAFETY, &LimitInput { blind, asked, soc_std, ..i }, 0.1).discharge.current_a;
+                since_fall_s = if now < last { 0.0 } else { since_fall_s + 0.1 };
+                prop_assert!(now <= last || since_fall_s >= SETTINGS.hold_s, "{} s", since_fall_s);
+                last = now;
+            }
+        }
     }
 }

@@ -13,6 +13,11 @@
 //! | [`frame`] | what the electronics read, unchecked |
 //! | [`settings`] | limits of the pack, checked once |
 //! | [`monitors`] | looks at a frame and reports to the ledger; decides which readings may be used |
+//! | [`contactors`] | in which order contactors close and open, under which current, and whether they are welded |
+//! | [`mode`] | operating states and their transitions |
+//! | [`limits`] | current and power to publish: the smallest of all limits, and which one it is |
+//! | [`link`] | counters and check sums of messages |
+//! | [`memory`] | values kept twice, tables summed again and again, known answers |
 //!
 //! The monitors run at every step of the protection, ten times a second or more often ([`table::PERIOD_MS`]); nothing in
 //! them waits for an estimator, and no estimate can switch a protection off.
