@@ -3,6 +3,7 @@
 mod args;
 mod design;
 mod export;
+mod faults;
 mod identify;
 mod model;
 mod model_compare;
@@ -51,6 +52,7 @@ fn dispatch(cli: Cli) -> Result<Verdict> {
         Command::Replay(args) => replay::run(args, cli.quiet),
         Command::Verify(args) => verify::run(args, cli.quiet),
         Command::Export(args) => export::run(&args, cli.quiet),
+        Command::Faults(args) => faults::run(&args, cli.quiet),
         Command::Simulate(args) => simulate::run(&args, cli.quiet),
         Command::Design(args) => design::run(&args, cli.quiet),
         Command::Model(command) => model::run(command, cli.quiet),

@@ -645,7 +645,7 @@ macro_rules! sizes {
         }
     };
 }
-sizes!(4 8 12 13 14 15 16 18 20 24 32 36 48 60 72 84 96 100 104 108 112 120 144 192 200);
+sizes!(16 96 108);
 
 impl Outcome {
     /// Nothing asked and nothing known, for so many groups.
@@ -678,7 +678,7 @@ impl Outcome {
 }
 
 /// Resistance of a group at 25 degC in ohm, as the laboratory knows it.
-fn group_ohm(file: &CellFile) -> f32 {
+pub(super) fn group_ohm(file: &CellFile) -> f32 {
     const LAB_C: f32 = 25.0;
     let Ok(tables) = file.core_tables() else { return 1e-3 };
     let t = tables.borrow();

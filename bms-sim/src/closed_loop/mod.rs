@@ -26,6 +26,7 @@ use bms_core::measurement::Reading;
 use bms_core::safety::contactors::Position;
 use bms_core::safety::ledger::{DiagnosisSet, Status};
 use bms_core::safety::mode::{Mode, Wish};
+use bms_core::safety::settings::SafetySettings;
 use bms_core::safety::table::Level;
 use bms_core::soc::Estimated;
 use cell_models::pack::{Contactor, ContactorFault, PackLoad};
@@ -246,6 +247,14 @@ pub fn run_watched(
     })
 }
 
+/// Limits of the protection of a pack of this type, where it runs ten times a second.
+#[must_use]
+pub fn protection_settings(pack: &PackType) -> SafetySettings {
+    let group = pack.known.in_parallel(pack.file.cell.size * pack.file.layout.parallel as f64);
+    let capacity_ah = group.circuit.cell.capacity_ah;
+    protection::settings(&pack.file, capacity_ah, core::group_ohm(&group.circuit), PROTECTION_MS)
+}
+
 fn weak(fault: &FaultKind) -> Option<WeakCell> {
     match *fault {
         FaultKind::WeakCell { cell, capacity_factor, resistance_factor } => {
@@ -420,7 +429,7 @@ impl<'a, 'w> Bench<'a, 'w> {
         }
         let o = self.core.outcome();
         let there = match doing.wish {
-            Wish::Drive | Wish::Charge { .. } | Wish::Preheat { .. } => o.position == Position::Closed,
+            Wish::Drive | Wish::Idle | Wish::Charge { .. } | Wish::Preheat { .. } => o.position == Position::Closed,
             Wish::Standby => o.mode == Mode::Standby,
             Wish::Balance => o.mode == Mode::Balance,
             Wish::Sleep => o.mode == Mode::Sleep,
@@ -547,7 +556,7 @@ impl<'a, 'w> Bench<'a, 'w> {
                 ..idle
             },
             Demand::Park { awake, plugged } => Doing {
-                wish: if awake { Wish::Balance } else { Wish::Sleep },
+                wish: if awake { Wish::Idle } else { Wish::Sleep },
                 aux_from_pack: !plugged,
                 step_s: if awake { WAITING_S } else { ASLEEP_S },
                 // What cannot go to sleep stays awake.
@@ -605,9 +614,9 @@ impl<'a, 'w> Bench<'a, 'w> {
     fn step(&mut self, doing: &Doing, ambient_c: f64, dt_s: f64) -> Result<(), PlantError> {
         let closed = self.core.outcome().position == Position::Closed;
         if !closed && doing.aux_from_pack {
-            // Behind open contactors the pack feeds no machine.
+            // Behind open contactors the pack feeds no machine; the pump has a supply of its own.
             let c = &mut self.command;
-            (c.flow_l_per_min, c.chiller_w, c.heater_w) = (0.0, 0.0, 0.0);
+            (c.chiller_w, c.heater_w) = (0.0, 0.0);
             c.film_w.fill(0.0);
         }
         if doing.asleep {

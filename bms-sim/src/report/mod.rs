@@ -12,6 +12,7 @@ mod aggregate;
 mod causes;
 mod condition;
 pub mod control;
+pub mod faults;
 mod convergence;
 pub mod design;
 mod files;
