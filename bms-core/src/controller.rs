@@ -170,7 +170,10 @@ pub struct Input<const N: usize, const S: usize, const M: usize> {
     pub charger: ChargerReport,
     /// Power from outside for heaters in W; 0 if nothing is plugged in.
     pub external_w: f32,
-    /// What is asked for.
+    /// What is asked for. Where the vehicle's messages are protected ([`Fitted::vehicle`]), this and [`Self::acknowledge`]
+    /// count only in steps with a sound one ([`Frame::vehicle`]); else the wish stays as it was.
+    ///
+    /// [`Fitted::vehicle`]: crate::safety::settings::Fitted::vehicle
     pub wish: Wish,
     /// Somebody takes note of what has happened; counts where it becomes true.
     pub acknowledge: bool,
@@ -304,7 +307,7 @@ pub struct ControllerState<const N: usize, const S: usize> {
     pub bms: BmsState<N, S>,
     /// What a workshop has to unlock.
     pub latched: DiagnosisSet,
-    /// A fatal diagnosis waits to be acknowledged.
+    /// Contactors must not close before somebody has acknowledged a fatal diagnosis.
     pub locked: bool,
 }
 
@@ -407,6 +410,7 @@ pub struct Controller<'a, const N: usize, const S: usize, const M: usize> {
     charger_heard: bool,
     /// Heaters and chiller are fed from outside.
     powered_outside: bool,
+    wish: Wish,
     acknowledge: bool,
     store_damaged: bool,
     leaky: Option<u16>,
@@ -504,6 +508,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             blind_ms: 0,
             charger_heard: false,
             powered_outside: false,
+            wish: Wish::Standby,
             acknowledge: false,
             store_damaged: false,
             leaky: None,
@@ -543,7 +548,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         ControllerState {
             bms: self.bms.state(),
             latched: self.safety.ledger().latched(),
-            locked: self.contactors.get().lock() == Lock::NeedsAcknowledge,
+            locked: self.contactors.get().lock() != Lock::Free,
         }
     }
 
@@ -603,10 +608,15 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
 
     /// One step, `dt_ms` after the one before. Any bits are allowed.
     pub fn step(&mut self, input: &Input<N, S, M>, dt_ms: u16) -> &Decision<N, M> {
+        let heard = !self.safety.settings().fitted.vehicle
+            || (input.frame.vehicle.fresh && input.frame.vehicle.sound);
+        if heard {
+            self.wish = input.wish;
+        }
         let context = self.context(input, dt_ms);
         self.readings = self.safety.step(&input.frame, &context, dt_ms);
         self.store_damaged = false;
-        let acknowledged = self.acknowledge(input);
+        let acknowledged = self.acknowledge(input, heard);
         self.step_contactors(input, acknowledged, dt_ms);
         let changed = self.step_mode(input, dt_ms);
         self.step_estimates(input, changed, dt_ms);
@@ -659,11 +669,13 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     }
 
     /// Acknowledgement where it begins, and the workshop's key; whether one of them came.
-    fn acknowledge(&mut self, input: &Input<N, S, M>) -> bool {
+    fn acknowledge(&mut self, input: &Input<N, S, M>, heard: bool) -> bool {
         let open = self.contactors.get().position() == Position::Open;
         let unlocks = open && input.service_key == Some(self.rules.get().service_key);
-        let acknowledges = input.acknowledge && !self.acknowledge;
-        self.acknowledge = input.acknowledge;
+        let acknowledges = heard && input.acknowledge && !self.acknowledge;
+        if heard {
+            self.acknowledge = input.acknowledge;
+        }
         if acknowledges {
             self.safety.ledger_mut().acknowledge();
         }
@@ -701,7 +713,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         }
         let contactor_input = ContactorInput {
             close: self.mode.get().connects(),
-            wanted: input.wish.connects(),
+            wanted: self.wish.connects(),
             acknowledged,
             closed: f.contactor_closed,
             current_a: self.readings.current_a,
@@ -733,7 +745,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             .any(|d| d.id.entry().level == Level::Fatal && ledger.status(d.id) == Status::Reacting);
         let contactors = self.contactors.get();
         let facts = Facts {
-            wish: input.wish,
+            wish: self.wish,
             frame: self.started,
             self_test: self.self_test.passed,
             position: contactors.position(),
@@ -797,7 +809,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             external_w: bound(input.external_w, 0.0, 1e6),
         };
         self.charger_heard = false;
-        let request = match (mode, input.wish) {
+        let request = match (mode, self.wish) {
             _ if fault => Request::Rest,
             (Mode::Drive, Wish::Idle) => Request::Rest,
             (Mode::Drive, _) => Request::Drive,
@@ -946,4 +958,81 @@ fn asked(ledger: &Ledger) -> [Asked; 2] {
         }
     }
     [discharge, charge]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::abs;
+    use crate::safety::ledger::Finding;
+    use crate::safety::table::TABLE;
+
+    /// What every row of the table asks of the limits, by its reaction and whether its quantity has a line of its own.
+    #[test]
+    fn every_diagnosis_lowers_what_its_reaction_says() {
+        for e in &TABLE {
+            let mut ledger = Ledger::new();
+            for _ in 0..200 {
+                ledger.advance(1000);
+                ledger.report(e.id, Some(Finding { place: None, value: 1.0, limit: 0.0 }));
+            }
+            let [discharge, charge] = asked(&ledger);
+            let any = |a: Asked| a.derate || a.stop || a.overload;
+            let own_line = e.name.ends_with("HotWarning")
+                || e.name.ends_with("ColdWarning")
+                || e.name.starts_with("CellVoltageHigh")
+                || e.name.starts_with("CellVoltageLow");
+            let expected = match e.reaction {
+                Reaction::DerateDischarge => [!own_line, false],
+                Reaction::DerateCharge => [false, !own_line],
+                Reaction::Derate => [true; 2],
+                Reaction::StopCharge => [false, true],
+                Reaction::StopDischarge => [true, false],
+                _ => [false; 2],
+            };
+            assert_eq!([any(discharge), any(charge)], expected, "{}", e.name);
+            assert_eq!(discharge.stop, e.reaction == Reaction::StopDischarge, "{}", e.name);
+            assert_eq!(charge.stop, e.reaction == Reaction::StopCharge, "{}", e.name);
+            assert_eq!(discharge.overload, e.id == Diagnosis::DischargeCurrentWarning);
+            assert_eq!(charge.overload, e.id == Diagnosis::ChargeCurrentWarning);
+        }
+    }
+
+    #[test]
+    fn means_between_estimates_are_of_what_was_seen() {
+        let a = |x| Reading::within(x, -1e3, 1e3);
+        let readings = |current_a, mean_current_a| Readings::<0, 0> {
+            cell_voltage_v: [],
+            sensors_c: [],
+            current_a,
+            mean_current_a,
+            inlet_c: Reading::MISSING,
+            outlet_c: Reading::MISSING,
+            ambient_c: Reading::MISSING,
+            board_c: Reading::MISSING,
+        };
+        let mut integral = Integral::default();
+        assert_eq!(integral.take().valid(), None);
+        // The front end's own mean counts; without one, the trapezoid.
+        integral.add(&readings(a(0.0), a(10.0)), 100);
+        integral.add(&readings(a(4.0), Reading::MISSING), 300);
+        assert_eq!(integral.take().valid(), Some(0.25 * 10.0 + 0.75 * 2.0));
+        integral.add(&readings(a(8.0), Reading::MISSING), 100);
+        assert_eq!(integral.take().valid(), Some(6.0));
+        // Half of the time has to be seen.
+        integral.add(&readings(a(8.0), Reading::MISSING), 100);
+        integral.add(&readings(Reading::MISSING, Reading::MISSING), 100);
+        assert_eq!(integral.take().valid(), Some(8.0));
+        integral.add(&readings(a(8.0), Reading::MISSING), 100);
+        integral.add(&readings(Reading::MISSING, Reading::MISSING), 200);
+        assert_eq!(integral.take().valid(), None);
+    }
+
+    #[test]
+    fn cells_that_are_not_seen_count_as_the_mean_of_the_others() {
+        let v = |x| Reading::within(x, 0.0, 5.0);
+        assert!(abs(seen_pack_v(&[v(3.5), Reading::MISSING, v(3.7), v(3.6)]) - 14.4) < 1e-5);
+        assert_eq!(extremes(&[v(3.5), Reading::MISSING, v(3.7)]), Some([3.7, 3.5]));
+        assert!(seen_pack_v(&[Reading::MISSING]).is_nan() && extremes(&[Reading::MISSING]).is_none());
+    }
 }

@@ -25,8 +25,11 @@ use crate::bms::{BalanceMeans, Models, Settings};
 use crate::cell::{CellModel, CellTables, OcvAgeing, ParameterError};
 use crate::charging::{ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper};
 use crate::climate::{Band, ClimateSettings, Parts};
+use crate::controller::ControllerSettings;
 use crate::predict::{Heat, PulseModel, Surface};
 use crate::preheat::{self, CoolantHeater, Films, Means, PackFacts, PulseBounds, Pulses};
+use crate::safety::contactors::OpeningRules;
+use crate::safety::limits::LimitSettings;
 use crate::safety::settings::{ContactorSettings, Fitted, Levels, SafetySettings, SensorGrade};
 use crate::sop::{CurrentLimit, Limits, Margin};
 use crate::store::{Reader, Stored, Writer, crc32, kind, stored};
@@ -305,6 +308,16 @@ stored!(SafetySettings {
     contactors: ContactorSettings,
 });
 
+stored!(OpeningRules { quiet_a: f32, unload_ms: u16, unbreakable_a: f32, fuse_ms: u16 });
+stored!(LimitSettings {
+    horizon: u8,
+    derated_share: f32,
+    soc_std: [f32; 2],
+    rise_a_per_s: f32,
+    hold_s: f32,
+    dead_band: f32,
+});
+
 /// A charge plan with room for its stages.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Plan {
@@ -358,6 +371,10 @@ struct Flat {
     limits: Limits,
     power_every_s: f32,
     safety: SafetySettings,
+    opening: OpeningRules,
+    published: LimitSettings,
+    estimate_every_ms: u16,
+    service_key: u32,
     has_pulse: bool,
     has_negative: bool,
 }
@@ -399,6 +416,10 @@ stored!(Flat {
     limits: Limits,
     power_every_s: f32,
     safety: SafetySettings,
+    opening: OpeningRules,
+    published: LimitSettings,
+    estimate_every_ms: u16,
+    service_key: u32,
     has_pulse: bool,
     has_negative: bool,
 });
@@ -514,8 +535,7 @@ fn read_surface<'a>(from: &mut Words<'a>) -> Result<Surface<'a>, ParametersError
     if fits { Ok(Surface { temperature_c, gain }) } else { Err(ParametersError::Setting("surface")) }
 }
 
-/// Writes what a controller is made with into `words`; returns how many were used. `sensors` of the layout's temperature
-/// sensors are there, the others are never read.
+/// Writes what a controller of so many modules is made with into `words`; returns how many were used.
 ///
 /// # Errors
 /// [`ParametersError::Length`] if there is not enough room, [`ParametersError::Plan`] and
@@ -523,12 +543,12 @@ fn read_surface<'a>(from: &mut Words<'a>) -> Result<Surface<'a>, ParametersError
 pub fn write(
     models: &Models<'_>,
     chemistry: Chemistry,
-    settings: &Settings<'_>,
-    safety: &SafetySettings,
+    controller: &ControllerSettings<'_>,
     capacity_ah: f32,
-    (sensors, modules): (u16, u16),
+    modules: u16,
     words: &mut [u32],
 ) -> Result<usize, ParametersError> {
+    let settings = &controller.bms;
     let (l, c) = (&settings.layout, &settings.charge);
     let (passive, active) = match settings.balance {
         BalanceMeans::None => (None, None),
@@ -539,7 +559,7 @@ pub fn write(
     let flat = Flat {
         chemistry,
         capacity_ah,
-        sensors,
+        sensors: controller.sensors as u16,
         layout: [
             l.core_j_per_k,
             l.surface_j_per_k,
@@ -570,7 +590,11 @@ pub fn write(
         active,
         limits: settings.limits,
         power_every_s: settings.power_every_s,
-        safety: *safety,
+        safety: *controller.safety,
+        opening: controller.opening,
+        published: controller.limits,
+        estimate_every_ms: controller.estimate_every_ms,
+        service_key: controller.service_key,
         has_pulse: own_pulse,
         has_negative: models.negative.is_some(),
     };
@@ -705,9 +729,22 @@ impl<'a, const N: usize, const S: usize, const M: usize> Parameters<'a, N, S, M>
         }
     }
 
-    /// Settings of estimation and control.
+    /// Everything that a controller is set by.
     #[must_use]
-    pub fn settings(&self) -> Settings<'_> {
+    pub fn controller(&self) -> ControllerSettings<'_> {
+        let f = &self.flat;
+        ControllerSettings {
+            safety: &f.safety,
+            bms: self.settings(),
+            sensors: f.sensors.into(),
+            opening: f.opening,
+            limits: f.published,
+            estimate_every_ms: f.estimate_every_ms,
+            service_key: f.service_key,
+        }
+    }
+
+    fn settings(&self) -> Settings<'_> {
         let f = &self.flat;
         let [
             core_j_per_k,
@@ -769,12 +806,6 @@ impl<'a, const N: usize, const S: usize, const M: usize> Parameters<'a, N, S, M>
         }
     }
 
-    /// Limits of the protection.
-    #[must_use]
-    pub const fn safety(&self) -> &SafetySettings {
-        &self.flat.safety
-    }
-
     /// The frozen tuning.
     #[must_use]
     pub const fn tuning(&self) -> &'static Tuning {
@@ -785,12 +816,6 @@ impl<'a, const N: usize, const S: usize, const M: usize> Parameters<'a, N, S, M>
     #[must_use]
     pub const fn capacity_ah(&self) -> f32 {
         self.flat.capacity_ah
-    }
-
-    /// Temperature sensors that there are.
-    #[must_use]
-    pub const fn sensors(&self) -> u16 {
-        self.flat.sensors
     }
 }
 
@@ -805,21 +830,17 @@ mod tests {
 
     type Small<'a> = Parameters<'a, N, S, M>;
 
+    fn controller(cell: &CellModel<'_>) -> ControllerSettings<'static> {
+        ControllerSettings::new(&example::SAFETY, settings(cell), 42)
+    }
+
     /// A block with a negative electrode, and with the cell itself standing in for a pulse table.
     fn block() -> Vec<u32> {
         let cell = model();
         let surface = Surface { temperature_c: &[0.0, 25.0], gain: &[[0.1, 0.2], [0.3, 0.4]] };
         let models = Models { negative: Some(PulseModel { cell: &cell, surface }), ..models(&cell) };
         let mut words = vec![0; 4096];
-        let used = write(
-            &models,
-            Chemistry::Nmc,
-            &settings(&cell),
-            &example::SAFETY,
-            5.0,
-            (2, M as u16),
-            &mut words,
-        );
+        let used = write(&models, Chemistry::Nmc, &controller(&cell), 5.0, M as u16, &mut words);
         words.truncate(used.unwrap());
         words
     }
@@ -828,13 +849,12 @@ mod tests {
     fn what_was_written_comes_back() {
         let (words, cell) = (block(), model());
         let back = Small::parse(&words).unwrap();
-        assert_eq!(back.settings(), settings(&cell));
-        assert_eq!(*back.safety(), example::SAFETY);
+        assert_eq!(back.controller(), controller(&cell));
         assert_eq!(back.models().cell, &cell);
         assert_eq!(back.models().pulse, PulseModel::from(&cell));
         let negative = back.models().negative.unwrap();
         assert_eq!((negative.cell, negative.surface.gain), (&cell, &[[0.1, 0.2], [0.3, 0.4]][..]));
-        assert_eq!((back.capacity_ah(), back.sensors()), (5.0, 2));
+        assert_eq!(back.capacity_ah(), 5.0);
         assert_eq!(back.tuning(), &Tuning::NMC);
         // Tables are not copied.
         let table = back.models().cell.tables().ocv_v.as_ptr().addr();
@@ -856,15 +876,7 @@ mod tests {
     fn too_little_room_is_said() {
         let cell = model();
         let mut words = vec![0; 300];
-        let written = write(
-            &models(&cell),
-            Chemistry::Lfp,
-            &settings(&cell),
-            &example::SAFETY,
-            5.0,
-            (2, M as u16),
-            &mut words,
-        );
+        let written = write(&models(&cell), Chemistry::Lfp, &controller(&cell), 5.0, M as u16, &mut words);
         assert_eq!(written, Err(ParametersError::Length));
     }
 
@@ -892,7 +904,7 @@ mod tests {
             words[4 + at % (last - 4)] = value;
             words[last] = crc32(bytemuck::cast_slice(&words[..last]));
             if let Ok(p) = Small::parse(&words) {
-                let _ = (p.settings(), p.models(), p.safety());
+                let _ = (p.controller(), p.models());
             }
         }
     }

@@ -662,6 +662,29 @@ fn a_reading_that_is_missing_for_long_lowers_limits_and_widens_the_band() {
     }
 }
 
+/// What came in a damaged message is not asked for, and takes nothing away.
+#[test]
+fn a_damaged_message_changes_no_wish() {
+    let mut bench = Bench::driving();
+    bench.fault = Some(|f| f.vehicle.sound = false);
+    bench.ask(Wish::Standby).run(3);
+    assert_eq!(bench.mode(), Mode::Drive);
+    bench.fault = None;
+    bench.run(1);
+    assert_eq!(bench.mode(), Mode::Opening);
+    // Nor is a fault acknowledged by one.
+    let mut bench = Bench::driving();
+    bench.fault = Some(|f| f.interlock_closed = false);
+    bench.run(5).fault = None;
+    bench.run(20);
+    bench.fault = Some(|f| f.vehicle.sound = false);
+    bench.acknowledge();
+    assert_eq!(bench.controller.decision().lock, Lock::NeedsAcknowledge);
+    bench.fault = None;
+    bench.run(1).acknowledge();
+    assert_eq!(bench.controller.decision().lock, Lock::NeedsRelease);
+}
+
 #[test]
 fn time_asleep_counts_once() {
     let mut bench = Bench::new();
@@ -730,6 +753,17 @@ fn settings_that_cannot_be_are_refused() {
     for e in [error, ControllerError::Opening, ControllerError::Limits] {
         assert!(!e.to_string().is_empty());
     }
+}
+
+/// Memory that a processor must have for the largest pack of the examples; a guard against growing unseen.
+#[test]
+fn the_controller_stays_small() {
+    let bytes = size_of::<Controller<'static, 96, 24, 12>>();
+    println!(
+        "{bytes} bytes, of which {} the estimators and controls",
+        size_of::<bms::Bms<'static, 96, 24, 12>>()
+    );
+    assert!(bytes <= 64 * 1024, "{bytes}");
 }
 
 /// Any bit pattern, or what a sensor could send.
@@ -840,7 +874,8 @@ proptest! {
                 // Nothing closes while something asks to open, or before somebody has acknowledged.
                 let closes = d.contactors.iter().zip(&told).any(|(now, before)| *now && !before);
                 prop_assert!(!(closes && fatal), "{:?}", d);
-                let fresh = input.acknowledge && !acknowledged_before;
+                let heard = input.frame.vehicle.fresh && input.frame.vehicle.sound;
+                let fresh = heard && input.acknowledge && !acknowledged_before;
                 let unlocked = input.service_key == Some(KEY);
                 if closes && told == [false; 3] {
                     prop_assert!(!ledger.reacts(Reaction::StayOpen));
@@ -855,7 +890,7 @@ proptest! {
                         prop_assert!(ledger.latched().contains(id), "{:?}", id);
                     }
                 }
-                acknowledged_before = input.acknowledge;
+                acknowledged_before = if heard { input.acknowledge } else { acknowledged_before };
                 let sound = |x: f32| x.is_finite();
                 prop_assert!(sound(d.bms.charge.pack_voltage_limit_v) && sound(d.bms.climate.flow_l_per_min));
                 let e = bench.controller.bms().estimate();

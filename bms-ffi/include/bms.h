@@ -11,10 +11,10 @@
 #define BMS_CELLS 16
 #endif
 #ifndef BMS_SENSORS
-#define BMS_SENSORS 4
+#define BMS_SENSORS 6
 #endif
 #ifndef BMS_MODULES
-#define BMS_MODULES 1
+#define BMS_MODULES 2
 #endif
 
 /* What the header was compiled for: bms_init compares it with the library. */
@@ -270,7 +270,7 @@ uint32_t bms_build(void);
 // `memory` (`size` bytes, aligned to `BMS_MEMORY_ALIGN`) must stay where it is and be touched by nobody else as long as
 // `*bms` is used. `parameters` are `words` words as `bms export` writes them; they must stay, too, and may lie in flash.
 // `build` is `BMS_BUILD`. The mean state of charge is known as `soc` (fraction) with the standard deviation `soc_std`, where
-// no state is restored. `service_key` is what a workshop unlocks with.
+// no state is restored.
 //
 // # Safety
 // The pointers are null, or point to as much memory as is said, which is not used by anybody else meanwhile.
@@ -281,7 +281,6 @@ enum bms_status_t bms_init(void *memory,
                            uint32_t build,
                            float soc,
                            float soc_std,
-                           uint32_t service_key,
                            struct bms_t **bms);
 
 // One step, `dt_ms` milliseconds after the one before; ten times a second or more often. Every number in `input` may be

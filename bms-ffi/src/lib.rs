@@ -89,7 +89,7 @@ const fn build() -> u32 {
 /// `memory` (`size` bytes, aligned to `BMS_MEMORY_ALIGN`) must stay where it is and be touched by nobody else as long as
 /// `*bms` is used. `parameters` are `words` words as `bms export` writes them; they must stay, too, and may lie in flash.
 /// `build` is `BMS_BUILD`. The mean state of charge is known as `soc` (fraction) with the standard deviation `soc_std`, where
-/// no state is restored. `service_key` is what a workshop unlocks with.
+/// no state is restored.
 ///
 /// # Safety
 /// The pointers are null, or point to as much memory as is said, which is not used by anybody else meanwhile.
@@ -102,7 +102,6 @@ pub unsafe extern "C" fn bms_init(
     build: u32,
     soc: f32,
     soc_std: f32,
-    service_key: u32,
     bms: *mut *mut bms_t,
 ) -> bms_status_t {
     if memory.is_null() || parameters.is_null() || bms.is_null() {
@@ -121,7 +120,7 @@ pub unsafe extern "C" fn bms_init(
     let place = memory.cast::<Pack>();
     let start = Estimated { value: soc, std: soc_std };
     // SAFETY: not null, aligned, large enough, and the caller says that nobody else uses it.
-    match unsafe { Pack::make(place, block, start, service_key) } {
+    match unsafe { Pack::make(place, block, start) } {
         Ok(()) => {
             // SAFETY: as above.
             unsafe { bms.write(place.cast()) };

@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use bms_core::controller::{Controller, ControllerSettings, ControllerState};
+use bms_core::controller::{Controller, ControllerState};
 use bms_core::parameters::{Parameters, ParametersError};
 use bms_core::soc::Estimated;
 use bms_core::store::{Slot, Store, fingerprint};
@@ -29,7 +29,6 @@ const MARK: u32 = u32::from_le_bytes(*b"bmsT");
 #[repr(C)]
 pub(crate) struct Pack {
     mark: u32,
-    service_key: u32,
     known: MaybeUninit<Known>,
     controller: MaybeUninit<Core>,
     store: MaybeUninit<Store<State>>,
@@ -44,12 +43,10 @@ impl Pack {
         place: *mut Self,
         block: &'static [u32],
         start: Estimated,
-        service_key: u32,
     ) -> Result<(), bms_status_t> {
         // SAFETY: valid for writes. No reference to the whole is made: fields are reached one by one.
         let (known, controller, store) = unsafe {
             (&raw mut (*place).mark).write(0);
-            (&raw mut (*place).service_key).write(service_key);
             (
                 (&raw mut (*place).known).cast::<Known>(),
                 (&raw mut (*place).controller).cast::<Core>(),
@@ -69,14 +66,8 @@ impl Pack {
             known.write(parsed);
             &*known
         };
-        let made = Core::new(
-            known.models(),
-            known.tuning(),
-            &settings(known, service_key),
-            known.capacity_ah(),
-            start,
-        )
-        .map_err(|_| BMS_BAD_PARAMETER)?;
+        let made = Core::new(known.models(), known.tuning(), &known.controller(), known.capacity_ah(), start)
+            .map_err(|_| BMS_BAD_PARAMETER)?;
         let print = fingerprint(known.models().cell, known.tuning());
         let (empty, _) = Store::<State>::load(print, &[], &[]);
         // SAFETY: as above.
@@ -113,17 +104,12 @@ impl Handle {
         unsafe { &*(&raw const (*self.0).known).cast() }
     }
 
-    fn settings(&self) -> ControllerSettings<'static> {
-        // SAFETY: filled.
-        settings(self.known(), unsafe { (*self.0).service_key })
-    }
-
     pub(crate) fn restore(&mut self, [a, b]: [&[u8]; 2]) -> bms_status_t {
         let known = self.known();
         let print = fingerprint(known.models().cell, known.tuning());
         let (store, loaded) = Store::<State>::load(print, a, b);
         *self.store_mut() = store;
-        let settings = self.settings();
+        let settings = known.controller();
         let restored = loaded
             .value
             .and_then(|state| Core::restore(known.models(), known.tuning(), &settings, state).ok());
@@ -147,10 +133,6 @@ impl Handle {
     pub(crate) fn confirm(&mut self, record: &[u8]) -> bms_status_t {
         if self.store_mut().confirm(record).is_ok() { BMS_OK } else { BMS_STORE }
     }
-}
-
-fn settings(known: &'static Known, service_key: u32) -> ControllerSettings<'static> {
-    ControllerSettings::new(known.safety(), known.settings(), service_key)
 }
 
 /// Bytes that C points to; none for null.

@@ -15,9 +15,9 @@ const fn parse(text: Option<&str>, usual: usize) -> usize {
 
 /// Cells or groups in series (environment `BMS_CELLS`, 16 without it).
 pub const CELLS: usize = parse(option_env!("BMS_CELLS"), 16);
-/// Temperature sensors on cells (environment `BMS_SENSORS`, 4 without it).
-pub const SENSORS: usize = parse(option_env!("BMS_SENSORS"), 4);
-/// Modules (environment `BMS_MODULES`, 1 without it).
-pub const MODULES: usize = parse(option_env!("BMS_MODULES"), 1);
+/// Temperature sensors on cells (environment `BMS_SENSORS`, 6 without it).
+pub const SENSORS: usize = parse(option_env!("BMS_SENSORS"), 6);
+/// Modules (environment `BMS_MODULES`, 2 without it).
+pub const MODULES: usize = parse(option_env!("BMS_MODULES"), 2);
 
 const _: () = assert!(CELLS >= 1 && CELLS <= 1024 && SENSORS >= 1 && SENSORS <= 1024 && MODULES >= 1);

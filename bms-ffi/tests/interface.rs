@@ -7,6 +7,7 @@ use bms_core::bms::{BalanceMeans, Models, Settings};
 use bms_core::cell::CellModel;
 use bms_core::charging::{ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper};
 use bms_core::climate::ClimateSettings;
+use bms_core::controller::ControllerSettings;
 use bms_core::example;
 use bms_core::parameters::{Chemistry, write};
 use bms_core::predict::PulseModel;
@@ -72,8 +73,8 @@ fn block() -> Vec<u32> {
     };
     let models = Models { cell: &cell, pulse: PulseModel::from(&cell), negative: None };
     let mut words = vec![0; 65_536];
-    let sizes = (SENSORS as u16, MODULES as u16);
-    let used = write(&models, Chemistry::Nmc, &settings, &example::SAFETY, 5.0, sizes, &mut words).unwrap();
+    let controller = ControllerSettings::new(&example::SAFETY, settings, KEY);
+    let used = write(&models, Chemistry::Nmc, &controller, 5.0, MODULES as u16, &mut words).unwrap();
     words.truncate(used);
     words
 }
@@ -104,7 +105,6 @@ fn init(memory: &mut [u64], parameters: &[u32], build: u32, bms: &mut *mut bms_t
             build,
             0.5,
             0.05,
-            KEY,
             bms,
         )
     }

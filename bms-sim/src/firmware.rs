@@ -1,10 +1,12 @@
-//! The cell file as `const` tables for firmware.
+//! What was identified and simulated, for firmware: `const` tables of a cell, parameters of a pack as a block of words.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use bms_core::cell::OcvAgeing;
 
-use crate::cell_file::{CellFile, CellFileError};
+use crate::cell_file::{CellFile, CellFileError, Chemistry};
+use crate::pack_file::{PackFile, PackFileError};
 
 /// Rust source with the cell's tables as one constant of type `bms_core::cell::CellTables<'static>`.
 ///
@@ -76,6 +78,100 @@ pub fn rust_tables(cell: &CellFile) -> Result<String, CellFileError> {
     line(format!("    negative_v: &{:?},", t.negative_v));
     line("};".into());
     Ok(out)
+}
+
+/// A pack of one cell with the limits that its file tells, for a block of a cell without a pack file.
+///
+/// # Errors
+/// If the cell's numbers make no pack.
+pub fn pack_of_one(cell: &CellFile) -> Result<PackFile, PackFileError> {
+    let (info, valid) = (&cell.cell, &cell.validity);
+    let ah = info.capacity_ah;
+    let [discharge_a, charge_a] = valid.c_rate.map(|c| c * ah);
+    let model = if info.chemistry == Chemistry::Lfp { "prada2013" } else { "okane2022" };
+    // Some 50 Ah/kg and 1 kJ/(kg K) are usual; a firmware team knows its own cell's.
+    let (mass_kg, j_per_k) = (0.02 * ah, 20.0 * ah);
+    let text = format!(
+        r#"
+format_version = 1
+name = "one cell: {name}"
+[cell]
+name = "{name}"
+format = "as identified"
+model = "{model}"
+size = 1.0
+mass_kg = {mass_kg:?}
+core_j_per_k = {core:?}
+surface_j_per_k = {surface:?}
+core_surface_w_per_k = {inner:?}
+[layout]
+series = 1
+parallel = 1
+modules = 1
+[spread]
+[electrical]
+[thermal]
+surface_to_ambient_w_per_k = {outer:?}
+[sensors]
+corner = "good"
+temperature_cells = [0]
+[limits]
+voltage_v = [{v_min:?}, {v_max:?}]
+discharge_a = {discharge_a:?}
+charge_a = {charge_a:?}
+pulse_discharge_a = {discharge_a:?}
+pulse_charge_a = {charge_a:?}
+discharge_temperature_c = [{cold:?}, {hot:?}]
+charge_temperature_c = [{charge_cold:?}, {hot:?}]
+[mass]
+"#,
+        name = info.name.replace(['"', '\\'], ""),
+        core = 0.9 * j_per_k,
+        surface = 0.1 * j_per_k,
+        inner = 0.05 * j_per_k,
+        outer = 0.002 * j_per_k,
+        v_min = info.v_min,
+        v_max = info.v_max,
+        cold = valid.temperature_c[0],
+        hot = valid.temperature_c[1].max(45.0),
+        charge_cold = valid.temperature_c[0].max(0.0),
+    );
+    PackFile::parse(&text, Path::new(""))
+}
+
+/// The parameters of a pack as bytes of a file, little-endian, to be flashed at an address divisible by four.
+#[must_use]
+pub fn blob(block: &[u32]) -> Vec<u8> {
+    block.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// The parameters of a pack as a C header with one constant array.
+#[must_use]
+pub fn c_header(block: &[u32], file: &PackFile, capacity_ah: f32) -> String {
+    let sensors = file.sensed_cells().len();
+    let layout = &file.layout;
+    let mut out = format!(
+        "/* Parameters of `{}`, written by `bms export`; do not edit.\n *\n * For a library built with BMS_CELLS={} \
+         BMS_SENSORS={sensors} BMS_MODULES={}. */\n#ifndef BMS_PARAMETERS_H\n#define BMS_PARAMETERS_H\n\n\
+         #include <stdint.h>\n\n#if BMS_CELLS != {} || BMS_SENSORS != {sensors} || BMS_MODULES != {}\n\
+         #error \"these parameters are for another pack than BMS_CELLS, BMS_SENSORS, BMS_MODULES\"\n#endif\n\n\
+         /* Capacity of a new cell or group in Ah. */\n#define BMS_PARAMETERS_CAPACITY_AH {:?}f\n\n\
+         static const uint32_t BMS_PARAMETERS[{}] = {{",
+        file.name.replace("*/", ""),
+        layout.series,
+        layout.modules,
+        layout.series,
+        layout.modules,
+        capacity_ah,
+        block.len(),
+    );
+    for (k, word) in block.iter().enumerate() {
+        out.push_str(if k % 10 == 0 { "\n    " } else { " " });
+        // Writing to a string cannot fail.
+        let _ = write!(out, "0x{word:08x},");
+    }
+    out.push_str("\n};\n\n#endif\n");
+    out
 }
 
 #[cfg(test)]

@@ -33,9 +33,13 @@ use bms_core::preheat::{
 use bms_core::pulse::{PulseObserver, PulseState};
 use bms_core::resistance::new_cell_ohm;
 use bms_core::safety::contactors::OpeningRules;
+use bms_core::safety::frame::Frame;
+use bms_core::safety::ledger::{DiagnosisSet, Finding};
 use bms_core::safety::limits::LimitSettings;
 use bms_core::safety::link;
-use bms_core::safety::settings::SafetySettings;
+use bms_core::safety::settings::{SafetySettings, SafetySettingsError};
+use bms_core::safety::table::{Diagnosis, Level, Reaction};
+use bms_core::safety::{Context, Readings, Safety, SensorPlaces};
 use bms_core::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, SocState, Status};
 use bms_core::sop::{self, Limits, NegativeElectrode, NegativeState, PowerState, Publisher};
 use bms_core::store::{Loaded, Problem, Reader, Store, Stored, Writer, crc32, fingerprint};
@@ -634,14 +638,14 @@ pub fn proof_parameters(shared: &Shared<'_>, whole: &Whole<'_>, words: &mut [u32
     let pulse = PulseModel::from(&shared.model);
     let models = Models { cell: &shared.model, pulse, negative: whole.negative.then_some(pulse) };
     type Known<'a> = Parameters<'a, 96, 24, 12>;
-    let (settings, safety) = (&whole.settings, &whole.safety);
-    if let Err(e) = parameters::write(&models, Chemistry::Lfp, settings, safety, 5.0, (24, 12), words) {
+    let controller = controller::ControllerSettings::new(&whole.safety, whole.settings, 1);
+    if let Err(e) = parameters::write(&models, Chemistry::Lfp, &controller, 5.0, 12, words) {
         proof_parameters_error(e);
     }
     match Known::parse(words) {
         Ok(known) => {
-            black_box((known.models(), known.settings(), known.safety(), known.tuning()));
-            known.capacity_ah() + f32::from(known.sensors())
+            black_box((known.models(), known.controller(), known.tuning()));
+            known.capacity_ah()
         }
         Err(e) => {
             proof_parameters_error(e);
@@ -738,6 +742,61 @@ fn proof_errors(e: ParameterError) -> bool {
     write!(Sink(0), "{}", black_box(&e) as &dyn Display).is_ok()
 }
 
+/// Protection of a pack; nothing is known about any of it.
+pub struct Protection<'a> {
+    settings: SafetySettings,
+    places: SensorPlaces<'a>,
+    frame: Frame<96, 24>,
+    context: Context,
+    readings: Readings<96, 24>,
+    latched: DiagnosisSet,
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_safety_step(inputs: &Inputs<'_>, p: &mut Protection<'_>) -> u32 {
+    let [number, ..] = inputs.milliseconds.to_le_bytes();
+    match Safety::<96, 24>::new(&p.settings, p.places, &p.latched) {
+        Ok(mut safety) => {
+            let mut dt_ms = 0_u16;
+            while black_box(inputs.index) > usize::from(dt_ms) {
+                black_box(&mut p.frame);
+                p.readings = safety.step(&p.frame, &p.context, dt_ms);
+                dt_ms = dt_ms.wrapping_add(black_box(1));
+            }
+            let ledger = safety.ledger_mut();
+            if let Some(id) = Diagnosis::from_number(number) {
+                let [value, limit, ..] = inputs.number;
+                ledger.report(id, Some(Finding { place: Some(dt_ms), value, limit }));
+                black_box((
+                    id.condition(),
+                    id.entry().reaction_time_ms(),
+                    ledger.status(id),
+                    ledger.detection(id),
+                ));
+            }
+            ledger.acknowledge();
+            ledger.unlock();
+            black_box((ledger.reacts(Reaction::Open), ledger.reason(Reaction::Tell)));
+            black_box(ledger.level() == Some(Level::Fatal));
+            black_box((
+                ledger.detected().is_empty(),
+                ledger.detections().count(),
+                ledger.detected().iter().count(),
+            ));
+            p.latched = ledger.latched();
+            black_box(safety.settings());
+            safety.ledger().now_ms()
+        }
+        Err(e) => proof_safety_error(e),
+    }
+}
+
+#[inline(never)]
+fn proof_safety_error(e: SafetySettingsError) -> u32 {
+    u32::from(write!(Sink(0), "{}", black_box(&e) as &dyn Display).is_ok())
+}
+
 /// Reaches all of the above; the linker starts here and drops what cannot be reached.
 #[unsafe(no_mangle)]
 pub extern "C" fn proof_entry<'a>(
@@ -765,6 +824,7 @@ pub extern "C" fn proof_entry<'a>(
     control: &mut ChargeController<'a>,
     everything: &mut Whole<'a>,
     protected: &mut Protected<'a>,
+    protection: &mut Protection<'_>,
     words: &mut [u32; 8192],
 ) -> f32 {
     inputs.sample = proof_measurement(inputs);
@@ -789,6 +849,7 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_climate(inputs, warmth));
     black_box(proof_bms(inputs, shared, everything, memory));
     black_box(proof_controller_step(inputs, shared, &everything.settings, protected, memory));
+    black_box(proof_safety_step(inputs, protection));
     black_box(proof_parameters(shared, everything, words));
     black_box(proof_learnt(shared, memory, &mut whole.0, pack, monitor));
     #[cfg(feature = "break-with-index")]

@@ -773,6 +773,18 @@ mod tests {
         }
     }
 
+    /// Long before a weld is certain, and where a contact is not read at all.
+    #[test]
+    fn a_contact_that_may_be_closed_is_not_surely_open() {
+        let mut rig = Rig::new(settings(), Plant::SOUND);
+        rig.run(5);
+        assert!(rig.contactors.surely_open(&rig.settings.contactors, &rig.ledger));
+        rig.plant.welded[PLUS] = true;
+        rig.run(1);
+        assert!(rig.ledger.detections().next().is_none());
+        assert!(!rig.contactors.surely_open(&rig.settings.contactors, &rig.ledger));
+    }
+
     #[test]
     fn contactors_that_do_not_close_are_found() {
         for (k, id) in FAILS_TO_CLOSE.into_iter().enumerate() {

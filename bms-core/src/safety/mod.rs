@@ -123,6 +123,35 @@ pub struct SensorPlaces<'a> {
 }
 
 /// The protection of a pack of `N` cells or groups in series with `S` temperature sensors.
+///
+/// ```
+/// use bms_core::safety::frame::{Frame, Heard};
+/// use bms_core::safety::ledger::DiagnosisSet;
+/// use bms_core::safety::settings::SafetySettings;
+/// use bms_core::safety::table::{Diagnosis, Reaction};
+/// use bms_core::safety::{Context, Safety, SensorPlaces};
+///
+/// let places = SensorPlaces { sensor_cells: &[0, 2], sensors: 2 };
+/// let mut safety = Safety::<4, 2>::new(&SafetySettings::EXAMPLE_NMC_5AH, places, &DiagnosisSet::default())?;
+/// for counter in 0..10 {
+///     let heard = Heard { fresh: true, counter, sound: true };
+///     let frame = Frame {
+///         cell_voltage_v: [3.70, 3.71, 4.26, 3.70], // the third one is too high
+///         sensors_c: [25.0, 25.5],
+///         current_a: 1.0,
+///         second_current_a: 1.0,
+///         front_end: heard,
+///         current_sensor: heard,
+///         ..Frame::NOTHING
+///     };
+///     let readings = safety.step(&frame, &Context::QUIET, 100);
+///     assert_eq!(readings.current_a.valid(), Some(1.0));
+/// }
+/// let high = safety.ledger().detection(Diagnosis::CellVoltageHighFatal).unwrap();
+/// assert_eq!((high.finding.place, high.finding.value, high.finding.limit), (Some(2), 4.26, 4.25));
+/// assert!(safety.ledger().reacts(Reaction::Open));
+/// # Ok::<(), bms_core::safety::settings::SafetySettingsError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Safety<'a, const N: usize, const S: usize> {
     settings: &'a SafetySettings,

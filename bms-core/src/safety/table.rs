@@ -173,19 +173,19 @@ diagnoses! {
     /// A cell is so empty that copper dissolves: it must not be charged again
     DeepDischarge = 6, Fatal, 0 + 500 + 100 ms, Open, Service, 4000;
     /// Discharge current above what cells carry for long
-    DischargeCurrentInformation = 7, Information, 90000 + 1000 + 0 ms, Tell, None, 0;
+    DischargeCurrentInformation = 7, Information, 100000 + 1000 + 0 ms, Tell, None, 0;
     /// Discharge current well above what cells carry for long
-    DischargeCurrentWarning = 8, Warning, 90000 + 2000 + 0 ms, DerateDischarge, None, 0;
+    DischargeCurrentWarning = 8, Warning, 100000 + 2000 + 0 ms, DerateDischarge, None, 0;
     /// Discharge current above what conductors carry for long
-    DischargeCurrentFatal = 9, Fatal, 90000 + 5000 + 100 ms, Open, Acknowledge, 120000;
+    DischargeCurrentFatal = 9, Fatal, 100000 + 5000 + 100 ms, Open, Acknowledge, 120000;
     /// Discharge current above the pulse limit
     DischargePulseFatal = 10, Fatal, 0 + 200 + 0 ms, Open, Acknowledge, 500;
     /// Charge current above what cells take for long
-    ChargeCurrentInformation = 11, Information, 90000 + 1000 + 0 ms, Tell, None, 0;
+    ChargeCurrentInformation = 11, Information, 100000 + 1000 + 0 ms, Tell, None, 0;
     /// Charge current well above what cells take for long
-    ChargeCurrentWarning = 12, Warning, 90000 + 2000 + 0 ms, DerateCharge, None, 0;
+    ChargeCurrentWarning = 12, Warning, 100000 + 2000 + 0 ms, DerateCharge, None, 0;
     /// Charge current above what cells or conductors bear for long
-    ChargeCurrentFatal = 13, Fatal, 90000 + 5000 + 100 ms, Open, Acknowledge, 120000;
+    ChargeCurrentFatal = 13, Fatal, 100000 + 5000 + 100 ms, Open, Acknowledge, 120000;
     /// Charge current above the pulse limit
     ChargePulseFatal = 14, Fatal, 0 + 200 + 0 ms, Open, Acknowledge, 500;
     /// Hot for discharge
@@ -263,19 +263,19 @@ diagnoses! {
     /// A cell voltage jumps as no cell can
     CellVoltageJump = 51, Fatal, 0 + 1000 + 500 ms, Open, Acknowledge, 4000;
     /// A cell voltage drifts away from what its cell can do
-    CellVoltageDrift = 52, Warning, 0 + 5000 + 0 ms, Derate, None, 0;
+    CellVoltageDrift = 52, Warning, 10000 + 5000 + 0 ms, Derate, None, 0;
     /// Sense wires of two cells are swapped, or a cell is reversed
     CellVoltageSwapped = 53, Fatal, 0 + 1000 + 500 ms, Open, Service, 4000;
     /// A cell voltage is missing or cannot be
-    CellVoltageLost = 54, Fatal, 0 + 1000 + 500 ms, Open, Acknowledge, 4000;
+    CellVoltageLost = 54, Fatal, 200 + 1000 + 500 ms, Open, Acknowledge, 4000;
     /// The sum of the cells is not the pack voltage
     PackVoltageDisagrees = 55, Fatal, 0 + 1000 + 500 ms, Open, Acknowledge, 4000;
     /// The pack voltage is missing or cannot be
     PackVoltageLost = 56, Warning, 0 + 1000 + 0 ms, Derate, None, 0;
     /// A temperature sensor is missing, broken or shorted
-    TemperatureLost = 57, Warning, 0 + 1000 + 0 ms, Derate, None, 0;
+    TemperatureLost = 57, Warning, 200 + 1000 + 0 ms, Derate, None, 0;
     /// Too few temperature sensors are left to protect the pack
-    TemperaturesLost = 58, Fatal, 0 + 1000 + 1000 ms, Open, Acknowledge, 10000;
+    TemperaturesLost = 58, Fatal, 200 + 1000 + 1000 ms, Open, Acknowledge, 10000;
     /// A temperature stands still though the others move
     TemperatureStuck = 59, Warning, 0 + 5000 + 0 ms, Derate, Acknowledge, 0;
     /// A temperature jumps as no cell can

@@ -63,7 +63,7 @@ int main(void)
     bms_t *bms = NULL;
     printf("bms-core %s, %d cells, %u of %u bytes\n", bms_version(), BMS_CELLS, (unsigned)bms_memory_size(),
            (unsigned)sizeof memory);
-    CHECK(bms_init(&memory, sizeof memory, BMS_PARAMETERS, sizeof BMS_PARAMETERS / 4, BMS_BUILD, 0.6f, 0.05f, 42, &bms));
+    CHECK(bms_init(&memory, sizeof memory, BMS_PARAMETERS, sizeof BMS_PARAMETERS / 4, BMS_BUILD, 0.6f, 0.05f, &bms));
     memset(slot, 0xff, sizeof slot);
 
     float soc = 0.6f;
@@ -89,7 +89,7 @@ int main(void)
     memset(&memory, 0xa5, sizeof memory);
     memset(&out, 0, sizeof out);
     link_v = 0.0f;
-    CHECK(bms_init(&memory, sizeof memory, BMS_PARAMETERS, sizeof BMS_PARAMETERS / 4, BMS_BUILD, 0.5f, 0.3f, 42, &bms));
+    CHECK(bms_init(&memory, sizeof memory, BMS_PARAMETERS, sizeof BMS_PARAMETERS / 4, BMS_BUILD, 0.5f, 0.3f, &bms));
     CHECK(bms_restore(bms, slot[0], slot[1]));
     for (int step = 0; step < 100; step++) {
         read_pack(soc, 0.0f);

@@ -112,12 +112,28 @@ pub(super) struct IdentifyArgs {
 Example:
   bms export --cell cell.toml --rust src/cell.rs")]
 pub(super) struct ExportArgs {
-    /// Cell file from `bms identify`.
-    #[arg(long, value_name = "CELL.toml")]
-    pub(super) cell: PathBuf,
-    /// Rust source to write.
+    /// Cell file from `bms identify`. Without it, the cell of the pack file's plant, as a simulated laboratory finds it.
+    #[arg(long, value_name = "CELL.toml", required_unless_present = "pack")]
+    pub(super) cell: Option<PathBuf>,
+    /// Pack file: its layout, limits and devices go into the parameters. Without it, a pack of one such cell.
+    #[arg(long, value_name = "PACK.toml")]
+    pub(super) pack: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) to: ExportTo,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct ExportTo {
+    /// Rust source to write: the tables of the cell.
     #[arg(long, value_name = "OUT.rs")]
-    pub(super) rust: PathBuf,
+    pub(super) rust: Option<PathBuf>,
+    /// C header to write: the parameters of the pack as a constant array for `bms_init`.
+    #[arg(long, value_name = "OUT.h")]
+    pub(super) c: Option<PathBuf>,
+    /// Binary file to write: the same, to be flashed at an address divisible by four.
+    #[arg(long, value_name = "OUT.bin")]
+    pub(super) blob: Option<PathBuf>,
 }
 
 /// Run the core in closed loop with a simulated pack, as a scenario file says.

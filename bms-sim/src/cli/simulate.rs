@@ -79,10 +79,11 @@ fn closed_loop(
     let pack = PackType::new(file.clone()).with_context(|| scenario.pack.display().to_string())?;
     bar.stage("closed loop", PARTS);
     let mut shown = 0;
-    let recording = closed_loop::run(scenario, &pack, &Options { interval_s, ..Options::default() }, &mut |share| {
-        let parts = (share * PARTS as f64) as usize;
-        bar.advance(parts.saturating_sub(shown));
-        shown = shown.max(parts);
-    })?;
+    let recording =
+        closed_loop::run(scenario, &pack, &Options { interval_s, ..Options::default() }, &mut |share| {
+            let parts = (share * PARTS as f64) as usize;
+            bar.advance(parts.saturating_sub(shown));
+            shown = shown.max(parts);
+        })?;
     Ok(recording)
 }

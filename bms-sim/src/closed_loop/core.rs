@@ -3,11 +3,13 @@
 //! The core's sizes are constants, as firmware has them. A simulator reads them from a file; [`with_core`] chooses among
 //! the sizes that were compiled in.
 
+mod block;
+
 use bms_core::balance::active::ActiveLimits;
 use bms_core::balance::passive::BalanceLimits;
 use bms_core::balance::{BalanceRules, BalanceStatus};
 use bms_core::bms::{BalanceMeans, BmsError, Models, Settings};
-use bms_core::cell::CellModel;
+use bms_core::cell::{CellModel, ParameterError};
 use bms_core::charging::ChargerReport;
 use bms_core::charging::{
     ChargeCommand, ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper,
@@ -71,6 +73,7 @@ pub struct CoreSetup {
     tables: OwnedTables,
     /// Without it the pulses are those of `tables`, and no plating is looked at.
     electrodes: Option<[(OwnedTables, PulseFile); 2]>,
+    chemistry: Chemistry,
     tuning: Tuning,
     capacity_ah: f32,
     series: usize,
@@ -128,7 +131,6 @@ impl CoreSetup {
         preheat_to_c: f64,
         period_ms: u16,
     ) -> Result<Self, ClosedLoopError> {
-        check_size(file)?;
         let layout = &file.layout;
         let sensed = file.sensed_cells();
         let parallel = layout.parallel as f64;
@@ -140,7 +142,7 @@ impl CoreSetup {
         };
         // Sensors that are not there are never read.
         let mut sensor_cells: Vec<u16> = sensed.iter().map(|c| (c / layout.parallel) as u16).collect();
-        sensor_cells.resize(SENSORS, 0);
+        sensor_cells.resize(SENSORS.max(sensed.len()), 0);
         let (temperatures, shares): (Vec<f32>, Vec<f32>) = CHARGE_SHARE.iter().copied().unzip();
         let charge_a = (file.limits.charge_a * parallel) as f32;
         let capacity_ah = group.circuit.cell.capacity_ah;
@@ -149,6 +151,7 @@ impl CoreSetup {
         Ok(Self {
             tables: group.circuit.core_tables()?,
             electrodes,
+            chemistry: group.circuit.cell.chemistry,
             tuning: group.circuit.cell.chemistry.tuning(),
             capacity_ah: capacity_ah as f32,
             series: layout.series,
@@ -262,6 +265,35 @@ impl CoreSetup {
         }
     }
 
+    /// Hands over the tables that this core works with; `cell` is the model of its circuit.
+    fn with_models<T>(
+        &self,
+        cell: &CellModel<'_>,
+        work: impl FnOnce(&Models<'_>) -> Result<T, ClosedLoopError>,
+    ) -> Result<T, ClosedLoopError> {
+        let Some([pulse, negative]) = &self.electrodes else {
+            return work(&Models {
+                cell,
+                pulse: PulseModel { cell, surface: Surface::NONE },
+                negative: None,
+            });
+        };
+        let pulse_cell = CellModel::new(pulse.0.borrow()).map_err(refused)?;
+        let negative_cell = CellModel::new(negative.0.borrow()).map_err(refused)?;
+        let negative = pulse_model(&negative_cell, &negative.1);
+        work(&Models {
+            cell,
+            pulse: pulse_model(&pulse_cell, &pulse.1),
+            negative: self.parts.plating_limit.then_some(negative),
+        })
+    }
+
+    /// Capacity in Ah of a new group.
+    #[must_use]
+    pub const fn capacity_ah(&self) -> f32 {
+        self.capacity_ah
+    }
+
     /// Limits of the protection.
     #[must_use]
     pub const fn safety(&self) -> &SafetySettings {
@@ -273,6 +305,10 @@ impl CoreSetup {
     pub const fn sensors(&self) -> usize {
         self.sensors
     }
+}
+
+fn refused(error: ParameterError) -> ClosedLoopError {
+    ClosedLoopError::Core(ControllerError::Bms(BmsError::Estimator(error)))
 }
 
 /// Where every group sits.
@@ -700,23 +736,9 @@ pub fn with_core<T>(
     start: Estimated,
     work: impl FnOnce(&mut dyn AnyCore) -> Result<T, ClosedLoopError>,
 ) -> Result<T, ClosedLoopError> {
-    let refused = |e| ClosedLoopError::Core(ControllerError::Bms(BmsError::Estimator(e)));
     let cell = CellModel::new(setup.tables.borrow()).map_err(refused)?;
     let settings = setup.controller(setup.settings(&cell));
-    let Some([pulse, negative]) = &setup.electrodes else {
-        let pulse = PulseModel { cell: &cell, surface: Surface::NONE };
-        let models = Models { cell: &cell, pulse, negative: None };
-        return work(of_size(setup, models, &settings, start)?.as_mut());
-    };
-    let pulse_cell = CellModel::new(pulse.0.borrow()).map_err(refused)?;
-    let negative_cell = CellModel::new(negative.0.borrow()).map_err(refused)?;
-    let negative = pulse_model(&negative_cell, &negative.1);
-    let models = Models {
-        cell: &cell,
-        pulse: pulse_model(&pulse_cell, &pulse.1),
-        negative: setup.parts.plating_limit.then_some(negative),
-    };
-    work(of_size(setup, models, &settings, start)?.as_mut())
+    setup.with_models(&cell, |models| work(of_size(setup, *models, &settings, start)?.as_mut()))
 }
 
 fn pulse_model<'a>(cell: &'a CellModel<'a>, file: &'a PulseFile) -> PulseModel<'a> {

@@ -23,6 +23,7 @@ use std::ops::ControlFlow;
 use bms_core::charging::{ChargeMode, ChargerReport};
 use bms_core::controller::ControllerError;
 use bms_core::measurement::Reading;
+use bms_core::parameters::ParametersError;
 use bms_core::safety::contactors::Position;
 use bms_core::safety::ledger::{DiagnosisSet, Status};
 use bms_core::safety::mode::{Mode, Wish};
@@ -41,8 +42,8 @@ use crate::known::{KnownCell, KnownError};
 use crate::pack_file::{CellPlant, PackFile, circuit, supercap};
 use crate::recording::{Diagnosed, Recorder, Recording, Step, Values};
 use crate::scenario::{
-    self, ChargeRequest, ContactorName, Demand, FaultKind, Observed, PackFacts, Partner, Scenario, ScenarioError,
-    SignalError, Task, Timeline,
+    self, ChargeRequest, ContactorName, Demand, FaultKind, Observed, PackFacts, Partner, Scenario,
+    ScenarioError, SignalError, Task, Timeline,
 };
 
 /// Why a scenario cannot be simulated.
@@ -82,6 +83,9 @@ pub enum ClosedLoopError {
     /// The core refuses its settings.
     #[error("the core refuses its settings: {0}")]
     Core(#[from] ControllerError),
+    /// The parameters cannot be written for firmware.
+    #[error(transparent)]
+    Block(ParametersError),
     /// The plant refuses its parameters.
     #[error(transparent)]
     Parameters(#[from] ParameterError),
@@ -118,12 +122,7 @@ impl PackType {
     /// When the pack is too large for the cores, or the cell cannot be simulated or identified.
     pub fn new(file: PackFile) -> Result<Self, ClosedLoopError> {
         core::check_size(&file)?;
-        let known = match file.cell.plant() {
-            Some(CellPlant::Physics(plant)) => KnownCell::of_plant(plant)?,
-            Some(CellPlant::Circuit(name)) => KnownCell::of_circuit(circuit(name), name)?,
-            Some(CellPlant::Supercap(name)) => KnownCell::of_supercap(&supercap(name), name)?,
-            None => return Err(ClosedLoopError::Cell { cell: file.cell.name.clone() }),
-        };
+        let known = known_cell(&file)?;
         Self::with_known(file, known)
     }
 
@@ -140,6 +139,19 @@ impl PackType {
     pub const fn facts(&self) -> &PackFacts {
         &self.facts
     }
+}
+
+/// What the simulator's laboratory finds out about a pack's cell.
+///
+/// # Errors
+/// When the cell cannot be simulated or identified.
+pub fn known_cell(file: &PackFile) -> Result<KnownCell, ClosedLoopError> {
+    Ok(match file.cell.plant() {
+        Some(CellPlant::Physics(plant)) => KnownCell::of_plant(plant)?,
+        Some(CellPlant::Circuit(name)) => KnownCell::of_circuit(circuit(name), name)?,
+        Some(CellPlant::Supercap(name)) => KnownCell::of_supercap(&supercap(name), name)?,
+        None => return Err(ClosedLoopError::Cell { cell: file.cell.name.clone() }),
+    })
 }
 
 /// How to simulate.
@@ -598,10 +610,7 @@ impl<'a, 'w> Bench<'a, 'w> {
                     PackLoad::CurrentA(0.0)
                 };
                 Doing {
-                    wish: Wish::Preheat {
-                        time_left_s: if hurry { 0.0 } else { left_s as f32 },
-                        hold: false,
-                    },
+                    wish: Wish::Preheat { time_left_s: if hurry { 0.0 } else { left_s as f32 }, hold: false },
                     load,
                     aux_from_pack: !plugged,
                     external_w: if plugged { MAINS_W } else { 0.0 },
@@ -753,8 +762,7 @@ impl<'a, 'w> Bench<'a, 'w> {
         c.balance_a.copy_from_slice(&o.balance_a);
         self.plant.switch(o.contactors);
         self.note_diagnoses();
-        let seen =
-            Seen { time_s: self.time_s, dt_s, plant: &self.plant, core: &*self.core, wish: *wish };
+        let seen = Seen { time_s: self.time_s, dt_s, plant: &self.plant, core: &*self.core, wish: *wish };
         self.stopped |= (self.watch)(&seen).is_break();
     }
 

@@ -359,13 +359,14 @@ impl PackSensors {
         for (k, wrong) in &mut self.wrong_sensed {
             let noise = Distribution::<f64>::sample(&StandardNormal, &mut self.beside_rng);
             match wrong.error {
-                SignalError::SwappedWith(other) if *k < out.sensors_c.len() && other < out.sensors_c.len() => {
+                SignalError::SwappedWith(other)
+                    if *k < out.sensors_c.len() && other < out.sensors_c.len() =>
+                {
                     out.sensors_c.swap(*k, other);
                 }
                 _ => {
                     if let Some(reading) = out.sensors_c.get_mut(*k) {
-                        *reading =
-                            wrong.apply(f64::from(*reading), self.time_s, noise, OPEN_WIRE_C) as f32;
+                        *reading = wrong.apply(f64::from(*reading), self.time_s, noise, OPEN_WIRE_C) as f32;
                     }
                 }
             }

@@ -116,9 +116,7 @@ impl Scenario {
                 FaultKind::Leak { cell, .. }
                 | FaultKind::WeakCell { cell, .. }
                 | FaultKind::InternalShort { cell, .. }
-                | FaultKind::Runaway { cell, .. } => {
-                    place.among("cell", cell, pack.series * pack.parallel)
-                }
+                | FaultKind::Runaway { cell, .. } => place.among("cell", cell, pack.series * pack.parallel),
                 FaultKind::FilmOff { module } => place.among("module", module, pack.modules),
                 FaultKind::CurrentOffset { .. }
                 | FaultKind::HeaterOff {}
@@ -242,7 +240,9 @@ fn check_fault(place: &Place<'_>, fault: &FaultKind) -> Checked {
         FaultKind::InternalShort { ohm, .. }
         | FaultKind::ExternalShort { ohm }
         | FaultKind::Insulation { ohm } => place.positive("ohm", ohm),
-        FaultKind::PrechargeOhm { ohm } => place.require(ohm > 0.0, || format!("ohm = {ohm}: must be above 0")),
+        FaultKind::PrechargeOhm { ohm } => {
+            place.require(ohm > 0.0, || format!("ohm = {ohm}: must be above 0"))
+        }
         FaultKind::HeaterStuck { power_w } => place.positive("power_w", power_w),
         FaultKind::ChargerIgnores { current_a } => place.positive("current_a", current_a),
         FaultKind::LoadIgnores { current_a } => place.finite("current_a", current_a),
@@ -252,7 +252,9 @@ fn check_fault(place: &Place<'_>, fault: &FaultKind) -> Checked {
         FaultKind::Current { error, .. } | FaultKind::PackVoltage { error } => {
             check_signal(place, error, Signal::Single)
         }
-        FaultKind::Message { error: MessageError::OneIn(n), .. } => place.positive("error.one_in", f64::from(n)),
+        FaultKind::Message { error: MessageError::OneIn(n), .. } => {
+            place.positive("error.one_in", f64::from(n))
+        }
         FaultKind::TemperatureLost { .. }
         | FaultKind::VoltageLost { .. }
         | FaultKind::HeaterOff {}
@@ -281,9 +283,8 @@ fn check_signal(place: &Place<'_>, error: SignalError, of: Signal) -> Checked {
     match error {
         SignalError::Jump(by) | SignalError::Drift(by) => place.finite("error", by),
         SignalError::Noise(std) => place.positive("error.noise", std),
-        SignalError::SwappedWith(_) => {
-            place.require(of != Signal::Single, || "error.swapped_with: there is none to be swapped with".into())
-        }
+        SignalError::SwappedWith(_) => place
+            .require(of != Signal::Single, || "error.swapped_with: there is none to be swapped with".into()),
         SignalError::Reversed => {
             place.require(of == Signal::Cell, || "error = \"reversed\": only a cell voltage can be".into())
         }

@@ -1,6 +1,6 @@
 //! Pack current against its limits: pulses as they are, what lasts by a slow mean.
 
-use super::{Scene, cells::report_levels, low_pass};
+use super::{Scene, cells::report_levels, low_pass, share};
 use crate::safety::ledger::{Finding, Ledger};
 use crate::safety::table::Diagnosis;
 
@@ -40,7 +40,7 @@ impl CurrentLimits {
             }
         }
         let Some(current_a) = current_a else { return };
-        self.mean_a = low_pass(self.mean_a, current_a, scene.dt_s, MEAN_S);
+        self.mean_a = low_pass(self.mean_a, current_a, share(scene.dt_s, MEAN_S));
         report_levels(ledger, DISCHARGE, settings.discharge_a, (None, self.mean_a), |v, limit| v > limit);
         report_levels(ledger, CHARGE, settings.charge_a, (None, -self.mean_a), |v, limit| v > limit);
     }

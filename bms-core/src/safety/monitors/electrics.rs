@@ -42,10 +42,12 @@ pub(super) fn check<const N: usize, const S: usize>(
             ledger.report(Diagnosis::FuseBlown, blown.then_some(alone(frame.fused_voltage_v, sum_v)));
         }
     }
-    if let Some(current_a) = current_a {
+    if !context.charging {
+        ledger.report(Diagnosis::ChargerIgnoresLimit, None);
+    } else if let Some(current_a) = current_a {
         let asked_a = context.asked_charge_a.min(context.allowed_charge_a).max(0.0);
         let limit = (1.0 + CHARGER_SHARE) * asked_a + 2.0 * scene.current_error_a();
-        let ignores = context.charging && -current_a > limit;
+        let ignores = -current_a > limit;
         ledger.report(Diagnosis::ChargerIgnoresLimit, ignores.then_some(alone(-current_a, limit)));
     }
     if fitted.flow {

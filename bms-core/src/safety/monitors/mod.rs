@@ -14,6 +14,8 @@ mod links;
 mod runaway;
 mod senses;
 mod temperature;
+#[cfg(test)]
+mod tests;
 
 /// What coolant, air and boards can be (degC).
 const PART_C: [f32; 2] = [-60.0, 150.0];
@@ -41,9 +43,14 @@ impl<const N: usize, const S: usize> Scene<'_, N, S> {
     }
 }
 
+/// Share of news that a low-pass takes in within a step.
+fn share(dt_s: f32, time_s: f32) -> f32 {
+    dt_s / (time_s + dt_s)
+}
+
 /// One step of a low-pass; a mean that is not known starts at `x`.
-fn low_pass(mean: f32, x: f32, dt_s: f32, time_s: f32) -> f32 {
-    if mean.is_nan() { x } else { mean + (x - mean) * (dt_s / (time_s + dt_s)) }
+fn low_pass(mean: f32, x: f32, share: f32) -> f32 {
+    if mean.is_nan() { x } else { mean + (x - mean) * share }
 }
 
 /// The state of all monitors.

@@ -7,7 +7,7 @@
 
 use super::senses::temperature::Warmth;
 use super::senses::voltage::{Seen, trimmed_mean};
-use super::{Scene, low_pass};
+use super::{Scene, low_pass, share};
 use crate::safety::SensorPlaces;
 use crate::safety::ledger::{Finding, Ledger};
 use crate::safety::table::Diagnosis;
@@ -26,7 +26,7 @@ const LOOKED_AT: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Runaway<const N: usize, const S: usize> {
-    collapsed: [bool; N],
+    pub(super) collapsed: [bool; N],
     before_v: f32,
     /// Sensors that showed a runaway when they were last heard.
     burning: [bool; S],
@@ -71,13 +71,14 @@ impl<const N: usize, const S: usize> Runaway<N, S> {
         }
         if let Some(typical_v) = seen.typical_v {
             // Down slowly, up at once: a load of seconds is not what the cells had before.
-            let slow_v = low_pass(self.before_v, typical_v, scene.dt_s, BEFORE_S);
+            let slow_v = low_pass(self.before_v, typical_v, share(scene.dt_s, BEFORE_S));
             self.before_v = slow_v.max(typical_v);
         }
+        let [collapsed_v, recovered_v] = [COLLAPSED * self.before_v, RECOVERED * self.before_v];
         for (collapsed, reading) in self.collapsed.iter_mut().zip(&seen.plausible) {
             // A channel that is lost after a collapse was burnt: it stays as it was.
             let Some(v) = reading.valid() else { continue };
-            *collapsed = v < if *collapsed { RECOVERED } else { COLLAPSED } * self.before_v;
+            *collapsed = v < if *collapsed { recovered_v } else { collapsed_v };
         }
 
         let mut found = None;

@@ -14,8 +14,8 @@ const STILL_SHARE: f32 = 0.1;
 /// … and is stuck if it stood so long (ms) and the voltages move all the same, at once, by this many times their error.
 const STILL_MS: u32 = 1000;
 const MOVES: f32 = 2.0;
-/// Longest step in s in which voltages move at once.
-const AT_ONCE_S: f32 = 1.0;
+/// In longer steps (s) than this they have to move by as much more.
+const AT_ONCE_S: f32 = 0.2;
 /// Time in ms after which contactors that were told to open are open and the link no longer feeds anything.
 const OPENED_MS: u32 = 1400;
 /// Current at open contactors is an offset above this, and flows above that, in times of the allowed error.
@@ -92,7 +92,9 @@ impl CurrentSense {
         let still_a = STILL_SHARE * error_a;
         let moved_v = (MOVES * settings.grade.cell_voltage_v).max(2.0 * still_a * settings.cell_ohm);
         let moved = match (typical_v, self.typical_v) {
-            (Some(now_v), Some(before_v)) => abs(now_v - before_v) > moved_v && scene.dt_s <= AT_ONCE_S,
+            (Some(now_v), Some(before_v)) => {
+                abs(now_v - before_v) > moved_v * (scene.dt_s / AT_ONCE_S).max(1.0)
+            }
             _ => false,
         };
         self.typical_v = typical_v;

@@ -4,8 +4,12 @@ pub(super) mod current;
 pub(super) mod temperature;
 pub(super) mod voltage;
 
-use crate::safety::ledger::{Ledger, Status};
+use crate::math::abs;
+use crate::safety::ledger::{Finding, Ledger, Status};
 use crate::safety::table::Diagnosis;
+
+/// A reading that is missing is no fault before so many samples of the same sensor are: one in a hundred may be.
+pub(super) const MISSED: u8 = 3;
 
 /// What is held against one sensor, a bit for every way to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,4 +39,54 @@ const BITS: [u8; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 /// Which of these diagnoses are not, or no longer, detected.
 pub(super) fn ended<const K: usize>(ledger: &Ledger, ids: [Diagnosis; K]) -> [bool; K] {
     ids.map(|id| ledger.status(id) < Status::Detected)
+}
+
+/// Where a sensor was against the others before it jumped; NaN while it has not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Jump {
+    own: f32,
+    before: f32,
+}
+
+/// A jump has ended when less than this share of the limit is left.
+const LEFT: f32 = 0.5;
+/// What a sensor comes from, in times of the limit, when it was wrong before the jump and not after it.
+const ABSURD: f32 = 3.0;
+
+impl Jump {
+    pub(super) const NONE: Self = Self { own: f32::NAN, before: f32::NAN };
+
+    /// What it has of its `own` against the others now; `error` is what it may have. Whether it has jumped.
+    pub(super) fn step(&mut self, own: f32, limit: f32, error: f32) -> bool {
+        // Comparisons with what is not known are false.
+        if self.before.is_nan() && abs(own - self.own) > limit {
+            self.before = self.own;
+        }
+        let back = abs(own - self.before) < LEFT * limit;
+        let repaired = abs(self.before) > ABSURD * limit && abs(own) < 2.0 * error;
+        if back || repaired {
+            self.before = f32::NAN;
+        }
+        self.own = own;
+        !self.before.is_nan()
+    }
+
+    /// It was not seen: a step that was missed cannot be told from a jump.
+    pub(super) const fn miss(&mut self) {
+        self.own = f32::NAN;
+    }
+}
+
+/// Keeps the first finding of every kind; `place` and what it read.
+pub(super) fn note<const K: usize>(
+    found: &mut [Option<Finding>; K],
+    wrong: [bool; K],
+    limits: [f32; K],
+    (place, value): (u16, f32),
+) {
+    for ((slot, wrong), limit) in found.iter_mut().zip(wrong).zip(limits) {
+        if wrong && slot.is_none() {
+            *slot = Some(Finding { place: Some(place), value, limit });
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! Temperature sensors against one another and their own past; how fast each of them rises.
 
 use super::voltage::trimmed_mean;
-use super::{Suspicions, ended};
+use super::{Jump, MISSED, Suspicions, ended, note};
 use crate::math::abs;
 use crate::measurement::Reading;
 use crate::safety::ledger::{Finding, Ledger};
-use crate::safety::monitors::{Scene, low_pass};
+use crate::safety::monitors::{Scene, low_pass, share};
 use crate::safety::table::Diagnosis;
 
 /// What a sensor on a cell can read (degC); beyond it, its wire is open or shorted.
@@ -15,7 +15,6 @@ const FIRE_C: [f32; 2] = [-50.0, 1000.0];
 /// A step is a jump above this many times the allowed error and this much per s: no sensor on a cell follows faster.
 const JUMP: f32 = 3.0;
 const JUMP_K_PER_S: f32 = 20.0;
-const JUMP_LEFT: f32 = 0.5;
 /// Least allowed error in K that thresholds are made from.
 const LEAST_ERROR_K: f32 = 0.5;
 /// A sensor that moves less than this share of its allowed error while the others move by so many times that is stuck.
@@ -44,40 +43,47 @@ const REJECTING: [Diagnosis; 4] = [
 /// What one sensor did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Sensor {
-    /// Last reading in degC and how it was against the others; NaN if it was lost.
+    /// Last reading in degC; NaN if it was lost.
     last_c: f32,
-    own_k: f32,
     fast_c: f32,
     middle_c: f32,
     slow_c: f32,
     long_k: f32,
-    before_k: f32,
+    jump: Jump,
     anchor_c: f32,
     anchor_typical_c: f32,
+    /// Samples in a row that were missing or can be none, and that cannot even be followed.
+    missed: u8,
+    unheard: u8,
     held: Suspicions,
 }
 
 impl Sensor {
     const NEW: Self = Self {
         last_c: f32::NAN,
-        own_k: f32::NAN,
         fast_c: 0.0,
         middle_c: 0.0,
         slow_c: 0.0,
         long_k: f32::NAN,
-        before_k: f32::NAN,
+        jump: Jump::NONE,
         anchor_c: f32::NAN,
         anchor_typical_c: f32::NAN,
+        missed: 0,
+        unheard: 0,
         held: Suspicions::NONE,
     };
 
     /// Follows a reading; a jump is carried along, so that it is no rise.
-    fn follow(&mut self, raw_c: f32, jump_k: f32, dt_s: f32) {
+    fn follow(&mut self, raw_c: f32, jump_k: f32, dt_s: f32, [fast, middle, slow]: [f32; 3]) {
         let [lo_c, hi_c] = FIRE_C;
         if !(raw_c >= lo_c && raw_c <= hi_c) {
-            self.last_c = f32::NAN;
+            self.unheard = self.unheard.saturating_add(1);
+            if self.unheard >= MISSED {
+                self.last_c = f32::NAN;
+            }
             return;
         }
+        self.unheard = 0;
         let step_k = raw_c - self.last_c;
         if step_k.is_nan() || dt_s > SEEN_S {
             (self.fast_c, self.middle_c, self.slow_c) = (raw_c, raw_c, raw_c);
@@ -86,22 +92,11 @@ impl Sensor {
                 *filter += step_k;
             }
         } else {
-            self.fast_c = low_pass(self.fast_c, raw_c, dt_s, FAST_S);
-            self.middle_c = low_pass(self.middle_c, raw_c, dt_s, MIDDLE_S);
-            self.slow_c = low_pass(self.slow_c, raw_c, dt_s, SLOW_S);
+            self.fast_c = low_pass(self.fast_c, raw_c, fast);
+            self.middle_c = low_pass(self.middle_c, raw_c, middle);
+            self.slow_c = low_pass(self.slow_c, raw_c, slow);
         }
         self.last_c = raw_c;
-    }
-
-    fn jumped(&mut self, own_k: f32, limit_k: f32) -> bool {
-        let step_k = abs(own_k - self.own_k);
-        if self.before_k.is_nan() && step_k > limit_k {
-            self.before_k = self.own_k;
-        } else if abs(own_k - self.before_k) < JUMP_LEFT * limit_k {
-            self.before_k = f32::NAN;
-        }
-        self.own_k = own_k;
-        !self.before_k.is_nan()
     }
 
     fn stuck(&mut self, now_c: f32, typical_c: f32, error_k: f32) -> bool {
@@ -152,7 +147,8 @@ impl<const S: usize> TemperatureSense<S> {
         let mut all = [unknown; S];
         if !scene.usable.front_end {
             for sensor in &mut self.sensors {
-                (sensor.last_c, sensor.own_k) = (f32::NAN, f32::NAN);
+                sensor.last_c = f32::NAN;
+                sensor.jump.miss();
             }
             return all;
         }
@@ -165,38 +161,40 @@ impl<const S: usize> TemperatureSense<S> {
         let error_k = scene.settings.grade.temperature_k.max(LEAST_ERROR_K);
         let jump_k = JUMP * error_k + JUMP_K_PER_S * scene.dt_s;
         let drift_k = (DRIFT * error_k).max(scene.settings.spread_k.information);
+        let shares = [FAST_S, MIDDLE_S, SLOW_S].map(|time_s| share(scene.dt_s, time_s));
+        let long = share(scene.dt_s, LONG_S);
         let finished = ended(ledger, REJECTING);
         let mut found: [Option<Finding>; 4] = [None; 4];
         let (mut count, mut left) = (0.0_f32, 0.0_f32);
         let each = (0_u16..).zip(&mut self.sensors).zip(readings).zip(&mut all).take(fitted);
         for ((((place, sensor), reading), warmth), raw_c) in each.zip(scene.frame.sensors_c) {
-            sensor.follow(raw_c, jump_k, scene.dt_s);
+            sensor.follow(raw_c, jump_k, scene.dt_s, shares);
             let mut wrong = [false; 4];
             let [lost, stuck, jump, drift] = &mut wrong;
             let value = reading.valid();
-            *lost = value.is_none();
+            sensor.missed = if value.is_none() { sensor.missed.saturating_add(1) } else { 0 };
+            *lost = sensor.missed >= MISSED;
             match value {
                 Some(c) if !typical_c.is_nan() => {
                     let own_k = c - typical_c;
-                    *jump = sensor.jumped(own_k, jump_k);
+                    *jump = sensor.jump.step(own_k, jump_k, error_k);
                     *stuck = sensor.stuck(c, typical_c, error_k);
-                    *drift = abs(own_k - sensor.long_k) > drift_k;
+                    // One that reads as the others do has not drifted, whatever it did before.
+                    *drift = abs(own_k - sensor.long_k) > drift_k && abs(own_k) > 2.0 * error_k;
                     if !*jump && !*drift {
-                        sensor.long_k = low_pass(sensor.long_k, own_k, scene.dt_s, LONG_S);
+                        sensor.long_k = low_pass(sensor.long_k, own_k, long);
                     }
                 }
-                _ => sensor.own_k = f32::NAN,
+                _ => sensor.jump.miss(),
             }
             let jumped = *jump;
-            let limits = [if raw_c < lo_c { lo_c } else { hi_c }, typical_c, jump_k, drift_k];
-            for ((slot, wrong), limit) in found.iter_mut().zip(wrong).zip(limits) {
-                if wrong && slot.is_none() {
-                    *slot = Some(Finding { place: Some(place), value: raw_c, limit });
-                }
+            if wrong.contains(&true) || sensor.held.any() {
+                let limits = [if raw_c < lo_c { lo_c } else { hi_c }, typical_c, jump_k, drift_k];
+                note(&mut found, wrong, limits, (place, raw_c));
+                sensor.held.update(wrong, finished);
             }
-            sensor.held.update(wrong, finished);
             count += 1.0;
-            left += if value.is_some() && !sensor.held.any() { 1.0 } else { 0.0 };
+            left += if sensor.held.any() { 0.0 } else { 1.0 };
             warmth.raw_c = sensor.last_c;
             warmth.fast_k_per_s = (sensor.fast_c - sensor.middle_c) / (MIDDLE_S - FAST_S);
             warmth.slow_k_per_s = (sensor.middle_c - sensor.slow_c) / (SLOW_S - MIDDLE_S);

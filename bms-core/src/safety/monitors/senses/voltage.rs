@@ -3,11 +3,11 @@
 //! What most cells show (the mean without the highest and the lowest) carries load, temperature and charge; what a cell has
 //! of its own moves slowly. So a step or a standstill of one cell alone is its sensor's, whatever the current is.
 
-use super::{Suspicions, ended};
-use crate::math::abs;
+use super::{Jump, MISSED, Suspicions, ended, note};
+use crate::math::{abs, bound};
 use crate::measurement::Reading;
 use crate::safety::ledger::{Finding, Ledger};
-use crate::safety::monitors::{Scene, low_pass};
+use crate::safety::monitors::{Scene, low_pass, share};
 use crate::safety::settings::SafetySettings;
 use crate::safety::table::Diagnosis;
 
@@ -25,8 +25,6 @@ const REVERSED: f32 = 5.0;
 const JUMP: f32 = 4.0;
 const JUMP_SHARE: f32 = 0.5;
 const JUMP_V_PER_S: f32 = 0.02;
-/// It has ended when less than this share of the limit is left.
-const JUMP_LEFT: f32 = 0.5;
 /// A voltage that stays within this share of the allowed error while the others move by so many times that is stuck.
 const STILL_SHARE: f32 = 0.2;
 const STUCK: f32 = 6.0;
@@ -37,6 +35,11 @@ const LONG_S: f32 = 36_000.0;
 const FLAT: [f32; 2] = [0.5, 0.85];
 /// Resistances differ by less than this share.
 const OHM_SHARE: f32 = 0.5;
+/// Resistance by steps of the current: of all cells, against what a step of a moment shows; share of news in a step; a step
+/// is one by this many times the current's error.
+const LASTING: f32 = 2.0;
+const NEWS: f32 = 0.2;
+const STEP: f32 = 5.0;
 /// Time constant in s with which a load's trace in the voltages fades.
 const LOAD_S: f32 = 30.0;
 /// Current, in times of the capacity per hour, at which resistances do not matter.
@@ -63,40 +66,28 @@ const REJECTING: [Diagnosis; 6] = [
 /// What one cell did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Cell {
-    /// What it has of its own against the typical cell in V: now, in short, in long; NaN if not known.
-    own_v: f32,
+    /// What it has of its own against the typical cell in V, in short and in long; NaN if not known.
     short_v: f32,
     long_v: f32,
-    /// What it had of its own before it jumped; NaN if it did not.
-    before_v: f32,
+    jump: Jump,
     /// Its voltage and the typical one when it moved last.
     anchor_v: f32,
     anchor_typical_v: f32,
+    /// Samples in a row that were missing.
+    missed: u8,
     held: Suspicions,
 }
 
 impl Cell {
     const NEW: Self = Self {
-        own_v: f32::NAN,
         short_v: f32::NAN,
         long_v: f32::NAN,
-        before_v: f32::NAN,
+        jump: Jump::NONE,
         anchor_v: f32::NAN,
         anchor_typical_v: f32::NAN,
+        missed: 0,
         held: Suspicions::NONE,
     };
-
-    fn jump(&mut self, own_v: f32, limit_v: f32) -> bool {
-        let step_v = abs(own_v - self.own_v);
-        // Both are false while nothing is known.
-        if self.before_v.is_nan() && step_v > limit_v {
-            self.before_v = self.own_v;
-        } else if abs(own_v - self.before_v) < JUMP_LEFT * limit_v {
-            self.before_v = f32::NAN;
-        }
-        self.own_v = own_v;
-        !self.before_v.is_nan()
-    }
 
     fn stuck(&mut self, voltage_v: f32, typical_v: f32, error_v: f32) -> bool {
         if abs(voltage_v - self.anchor_v) <= STILL_SHARE * error_v {
@@ -118,8 +109,11 @@ impl Cell {
 pub(in super::super) struct VoltageSense<const N: usize> {
     cells: [Cell; N],
     typical_v: f32,
-    /// The largest current of late in A.
+    /// The largest current of late, and the current before, in A.
     load_a: f32,
+    before_a: f32,
+    /// Resistance of a cell as steps of the current show it, in ohm; NaN until one was seen.
+    cell_ohm: f32,
     /// Time since the cells were seen in s.
     unseen_s: f32,
 }
@@ -160,8 +154,14 @@ pub(in super::super) fn trimmed_mean(values: impl Iterator<Item = f32>) -> Optio
 }
 
 impl<const N: usize> VoltageSense<N> {
-    pub(in super::super) const NEW: Self =
-        Self { cells: [Cell::NEW; N], typical_v: f32::NAN, load_a: 0.0, unseen_s: 0.0 };
+    pub(in super::super) const NEW: Self = Self {
+        cells: [Cell::NEW; N],
+        typical_v: f32::NAN,
+        load_a: 0.0,
+        before_a: f32::NAN,
+        cell_ohm: f32::NAN,
+        unseen_s: 0.0,
+    };
 
     /// First sight, before the current is known.
     pub(in super::super) fn see<const S: usize>(&self, scene: &Scene<'_, N, S>) -> Seen<N> {
@@ -187,21 +187,27 @@ impl<const N: usize> VoltageSense<N> {
         let typical_v = seen.typical_v.unwrap_or(f32::NAN);
         let reversed_v = -REVERSED * scene.settings.grade.cell_voltage_v.max(LEAST_ERROR_V);
         let next = raw.iter().skip(1).copied().chain(core::iter::once(f32::NAN));
+        let (low_v, high_v) = (OPEN_LOW * typical_v, OPEN_HIGH * typical_v);
         let mut previous_v = f32::NAN;
         let mut previous_open = false;
         let wires = seen.wires.iter_mut().zip(&scene.frame.wire_open);
         for ((wire, flag), (v, next_v)) in wires.zip(raw.iter().copied().zip(next)) {
-            let low = |v: f32| abs(v) < OPEN_LOW * typical_v;
-            let high = |v: f32| v > OPEN_HIGH * typical_v;
-            let pair = |a: f32, b: f32| (low(a) && high(b)) || (high(a) && low(b));
-            let open = *flag || pair(v, next_v) || pair(previous_v, v);
-            *wire = if open || (previous_open && high(v)) {
-                Wire::Open
-            } else if v < reversed_v {
-                Wire::Reversed
-            } else {
-                Wire::Sound
-            };
+            // Most cells read what the others do.
+            let usual = v >= low_v && v <= high_v;
+            if *flag {
+                *wire = Wire::Open;
+            } else if !usual {
+                let low = |v: f32| abs(v) < low_v;
+                let high = |v: f32| v > high_v;
+                let beside = |other: f32| (low(v) && high(other)) || (high(v) && low(other));
+                *wire = if beside(next_v) || beside(previous_v) || (previous_open && high(v)) {
+                    Wire::Open
+                } else if v < reversed_v {
+                    Wire::Reversed
+                } else {
+                    Wire::Sound
+                };
+            }
             (previous_v, previous_open) = (v, *flag);
         }
         seen.at_limits = seen.plausible;
@@ -216,6 +222,30 @@ impl<const N: usize> VoltageSense<N> {
             seen.sum_v = Some(seen.plausible.iter().filter_map(|r| r.valid()).sum());
         }
         seen
+    }
+
+    /// Follows the load; resistance in ohm that a typical cell shows to it, at most that of the settings.
+    fn load_ohm<const S: usize>(
+        &mut self,
+        scene: &Scene<'_, N, S>,
+        typical_v: f32,
+        current_a: Option<f32>,
+    ) -> f32 {
+        let most_ohm = scene.settings.cell_ohm;
+        let current_a = current_a.unwrap_or(f32::NAN);
+        let step_a = abs(current_a - self.before_a);
+        let ohm = LASTING * abs(typical_v - self.typical_v) / step_a;
+        if step_a > STEP * scene.current_error_a() && !ohm.is_nan() {
+            self.cell_ohm += NEWS * (ohm.min(most_ohm) - self.cell_ohm);
+        }
+        if self.cell_ohm.is_nan() {
+            self.cell_ohm = most_ohm;
+        }
+        self.before_a = current_a;
+        // The load of a current that is not known is taken to be what it was.
+        let load_a = if current_a.is_nan() { self.load_a } else { abs(current_a) };
+        self.load_a = load_a.max(low_pass(self.load_a, 0.0, share(scene.dt_s, LOAD_S)));
+        self.cell_ohm
     }
 
     /// Compares every cell with the others and with its past; `warms` says whether the surroundings of a cell warm up by
@@ -236,12 +266,8 @@ impl<const N: usize> VoltageSense<N> {
         self.unseen_s = 0.0;
         let settings = scene.settings;
         let error_v = settings.grade.cell_voltage_v.max(LEAST_ERROR_V);
-        self.load_a = match current_a {
-            Some(a) => abs(a).max(low_pass(self.load_a, 0.0, scene.dt_s, LOAD_S)),
-            None => f32::INFINITY,
-        };
-        let ohmic_v = OHM_SHARE * self.load_a * settings.cell_ohm;
         let typical_v = seen.typical_v.unwrap_or(f32::NAN);
+        let ohmic_v = OHM_SHARE * self.load_ohm(scene, typical_v, current_a) * self.load_a;
         let flat = is_flat(settings, typical_v);
         let quiet = flat && self.load_a < QUIET_PER_H * settings.capacity_ah;
         let spread_v = charge_spread_v(settings);
@@ -251,6 +277,7 @@ impl<const N: usize> VoltageSense<N> {
         let jump_v = jump_v + JUMP_SHARE * abs(typical_v - self.typical_v).min(1.0);
         self.typical_v = typical_v;
 
+        let (short_share, long_share) = (share(scene.dt_s, SHORT_S), share(scene.dt_s, LONG_S));
         let mut found: [Option<Finding>; 6] = [None; 6];
         let mut short = None;
         let mut looked_at = 0;
@@ -260,17 +287,17 @@ impl<const N: usize> VoltageSense<N> {
         for ((((place, cell), wire), raw_v), reading) in all.zip(&mut readings) {
             let mut wrong = [false; 6];
             let [open, stuck, jump, drift, swapped, lost] = &mut wrong;
-            let limits = [typical_v, typical_v, jump_v, drift_v, 0.0, CELL_V[1]];
             let value = reading.valid();
             *open = wire == Wire::Open;
             *swapped = wire == Wire::Reversed;
-            *lost = value.is_none() && wire == Wire::Sound;
+            cell.missed = if value.is_none() { cell.missed.saturating_add(1) } else { 0 };
+            *lost = cell.missed >= MISSED && wire == Wire::Sound;
             match value {
                 Some(v) if !typical_v.is_nan() && wire == Wire::Sound => {
                     let own_v = v - typical_v;
-                    *jump = cell.jump(own_v, jump_v);
+                    *jump = cell.jump.step(own_v, jump_v, error_v);
                     *stuck = cell.stuck(v, typical_v, error_v);
-                    cell.short_v = low_pass(cell.short_v, own_v, scene.dt_s, SHORT_S);
+                    cell.short_v = low_pass(cell.short_v, own_v, short_share);
                     // A sag counts against what is usual; where the charge shows in the voltage, less the spread of it.
                     let usual_v = if cell.long_v.is_nan() { 0.0 } else { cell.long_v };
                     let known = flat && !cell.long_v.is_nan();
@@ -285,20 +312,21 @@ impl<const N: usize> VoltageSense<N> {
                     if quiet {
                         *drift = abs(cell.short_v - usual_v) > drift_v && known;
                         if !*jump && !*drift {
-                            cell.long_v = low_pass(cell.long_v, cell.short_v, scene.dt_s, LONG_S);
+                            let long_v = low_pass(cell.long_v, cell.short_v, long_share);
+                            // No sound cell is usually further away than it may drift.
+                            cell.long_v = bound(long_v, -drift_v, drift_v);
                         }
                     }
                 }
-                _ => cell.own_v = f32::NAN,
+                _ => cell.jump.miss(),
             }
-            for ((slot, wrong), limit) in found.iter_mut().zip(wrong).zip(limits) {
-                if wrong && slot.is_none() {
-                    *slot = Some(Finding { place: Some(place), value: *raw_v, limit });
+            if wrong.contains(&true) || cell.held.any() {
+                let limits = [typical_v, typical_v, jump_v, drift_v, 0.0, CELL_V[1]];
+                note(&mut found, wrong, limits, (place, *raw_v));
+                cell.held.update(wrong, finished);
+                if let (Some(v), true) = (value, cell.held.any()) {
+                    *reading = Reading::rejected(v);
                 }
-            }
-            cell.held.update(wrong, finished);
-            if let (Some(v), true) = (value, cell.held.any()) {
-                *reading = Reading::rejected(v);
             }
         }
         for (id, finding) in REJECTING.into_iter().zip(found) {
