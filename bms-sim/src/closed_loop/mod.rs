@@ -159,8 +159,8 @@ pub fn known_cell(file: &PackFile) -> Result<KnownCell, ClosedLoopError> {
 pub struct Options {
     /// Time between two rows of the recording in s; chosen by length if not given.
     pub interval_s: Option<f64>,
-    /// Protection ten times a second as in firmware, whatever the scenario; it is where the scenario breaks something that
-    /// the protection has to find.
+    /// The protection never sleeps: where the plant takes long steps, it runs through all of their seconds and not through
+    /// their last one alone. So it does in a scenario that breaks something which the protection has to find.
     pub protection: bool,
 }
 
@@ -183,10 +183,9 @@ pub struct Seen<'a> {
 /// Whoever looks at each step of the core, and may end the run.
 pub type Watch<'a> = dyn FnMut(&Seen<'_>) -> ControlFlow<()> + 'a;
 
-/// Period of the protection in s and ms, and the longest of all steps where it runs with the plant's.
+/// Period of the protection in s and ms.
 const PROTECTION_S: f64 = 0.1;
 const PROTECTION_MS: u16 = 100;
-const LONGEST_MS: u16 = 60_000;
 /// Around a fault the plant steps with the protection: from so many s before to so many after it.
 const BEFORE_FAULT_S: f64 = 5.0;
 const AFTER_FAULT_S: f64 = 600.0;
@@ -245,9 +244,8 @@ pub fn run_watched(
         _ => None,
     });
     let fast = options.protection || scenario.faults.iter().any(|f| f.what.concerns_protection());
-    let period_ms = if fast { PROTECTION_MS } else { LONGEST_MS };
     let setup =
-        CoreSetup::new(&pack.file, &pack.known, &scenario.control, preheat_to_c.unwrap_or(10.0), period_ms)?;
+        CoreSetup::new(&pack.file, &pack.known, &scenario.control, preheat_to_c.unwrap_or(10.0), PROTECTION_MS)?;
     let told = scenario.start.soc + scenario.start.core_soc_error_points / 100.0;
     let start = Estimated {
         value: told.clamp(0.0, 1.0) as f32,
@@ -300,7 +298,7 @@ struct Bench<'a, 'w> {
     sensors: PackSensors,
     core: &'a mut dyn AnyCore,
     watch: &'w mut Watch<'w>,
-    /// The protection runs ten times a second.
+    /// The protection never sleeps.
     fast: bool,
     command: Command,
     time_s: f64,
@@ -386,7 +384,9 @@ impl<'a, 'w> Bench<'a, 'w> {
             let [total_s, step_s] = RESTED_S;
             for _ in 0..(total_s / step_s) as usize {
                 bench.core.sleep(step_s - AWAKE_S);
-                rest(&mut bench, AWAKE_S);
+                for _ in 0..WAKE_STEPS {
+                    rest(&mut bench, PROTECTION_S);
+                }
             }
         }
         bench.settling = false;
@@ -664,8 +664,13 @@ impl<'a, 'w> Bench<'a, 'w> {
 
     /// The core's steps within one of the plant.
     fn protect(&mut self, doing: &Doing, charger: ChargerReport, ambient_c: f64, dt_s: f64) {
-        let period_s = if self.fast { self.period_s } else { dt_s };
-        let mut left_s = dt_s;
+        let period_s = self.period_s;
+        let asleep_s = if self.fast { 0.0 } else { (dt_s - AWAKE_S).max(0.0) };
+        if asleep_s > 0.0 {
+            self.core.sleep(asleep_s);
+            self.time_s += asleep_s;
+        }
+        let mut left_s = dt_s - asleep_s;
         while left_s > 1e-9 && !self.stopped {
             let own_s = if left_s < 1.5 * period_s { left_s } else { period_s };
             left_s -= own_s;

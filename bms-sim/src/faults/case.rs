@@ -86,7 +86,7 @@ impl Outcome {
     /// The hazard came and was not answered, or not in time.
     #[must_use]
     pub fn missed(&self) -> bool {
-        let late = self.reaction_ms.is_none_or(|ms| ms > self.allowed_ms);
+        let late = self.reaction_ms.is_none_or(|ms| ms > self.allowed_ms + 0.5);
         let no_alarm = CATALOG[self.kind].alarm && self.alarm_ms.is_none();
         self.hazard && (late || no_alarm)
     }
@@ -100,6 +100,7 @@ struct Trace<'a> {
     full_a: f64,
     settings: bms_core::safety::settings::SafetySettings,
     current_a: Option<f64>,
+    cell_v: Option<f64>,
     hazard_s: Option<f64>,
     detected: Option<(Diagnosis, f64)>,
     reacted_s: Option<f64>,
@@ -126,11 +127,15 @@ impl Trace<'_> {
             Hazard::AtOnce => true,
             Hazard::When(is) => is(seen, &self.settings),
             Hazard::Moved { by } => (current_a - before_a).abs() > by * self.full_a,
+            Hazard::CellMoved { by_v } => {
+                let v = place(&self.what).and_then(|k| seen.plant.pack().group_voltage_v().get(k).copied());
+                v.is_some_and(|v| (v - *self.cell_v.get_or_insert(v)).abs() > by_v)
+            }
             Hazard::Grown { to } => growth(&self.what).is_some_and(|rate| rate * (t - self.at_s) >= to),
         };
         if dangerous && self.hazard_s.is_none() {
-            // What is there at once was there when it broke, one that grows since this step.
-            self.hazard_s = Some(if matches!(self.kind.hazard, Hazard::AtOnce) { self.at_s } else { t });
+            // What is there at once was there from the start of the step, one that grows since its end.
+            self.hazard_s = Some(if matches!(self.kind.hazard, Hazard::AtOnce) { t - seen.dt_s } else { t });
         }
         self.first = self.first.or_else(|| {
             let new = |id: &Diagnosis| !self.false_before.contains(id);
@@ -186,6 +191,7 @@ pub fn run(case: &Case, pack: &PackType) -> Result<Outcome, ClosedLoopError> {
         full_a: ranges.full_scale_a,
         settings: protection_settings(pack),
         current_a: None,
+        cell_v: None,
         hazard_s: None,
         detected: None,
         reacted_s: None,

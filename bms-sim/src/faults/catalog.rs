@@ -53,6 +53,11 @@ pub enum Hazard {
         /// Share of full scale.
         by: f64,
     },
+    /// When the true voltage of the cell has moved by so much (V) since it broke.
+    CellMoved {
+        /// Voltage in V.
+        by_v: f64,
+    },
     /// When an error that grows so fast (in the unit of the reading per s) has grown so large.
     Grown {
         /// Size.
@@ -112,6 +117,7 @@ impl Kind {
 const AWAKE: &[OperatingMode] = &[Drive, Charge, FastCharge, Parked, Preheat, Balancing];
 const CONNECTED: &[OperatingMode] = &[Drive, Charge, FastCharge, Preheat];
 const MOVING: &[OperatingMode] = &[Drive, FastCharge, Preheat];
+const RESTING: &[OperatingMode] = &[Parked, Balancing];
 const CHARGING: &[OperatingMode] = &[Charge, FastCharge];
 const DRIVING: &[OperatingMode] = &[Drive];
 const CLOSING: &[OperatingMode] = &[Closing];
@@ -188,11 +194,13 @@ macro_rules! faults {
 }
 
 use Diagnosis as D;
-use Hazard::{AtOnce, Grown, Moved, When};
+use Hazard::{AtOnce, CellMoved, Grown, Moved, When};
 
 faults! {
     "hard short circuit inside a cell", Cells, AWAKE,
-        [D::InternalShort, D::TemperatureRiseFatal, D::ThermalRunaway, D::ThermalRunawayNearby, D::CellVoltageLowFatal],
+        // A sag as sudden as this one is a jump at first sight, which opens the contactors as well.
+        [D::InternalShort, D::CellVoltageJump, D::TemperatureRiseFatal, D::ThermalRunaway, D::ThermalRunawayNearby,
+            D::CellVoltageLowFatal],
         Anywhere, AtOnce, false,
         |f, r| FaultKind::InternalShort { cell: cell(f, r), ohm: r.random_range(0.006..0.012) };
     "thermal runaway of a cell with a sensor (nail)", Cells, AWAKE,
@@ -260,7 +268,8 @@ faults! {
     "heater cannot be switched off", Pack, MOVING, [D::HeaterStuck], Anywhere, AtOnce, false,
         |f, r| FaultKind::HeaterStuck { power_w: 4000.0 * f.series as f64 / 96.0 * r.random_range(0.8..1.4) };
     "cell voltage stuck", Sensors, MOVING,
-        [D::CellVoltageStuck, D::CellVoltageDrift, D::CellVoltageJump, D::PackVoltageDisagrees], There, AtOnce, false,
+        [D::CellVoltageStuck, D::CellVoltageDrift, D::CellVoltageJump, D::PackVoltageDisagrees], There,
+        CellMoved { by_v: 0.1 }, false,
         |f, r| voltage_fault(f, r, SignalError::Stuck);
     "cell voltage jumps", Sensors, AWAKE,
         [D::CellVoltageJump, D::CellVoltageDrift, D::CellVoltageHighFatal, D::CellVoltageLowFatal], There, AtOnce, false,
@@ -268,8 +277,8 @@ faults! {
             let by = r.random_range(0.25..0.8) * sign(r);
             voltage_fault(f, r, SignalError::Jump(by))
         };
-    "cell voltage drifts", Sensors, AWAKE,
-        [D::CellVoltageJump, D::CellVoltageDrift, D::CellVoltageHighFatal, D::CellVoltageLowFatal, D::PackVoltageDisagrees],
+    "cell voltage drifts (seen at rest)", Sensors, RESTING,
+        [D::CellVoltageDrift, D::CellVoltageJump, D::CellVoltageHighFatal, D::CellVoltageLowFatal, D::PackVoltageDisagrees],
         There, Grown { to: 0.3 }, false,
         |f, r| {
             let by = r.random_range(0.005..0.03) * sign(r);
