@@ -269,7 +269,7 @@ impl<const N: usize> VoltageSense<N> {
         let typical_v = seen.typical_v.unwrap_or(f32::NAN);
         let ohmic_v = OHM_SHARE * self.load_ohm(scene, typical_v, current_a) * self.load_a;
         let flat = is_flat(settings, typical_v);
-        let quiet = flat && self.load_a < QUIET_PER_H * settings.capacity_ah;
+        let quiet = flat && !scene.context.balancing && self.load_a < QUIET_PER_H * settings.capacity_ah;
         let spread_v = charge_spread_v(settings);
         let drift_v = 2.0 * error_v + spread_v;
         let sag_v = SAG * error_v + ohmic_v;
