@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use anyhow::Result;
-use bms_sim::faults::{Effort, run as run_campaign};
-use bms_sim::report::faults::campaign_table;
+use anyhow::{Context, Result};
+use bms_sim::faults::{Effort, run as run_campaign, standards};
+use bms_sim::report::faults::{campaign_table, standards_table, write_campaign};
 
 use super::args::FaultsArgs;
 use super::progress::Bar;
@@ -25,14 +25,20 @@ pub(super) fn run(args: &FaultsArgs, quiet: bool) -> Result<Verdict> {
     }
     let bar = Bar::new(quiet);
     let campaign = run_campaign(&effort, &bar);
+    let verdicts = standards::run();
     bar.finish();
-    let campaign = campaign?;
+    let (campaign, verdicts) = (campaign?, verdicts?);
+    if let Some(dir) = &args.report {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+        write_campaign(dir, &campaign, &verdicts)?;
+    }
     if args.json {
         print_json(&campaign)?;
     } else if !quiet {
         let mut out = io::stdout().lock();
         out.write_all(campaign_table(&campaign).as_bytes())?;
+        out.write_all(standards_table(&verdicts).as_bytes())?;
         out.flush()?;
     }
-    Ok(if campaign.met() { Verdict::Met } else { Verdict::Missed })
+    Ok(if campaign.met() && verdicts.iter().all(|v| v.passed) { Verdict::Met } else { Verdict::Missed })
 }
