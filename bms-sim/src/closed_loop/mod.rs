@@ -244,8 +244,13 @@ pub fn run_watched(
         _ => None,
     });
     let fast = options.protection || scenario.faults.iter().any(|f| f.what.concerns_protection());
-    let setup =
-        CoreSetup::new(&pack.file, &pack.known, &scenario.control, preheat_to_c.unwrap_or(10.0), PROTECTION_MS)?;
+    let setup = CoreSetup::new(
+        &pack.file,
+        &pack.known,
+        &scenario.control,
+        preheat_to_c.unwrap_or(10.0),
+        PROTECTION_MS,
+    )?;
     let told = scenario.start.soc + scenario.start.core_soc_error_points / 100.0;
     let start = Estimated {
         value: told.clamp(0.0, 1.0) as f32,
@@ -441,7 +446,9 @@ impl<'a, 'w> Bench<'a, 'w> {
         }
         let o = self.core.outcome();
         let there = match doing.wish {
-            Wish::Drive | Wish::Idle | Wish::Charge { .. } | Wish::Preheat { .. } => o.position == Position::Closed,
+            Wish::Drive | Wish::Idle | Wish::Charge { .. } | Wish::Preheat { .. } => {
+                o.position == Position::Closed
+            }
             Wish::Standby => o.mode == Mode::Standby,
             Wish::Balance => o.mode == Mode::Balance,
             Wish::Sleep => o.mode == Mode::Sleep,

@@ -1,6 +1,5 @@
 //! All cases and all days, and what they add up to.
 
-
 use bms_core::safety::table::Diagnosis;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -215,4 +214,35 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Campaign, ClosedL
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Campaign { cases, days })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::OperatingMode;
+    use bms_core::safety::table::Level;
+
+    /// The whole matrix is run once by default, no case twice, and every kind of fault is in it.
+    #[test]
+    fn the_matrix_is_complete() {
+        let all = cases(&Effort { drawn: 0, ..Effort::DEFAULT });
+        for (kind, k) in CATALOG.iter().enumerate() {
+            let of = all.iter().filter(|c| c.kind == kind).count();
+            let warm = k.modes.iter().filter(|m| **m == OperatingMode::Preheat).count();
+            assert_eq!(of, 3 * k.modes.len() - 2 * warm, "{}", k.name);
+        }
+        let mut seeds: Vec<u64> = cases(&Effort::FULL).iter().map(|c| c.seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), cases(&Effort::FULL).len());
+    }
+
+    /// Nothing is accepted that only tells, except where the table itself foresees no more.
+    #[test]
+    fn what_is_accepted_is_worth_it() {
+        for k in CATALOG {
+            assert!(k.allowed_ms() > 0, "{}", k.name);
+            assert!(k.accepted.iter().all(|d| d.entry().level > Level::Information), "{}", k.name);
+        }
+    }
 }

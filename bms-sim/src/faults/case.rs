@@ -24,6 +24,8 @@ const EARLIEST_S: f64 = 30.0;
 const TURN_S: f64 = 60.0;
 /// Watched for so long (s) after the last moment at which a reaction would have been in time.
 const BEYOND_S: f64 = 5.0;
+/// GB 38031-2025, 5.2.7 b: an alarm within five minutes, in ms.
+const ALARM_MS: f64 = 300_000.0;
 /// A hazard that has not come after so long (s) does not come.
 const NO_HAZARD_S: f64 = 400.0;
 
@@ -87,7 +89,7 @@ impl Outcome {
     #[must_use]
     pub fn missed(&self) -> bool {
         let late = self.reaction_ms.is_none_or(|ms| ms > self.allowed_ms + 0.5);
-        let no_alarm = CATALOG[self.kind].alarm && self.alarm_ms.is_none();
+        let no_alarm = CATALOG[self.kind].alarm && self.alarm_ms.is_none_or(|ms| ms > ALARM_MS);
         self.hazard && (late || no_alarm)
     }
 }
@@ -113,7 +115,8 @@ impl Trace<'_> {
     fn see(&mut self, seen: &Seen<'_>) -> ControlFlow<()> {
         let ledger = seen.core.ledger();
         let t = seen.time_s;
-        if t < self.at_s {
+        // The first step that ends after it broke.
+        if t < self.at_s + 0.05 {
             for d in ledger.detections().filter(|d| d.id.entry().level > Level::Information) {
                 if !self.false_before.contains(&d.id) {
                     self.false_before.push(d.id);
@@ -164,8 +167,9 @@ impl Trace<'_> {
         }
         let answered = self.reacted_s.is_some() && (!self.kind.alarm || self.alarm_s.is_some());
         let allowed_s = f64::from(self.kind.allowed_ms()) / 1000.0;
+        let alarm_s = if self.kind.alarm { ALARM_MS / 1000.0 } else { 0.0 };
         let over = match self.hazard_s {
-            Some(from_s) => t > from_s + allowed_s + BEYOND_S,
+            Some(from_s) => t > from_s + allowed_s.max(alarm_s) + BEYOND_S,
             None => t > self.at_s + NO_HAZARD_S,
         };
         if answered || over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -181,7 +185,8 @@ pub fn run(case: &Case, pack: &PackType) -> Result<Outcome, ClosedLoopError> {
     let mut rng = Pcg64::seed_from_u64(case.seed);
     let facts = pack.facts();
     let what = (kind.make)(facts, &mut rng);
-    let at_s = EARLIEST_S + (100.0 * rng.random_range(0.0..15.0_f64)).round() / 100.0;
+    // Just before a step begins, at which it breaks.
+    let at_s = EARLIEST_S + (10.0 * rng.random_range(0.0..15.0_f64)).round() / 10.0 - 0.001;
     let scenario = scenario(case, &what, at_s, kind.name);
     let ranges = Ranges::of(&pack.file, facts.capacity_ah);
     let mut trace = Trace {

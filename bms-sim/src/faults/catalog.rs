@@ -210,10 +210,19 @@ faults! {
             trigger: Trigger::Nail,
         };
     "thermal runaway of a cell without a sensor (nail)", Cells, AWAKE,
-        [D::ThermalRunawayNearby, D::ThermalRunaway, D::TemperatureRiseFatal], Anywhere, AtOnce, true,
+        // Its voltage opens the contactors; the alarm waits for its neighbourhood.
+        [D::ThermalRunawayNearby, D::ThermalRunaway, D::TemperatureRiseFatal, D::CellVoltageJump, D::CellVoltageLowFatal],
+        Anywhere, AtOnce, true,
         |f, r| FaultKind::Runaway {
             cell: (sensor(f, r) * (f.series / f.temperature_sensors).max(1) + 2).min(f.series - 1) * f.parallel,
             trigger: Trigger::Nail,
+        };
+    "a hot cell (heater on it)", Cells, AWAKE,
+        [D::TemperatureSpreadFatal, D::TemperatureRiseFatal, D::DischargeHotFatal, D::ChargeHotFatal, D::ThermalRunaway], Anywhere,
+        When(|seen, s| hottest_c(seen) > f64::from(s.discharge_hot_c.fatal.max(s.charge_hot_c.fatal)) + 2.5), false,
+        |f, r| FaultKind::Runaway {
+            cell: sensor(f, r) * (f.series / f.temperature_sensors).max(1) * f.parallel,
+            trigger: Trigger::Heater,
         };
     "overcharge: the charger ignores its limit", Cells, CHARGING,
         [D::ChargerIgnoresLimit, D::CellVoltageHighFatal, D::ChargePulseFatal], Anywhere,
@@ -265,7 +274,8 @@ faults! {
         |_, r| FaultKind::PrechargeOhm { ohm: r.random_range(1000.0..5000.0) };
     "interlock opens", Pack, CONNECTED, [D::InterlockOpen], Anywhere, AtOnce, false,
         |_, _| FaultKind::InterlockOpen {};
-    "heater cannot be switched off", Pack, MOVING, [D::HeaterStuck], Anywhere, AtOnce, false,
+    "heater cannot be switched off", Pack, MOVING, [D::HeaterStuck], Anywhere,
+        When(|seen, _| seen.core.outcome().heater_w < 1.0), false,
         |f, r| FaultKind::HeaterStuck { power_w: 4000.0 * f.series as f64 / 96.0 * r.random_range(0.8..1.4) };
     "cell voltage stuck", Sensors, MOVING,
         [D::CellVoltageStuck, D::CellVoltageDrift, D::CellVoltageJump, D::PackVoltageDisagrees], There,
@@ -376,13 +386,6 @@ faults! {
         |_, _| FaultKind::Memory { part: MemoryPart::Store };
     "steps come late", Computer, AWAKE, [D::TaskOverrun], Anywhere, AtOnce, false,
         |_, r| FaultKind::LateSteps { every_ms: r.random_range(310..500) };
-    "a hot cell (heater on it)", Cells, AWAKE,
-        [D::TemperatureRiseFatal, D::DischargeHotFatal, D::ChargeHotFatal, D::TemperatureSpreadFatal, D::ThermalRunaway], Anywhere,
-        When(|seen, s| hottest_c(seen) > f64::from(s.discharge_hot_c.fatal.max(s.charge_hot_c.fatal)) + 2.5), false,
-        |f, r| FaultKind::Runaway {
-            cell: sensor(f, r) * (f.series / f.temperature_sensors).max(1) * f.parallel,
-            trigger: Trigger::Heater,
-        };
 }
 
 const fn message(from: Partner, error: MessageError) -> FaultKind {

@@ -117,7 +117,14 @@ fn protection(
     let propagation = clause.starts_with("5.2.7");
     let cool = hottest_c <= max_c + BEYOND_K;
     let passed = stopped_s.is_none()
-        && if propagation { alarm_s.is_some_and(|s| s <= ALARM_S) } else { opened_s.is_some() && cool };
+        && if propagation {
+            alarm_s.is_some_and(|s| s <= ALARM_S)
+        } else if clause.starts_with("8.2.11") {
+            // Withdrawn limits end the heating as well as a cut-off does.
+            cool
+        } else {
+            opened_s.is_some() && cool
+        };
     let figures = if propagation {
         format!("alarm {} (limit {ALARM_S:.0} s); {lost} cells lost in all", text(alarm_s))
     } else {

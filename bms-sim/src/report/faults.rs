@@ -8,9 +8,7 @@ use plotters::style::text_anchor::HPos;
 
 use super::ReportError;
 use super::html::{Section, esc, figure, page};
-use super::plot::{
-    Axis, BAD, BMS, COUNTER, Drawing, FRAME, Mark, PLAIN, chart, label, legend, stroke, u,
-};
+use super::plot::{Axis, BAD, BMS, COUNTER, Drawing, FRAME, Mark, PLAIN, chart, label, legend, stroke, u};
 use super::write_file;
 use crate::faults::campaign::{Campaign, Row};
 use crate::faults::catalog::Group;
@@ -69,7 +67,8 @@ pub fn campaign_table(campaign: &Campaign) -> String {
             by(&row)
         );
     }
-    out += "  * no fault-tolerant time: no harm follows directly; held against the reaction time of the table\n";
+    out +=
+        "  * no fault-tolerant time: no harm follows directly; held against the reaction time of the table\n";
     let harmless = campaign.cases.len() - campaign.dangerous();
     let _ = writeln!(
         out,
@@ -162,7 +161,11 @@ pub fn write_campaign(dir: &Path, campaign: &Campaign, verdicts: &[Verdict]) -> 
     let sections = [
         section("times", "Reaction of every case", times(campaign)),
         section("table", "Kinds of faults", format!("<pre>{}</pre>\n", esc(&campaign_table(campaign)))),
-        section("standards", "Tests of standards", format!("<pre>{}</pre>\n", esc(&standards_table(verdicts)))),
+        section(
+            "standards",
+            "Tests of standards",
+            format!("<pre>{}</pre>\n", esc(&standards_table(verdicts))),
+        ),
     ];
     let intro = format!(
         "<p>{} faults were injected into simulated packs with sensors at the limits of the standard, in every operating mode, at \
@@ -188,7 +191,8 @@ fn times(campaign: &Campaign) -> String {
     let x = Axis::log(20.0, 200_000.0);
     let y = Axis::Linear(height..0.0);
     let drawing = Drawing::new(left + width + 20.0, top + height + 44.0, |canvas| {
-        let title = "time from the danger until contactors are open or the limit is withdrawn, ms (logarithmic)";
+        let title =
+            "time from the danger until contactors are open or the limit is withdrawn, ms (logarithmic)";
         let mut chart = chart(canvas, [left, top, width, height], (x, title), (y, ""))?;
         let ends = chart.x_range();
         for (i, row) in rows.iter().enumerate() {
@@ -213,5 +217,8 @@ fn times(campaign: &Campaign) -> String {
             &[(Mark::Dot(BMS), "a case"), (Mark::Dot(BAD), "missed"), (Mark::Line(COUNTER), "allowed")],
         )
     });
-    figure(&drawing.inline("Reaction of every case"), "Each dot is a case, the bar what its fault-tolerant time allows.")
+    figure(
+        &drawing.inline("Reaction of every case"),
+        "Each dot is a case, the bar what its fault-tolerant time allows.",
+    )
 }

@@ -149,8 +149,17 @@ fn diagnoses(all: &[Diagnosed]) -> String {
             ]
         })
         .collect();
-    let head =
-        ["diagnosis", "level", "place", "read", "limit", "detected, s", "reacted, s", "ended, s", "condition"];
+    let head = [
+        "diagnosis",
+        "level",
+        "place",
+        "read",
+        "limit",
+        "detected, s",
+        "reacted, s",
+        "ended, s",
+        "condition",
+    ];
     table(&head, &rows, 2)
 }
 
@@ -381,7 +390,13 @@ pub fn summary_text(s: &Summary) -> String {
     for d in &s.diagnoses {
         let at = d.place.map_or(String::new(), |p| format!(" at {p}"));
         let reacted = d.reacted_s.map_or(String::new(), |t| format!(", reacted at {t:.1} s"));
-        let _ = writeln!(out, "{:11} {}{at}: detected at {:.1} s{reacted}", d.level(), d.id.entry().name, d.detected_s);
+        let _ = writeln!(
+            out,
+            "{:11} {}{at}: detected at {:.1} s{reacted}",
+            d.level(),
+            d.id.entry().name,
+            d.detected_s
+        );
     }
     out.push('\n');
     for v in &s.verdicts {

@@ -73,7 +73,11 @@ impl FaultScore {
         );
         let trips = format!("{:.0} h of normal driving (1000 h with `bms faults --full`)", self.driven_h);
         [
-            count("faults not found and answered within their fault-tolerant time, limit sensors", self.missed, missed),
+            count(
+                "faults not found and answered within their fault-tolerant time, limit sensors",
+                self.missed,
+                missed,
+            ),
             count("false trips, limit sensors", self.false_trips, trips),
         ]
     }
