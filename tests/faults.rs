@@ -12,7 +12,7 @@ use tempfile::tempdir;
 #[test]
 fn a_part_of_the_campaign_misses_nothing() {
     let outcome = bms(&["faults", "--hours", "0", "--drawn", "0", "--every", "12", "--json", "--quiet"]);
-    let said: Value = serde_json::from_slice(&outcome.stdout).unwrap();
+    let said: Value = serde_json::from_str(&outcome.out).unwrap();
     let cases = said["cases"].as_array().unwrap();
     assert!(cases.len() > 40, "{}", cases.len());
     for case in cases {
@@ -40,7 +40,7 @@ fn a_scripted_fault_is_recorded_with_its_times() {
     fs::write(&file, text).unwrap();
     let out = dir.path().join("out");
     let args = ["simulate", file.to_str().unwrap(), "-o", out.to_str().unwrap(), "--json"];
-    let said: Value = serde_json::from_slice(&bms(&args).stdout).unwrap();
+    let said: Value = serde_json::from_str(&bms(&args).out).unwrap();
     let found = said["diagnoses"].as_array().unwrap();
     let interlock = found.iter().find(|d| d["id"] == "InterlockOpen").unwrap();
     let reacted_s = interlock["reacted_s"].as_f64().unwrap();

@@ -555,6 +555,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     /// So many seconds went by without a step: the next one's estimates count them in.
     pub fn slept(&mut self, seconds: f32) {
         self.slept_s = bound(self.slept_s + bound(seconds, 0.0, 1e6), 0.0, 1e6);
+        self.safety.slept();
     }
 
     /// The cell that leaks most, if one does ([`crate::leak::LeakMonitor::leaky`]).

@@ -165,6 +165,11 @@ fn temperature_fault(facts: &PackFacts, rng: &mut dyn Rng, error: SignalError) -
     FaultKind::Temperature { sensor: sensor(facts, rng), error }
 }
 
+/// The heater of the coolant takes power that it is not asked to take; its thermostat may stop it for good.
+fn heats_for_nothing(seen: &Seen<'_>, _: &SafetySettings) -> bool {
+    seen.plant.devices().electric_w().heater > 700.0 && seen.core.outcome().heater_w < 1.0
+}
+
 fn closes(seen: &Seen<'_>, _: &SafetySettings) -> bool {
     seen.core.outcome().position != Position::Open
 }
@@ -274,8 +279,8 @@ faults! {
         |_, r| FaultKind::PrechargeOhm { ohm: r.random_range(1000.0..5000.0) };
     "interlock opens", Pack, CONNECTED, [D::InterlockOpen], Anywhere, AtOnce, false,
         |_, _| FaultKind::InterlockOpen {};
-    "heater cannot be switched off", Pack, MOVING, [D::HeaterStuck], Anywhere,
-        When(|seen, _| seen.core.outcome().heater_w < 1.0), false,
+    "heater cannot be switched off", Pack, DRIVING, [D::HeaterStuck], Anywhere,
+        When(heats_for_nothing), false,
         |f, r| FaultKind::HeaterStuck { power_w: 4000.0 * f.series as f64 / 96.0 * r.random_range(0.8..1.4) };
     "cell voltage stuck", Sensors, MOVING,
         [D::CellVoltageStuck, D::CellVoltageDrift, D::CellVoltageJump, D::PackVoltageDisagrees], There,
