@@ -154,6 +154,8 @@ pub enum Request {
     },
     /// Warm cells in so many seconds; 0 for as fast as possible.
     Preheat {
+        /// Core temperature in degC that the coldest cell is to reach.
+        target_c: f32,
         /// Time that is left in s.
         time_left_s: f32,
         /// Keep them warm then.
@@ -580,10 +582,9 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         }
         if self.since_power_s >= every_s || closes {
             self.since_power_s = 0.0;
-            let of = |at: &OperatingPoint, negative| {
-                sop::power(&self.pulse, &self.limits, &Start::from(*at), negative)
-            };
-            self.power = of(weakest, None).tighter(&of(fullest, self.negative.as_ref()));
+            let [weakest, fullest] = [weakest, fullest].map(|at| Start::from(*at));
+            self.power =
+                sop::power_of_string(&self.pulse, &self.limits, [&weakest, &fullest], self.negative.as_ref());
         }
         self.power
     }
@@ -634,10 +635,11 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
     ) -> PreheatCommand {
         let Some(preheater) = &mut self.preheater else { return PreheatCommand::default() };
         let blind = self.temperatures.temperatures().sensors_lost;
-        let (wanted, time_left_s, hold) = match request {
-            _ if blind => (false, 0.0, false),
-            Request::Preheat { time_left_s, hold } => (true, *time_left_s, *hold),
-            _ => (false, 0.0, false),
+        let (wanted, target_c, time_left_s, hold) = match request {
+            Request::Preheat { target_c, time_left_s, hold } if !blind => {
+                (true, *target_c, *time_left_s, *hold)
+            }
+            _ => (false, 0.0, 0.0, false),
         };
         let t = &self.temperatures.temperatures().summary;
         // Nobody asks for it else.
@@ -647,6 +649,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
             dt_s,
             wanted,
             hold,
+            target_c,
             time_left_s,
             coldest_c: t.coldest_c,
             mean_c: t.mean_c,

@@ -19,7 +19,7 @@
 //! | e | slowly varying error of this model (see [`crate::soc`]) | V |
 //! | Rct, i_ct | charge-transfer resistance at zero current, current scale of its asinh law (Butler-Volmer) | Ω, A |
 
-use crate::math::{abs, bound};
+use crate::math::{abs, bound, sqrt};
 use crate::store::stored;
 
 /// Lowest and highest SOC that the tables are extended to, in a straight line.
@@ -195,8 +195,12 @@ impl Instant {
         let mut slope = self.r0_ohm;
         if self.rct_ohm > 0.0 {
             let x = current_a / self.i_ct_a;
-            drop += self.rct_ohm * self.i_ct_a * libm::asinhf(x);
-            slope += self.rct_ohm / libm::sqrtf(1.0 + x * x);
+            let size = abs(x);
+            let root = sqrt(1.0 + x * x);
+            // asinh, with the root that the slope needs, too.
+            let asinh = libm::log1pf(size + size * (size / (1.0 + root)));
+            drop += self.rct_ohm * self.i_ct_a * libm::copysignf(asinh, x);
+            slope += self.rct_ohm / root;
         }
         (drop, slope)
     }
@@ -345,17 +349,22 @@ impl<'a> CellModel<'a> {
 
     #[inline]
     fn bilinear(table: &[f32], columns: usize, row: Position, column: Position) -> f32 {
-        let at = |r: usize| {
-            let start = r.saturating_mul(columns).saturating_add(column.index);
-            let here = table.get(start..).unwrap_or(&[]);
+        let between = |here: &[f32]| {
             let [lo, hi] = match here.first_chunk() {
                 Some(pair) => *pair,
                 None => [here.first().copied().unwrap_or(0.0); 2],
             };
             lo + (hi - lo) * column.fraction
         };
-        let lower = at(row.index);
-        if row.fraction == 0.0 { lower } else { lower + (at(row.index + 1) - lower) * row.fraction }
+        // Within the table by construction; `get` would notice if not.
+        let start = row.index.wrapping_mul(columns).wrapping_add(column.index);
+        let from = table.get(start..).unwrap_or(&[]);
+        let lower = between(from);
+        if row.fraction == 0.0 {
+            return lower;
+        }
+        let upper = between(from.get(columns..).unwrap_or(&[]));
+        lower + (upper - lower) * row.fraction
     }
 
     fn per_temperature(table: &[f32], row: Position) -> f32 {
@@ -403,6 +412,7 @@ impl<'a> CellModel<'a> {
     /// Open-circuit voltage and hysteresis at a temperature in degC and an SOC (fraction) at an age
     /// ([`Self::age`]). Outside the temperature range the nearest row holds; SOC is limited to -0.05..=1.05.
     #[must_use]
+    #[inline(always)] // Who wants the voltage alone does not look up the hysteresis.
     pub fn ocv(&self, temperature_c: f32, soc: f32, age: &Age) -> OcvPoint {
         let row = self.row(temperature_c);
         OcvPoint { ocv_v: self.mean_ocv_v(row, soc, age), hysteresis_v: self.hysteresis_v(row, soc) }

@@ -115,7 +115,7 @@ pub struct ClimateSettings {
     pub parked: Option<Band>,
     /// A parked pack may circulate its coolant against a spread.
     pub mix_parked: bool,
-    /// Preheating ends when the mean reaches this (degC).
+    /// Preheating ends when the mean reaches this (degC), if nobody grants heat ([`ClimateInput::granted_w`]).
     pub preheat_to_c: f32,
     /// Chiller and heaters stop when the mean is this far inside the band (K).
     pub hysteresis_k: f32,
@@ -605,7 +605,11 @@ impl<const M: usize> Climate<M> {
         let parts = s.parts;
         let heat_w =
             if parts.feed_forward { bound(finite_or(input.expected_heat_w, 0.0), 0.0, 1e6) } else { 0.0 };
-        let band = if parts.mean_loop { s.band(input.mode) } else { None };
+        let mut band = if parts.mean_loop { s.band(input.mode) } else { None };
+        if let (Mode::Preheat, Some(_), Some(band)) = (input.mode, input.granted_w, &mut band) {
+            // Who grants the heat ends the preheat.
+            band.heat_below_c = s.largest_heated_c;
+        }
         self.switch(band, t, heat_w, input.mode, dt_s);
         let cautious_k = t.spread_k + s.caution * bound(t.spread_std_k, 0.0, RANGE_C.1);
         self.apart = cautious_k > if self.apart { s.spread_off_k } else { s.spread_on_k };

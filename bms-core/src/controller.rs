@@ -815,7 +815,9 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             (Mode::Drive, Wish::Idle) => Request::Rest,
             (Mode::Drive, _) => Request::Drive,
             (Mode::Charge, Wish::Charge { mode, target_soc }) => Request::Charge { mode, target_soc },
-            (Mode::Preheat, Wish::Preheat { time_left_s, hold }) => Request::Preheat { time_left_s, hold },
+            (Mode::Preheat, Wish::Preheat { target_c, time_left_s, hold }) => {
+                Request::Preheat { target_c, time_left_s, hold }
+            }
             _ => Request::Rest,
         };
         self.decision.bms = self.bms.step(&sample, &request, dt_s);

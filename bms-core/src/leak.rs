@@ -12,6 +12,10 @@
 //! three. A sample that is further off than three standard deviations loses weight with the square of how far; three such
 //! in a row on one side are no outliers but news, and the filter opens itself for them.
 //!
+//! An estimator's error in `Δ` is much the same from one sample to the next, and changes over days as the estimator learns. That
+//! does not average out: a leak is known no better than the uncertainty of the first and of the last `Δ` over the time
+//! between them.
+//!
 //! What all cells lose alike does not show. Samples are worth taking after rests, some hours or days apart.
 //!
 //! Sources: Harvey (1989), "Forecasting, structural time series models and the Kalman filter", ch. 2 (local linear trend);
@@ -120,8 +124,11 @@ struct Trend {
     bled: f32,
     /// Outliers in a row, with their sign.
     outliers: i8,
-    /// Samples since the start or the last news.
+    /// Samples and hours since the start or the last news.
     samples: u8,
+    hours: f32,
+    /// Variances of the SOC difference in the first of these samples and in the last.
+    ends: [f32; 2],
 }
 
 stored!(Trend {
@@ -130,6 +137,8 @@ stored!(Trend {
     bled: f32 => |t| abs(t.bled) <= 1e3,
     outliers: i8 => |t| t.outliers > -NEWS && t.outliers < NEWS,
     samples: u8,
+    hours: f32 => |t| (0.0..=1e6).contains(&t.hours),
+    ends: [f32; 2] => |t| t.ends.iter().all(|v| (0.0..=1e6).contains(v)),
 });
 
 impl Trend {
@@ -138,10 +147,11 @@ impl Trend {
         for k in 0..M {
             p[k][k] = START_STD[k] * START_STD[k];
         }
-        Self { x: [0.0; M], p, bled: 0.0, outliers: 0, samples: 0 }
+        Self { x: [0.0; M], p, bled: 0.0, outliers: 0, samples: 0, hours: 0.0, ends: [0.0; 2] }
     }
 
     fn predict(&mut self, hours: f32) {
+        self.hours = bound(self.hours + hours, 0.0, 1e6);
         let p = &mut self.p;
         self.x[DEFICIT] += hours * self.x[LEAK];
         for k in 0..M {
@@ -183,6 +193,11 @@ impl Trend {
             variance *= far;
         } else {
             self.outliers = 0;
+        }
+        let [first, last] = &mut self.ends;
+        *last = bound(std * std, 0.0, 1e6);
+        if self.samples == 0 {
+            (self.hours, *first) = (0.0, *last);
         }
         self.samples = self.samples.saturating_add(1);
         for i in 0..M {
@@ -283,7 +298,9 @@ impl<const N: usize> LeakMonitor<N> {
     #[must_use]
     pub fn cell(&self, cell: usize) -> Option<Leak> {
         let c = self.cells.get(cell)?;
-        let (leak, std) = (c.x[LEAK], sqrt(c.p[LEAK][LEAK]));
+        let hours = c.hours.max(1.0);
+        let slow = (c.ends[0] + c.ends[1]) / (hours * hours);
+        let (leak, std) = (c.x[LEAK], sqrt(c.p[LEAK][LEAK] + slow));
         let times = |factor: f32| Estimated { value: factor * leak, std: factor * std };
         Some(Leak {
             current_a: times(self.capacity_ah),

@@ -17,6 +17,15 @@
 //! states, weighted by how well these are known, without those too far from the median. A cell without a usable voltage
 //! is predicted only: counting goes on with its own capacity, and its band widens.
 //!
+//! # Knees and plateaus
+//! Where the curve is flat for some cells and steep for others, a filter that is linearised anew with every estimate finds
+//! out what the voltages do not tell: `Δ` and `ε` look different along each tangent. Therefore a new slope leaves the sum
+//! that was measured, `OCV'(z_k) Δ + ε`, as well known as it was: `ε` takes the change of the slope. Of an `ε` whose variance
+//! becomes smaller, the expected share of what remains is kept, and no more.
+//!
+//! A charge ends with the fullest cell full, not the reference cell: the cell with the highest voltage is set to SOC 1 then,
+//! and the reference cell as far below as it is estimated to be.
+//!
 //! # State of charge of the pack
 //! The emptiest cell ends a discharge and the fullest a charge:
 //!
@@ -28,14 +37,15 @@
 //!
 //! Sources: Plett (2009), "Efficient battery pack state estimation using bar-delta filtering", EVS24; Dai, Wei, Sun, Wang,
 //! Gu (2012), "Online cell SOC estimation of Li-ion battery packs using a dual time-scale Kalman filtering for EV
-//! applications", Applied Energy 95.
+//! applications", Applied Energy 95; Huang, Mourikis, Roumeliotis (2010), "Observability-based rules for designing consistent
+//! EKF SLAM estimators", Int. J. Robotics Research 29 (what relinearisation must not tell).
 
 #![allow(clippy::needless_range_loop)] // indices read as in the equations
 
 use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE};
 use crate::math::{abs, bound, finite_or, median, sqrt};
 use crate::measurement::{Measurement, Reading};
-use crate::soc::{Estimate, Estimated, OperatingPoint, SocEstimator, SocState, Status};
+use crate::soc::{Estimate, Estimated, Fullest, OperatingPoint, SocEstimator, SocState, Status};
 use crate::store::stored;
 use crate::tuning::Tuning;
 
@@ -357,7 +367,9 @@ impl Difference {
         let here = model.ocv(self.temperature_c, soc, &c.age);
         let circuit = model.circuit(self.temperature_c, soc);
         let slope = |temperature_c, soc, width| model.ocv_slope(temperature_c, soc, width, &c.age);
-        self.slope_v = slope(self.temperature_c, soc, width);
+        let slope_v = slope(self.temperature_c, soc, width);
+        self.turn_tangent(slope_v);
+        self.slope_v = slope_v;
         self.slope_difference_v = self.slope_v - slope(c.temperature_c, c.soc.value, width);
         let open_v = here.ocv_v + here.hysteresis_v * c.hysteresis;
         self.open_v = open_v - common.open_v - self.slope_v * delta;
@@ -371,7 +383,10 @@ impl Difference {
         // The nearer the cell to the reference cell, the more of the table's error they share; …
         let apart = bound(2.0 * abs(delta) / tuning.model_error_length_soc, 0.0, 1.0);
         let table = circuit.model_error_v * tuning.model_error_scale;
-        let axis = tuning.axis_error_soc * tuning.axis_error_soc;
+        // (full and empty define SOC: there the axis is exact)
+        let inside = bound(soc, 0.0, 1.0);
+        let axis_soc = tuning.axis_error_soc * 4.0 * inside * (1.0 - inside);
+        let axis = axis_soc * axis_soc;
         let own = apart * (table * table + axis * self.slope_v * self.slope_v);
         // … where the slope differs, they do not share what the reference cell is off by along the curve; …
         let bent = (axis + common.soc_variance) * self.slope_difference_v * self.slope_difference_v;
@@ -383,17 +398,31 @@ impl Difference {
         self.keep_sound();
     }
 
-    /// Another variance of the curve's error: what is more of it is unknown, what is less takes its share of the rest along.
+    /// Another slope: what the voltages have told of `slope Δ + ε` stays as well known as it was.
+    fn turn_tangent(&mut self, slope_v: f32) {
+        if self.at_soc <= NEVER {
+            return;
+        }
+        let turned = self.slope_v - slope_v;
+        let p = &mut self.p;
+        p[AT[ERR][ERR]] += turned * (2.0 * p[AT[SOC][ERR]] + turned * p[AT[SOC][SOC]]);
+        for k in [SOC, RES, CAP] {
+            p[AT[k][ERR]] += turned * p[AT[k][SOC]];
+        }
+    }
+
+    /// Another variance of the curve's error: what is more of it is unknown; of what is less, that part of the estimate is
+    /// kept that is to be expected of the rest.
     fn reshape(&mut self, shape_variance: f32, spread: &Spread) {
         let offset = spread.voltage_offset_v * spread.voltage_offset_v;
-        let less = (offset + shape_variance) / (offset + self.shape_variance);
-        if less < 1.0 {
-            let factor = sqrt(less);
-            self.x[ERR] *= factor;
+        let before = offset + self.shape_variance;
+        let left = (offset + shape_variance) / before;
+        if left < 1.0 {
+            self.x[ERR] *= left;
             for k in [SOC, RES, CAP] {
-                self.p[AT[k][ERR]] *= factor;
+                self.p[AT[k][ERR]] *= left;
             }
-            self.p[AT[ERR][ERR]] *= less;
+            self.p[AT[ERR][ERR]] = left * (left * self.p[AT[ERR][ERR]] + (1.0 - left) * before);
         } else {
             self.p[AT[ERR][ERR]] += shape_variance - self.shape_variance;
         }
@@ -453,16 +482,26 @@ impl Difference {
 
     fn update(&mut self, innovation_v: f32, common: &Common, spread: &Spread) {
         let (f, variance) = self.project(common, spread);
+        self.apply(&f, variance, innovation_v, common.point.soc.value);
+    }
+
+    /// The cell is full while the reference cell is at the SOC `z`; `variance` is how far the two may be off.
+    fn fill(&mut self, z: f32, variance: f32) {
+        let f = [SOC, RES, CAP, ERR].map(|k| self.p[AT[SOC][k]]);
+        self.apply(&f, f[SOC] + variance, 1.0 - z - self.x[SOC], z);
+    }
+
+    /// Update with covariance times sensitivity, variance of the innovation and the innovation, at an SOC of the reference cell.
+    fn apply(&mut self, f: &[f32; M], variance: f32, innovation: f32, z: f32) {
         let inverse = 1.0 / variance;
         for i in 0..M {
             let gain = f[i] * inverse;
-            self.x[i] += gain * innovation_v;
+            self.x[i] += gain * innovation;
             for j in 0..=i {
                 self.p[AT[i][j]] -= gain * f[j];
             }
             self.p[AT[i][i]] = self.p[AT[i][i]].max(1e-12);
         }
-        let z = common.point.soc.value;
         self.x[SOC] = bound(self.x[SOC], SOC_RANGE.0 - z, SOC_RANGE.1 - z);
         self.x[RES] = bound(self.x[RES], -0.6, 4.0);
         self.x[CAP] = bound(self.x[CAP], -0.5, 1.0);
@@ -641,13 +680,38 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             self.look_up(&common);
             let moved_v = self.moved_to_reference(sample, &common);
             one.voltage_v = self.reference_voltage(&moved_v, &common);
-            self.estimate.reference = self.reference.finish(&one, ahead);
+            let (number, fullest) = self.highest(sample);
+            let was_full = self.estimate.reference.status.contains(Status::FULL);
+            self.estimate.reference = self.reference.finish(&one, ahead, &fullest);
             self.correct(&moved_v, one.voltage_v, &common);
+            if !was_full && self.estimate.reference.status.contains(Status::FULL) {
+                let variance = common.soc_variance + self.reference.full_variance();
+                if let Some(cell) = self.cells.get_mut(number) {
+                    cell.fill(self.reference.raw_soc(), variance);
+                }
+                self.centre();
+            }
         } else {
-            self.estimate.reference = self.reference.finish(&one, ahead);
+            let none = Fullest { voltage_v: Reading::MISSING, soc_difference: Estimated::default() };
+            self.estimate.reference = self.reference.finish(&one, ahead, &none);
         }
         self.report();
         &self.estimate
+    }
+
+    /// The cell with the highest voltage among those that agree with their estimates; a missing voltage where there is none.
+    fn highest(&self, sample: &PackMeasurement<N>) -> (usize, Fullest) {
+        let mut highest = Fullest { voltage_v: Reading::MISSING, soc_difference: Estimated::default() };
+        let mut number = N;
+        for (k, (voltage, cell)) in sample.cell_voltage_v.iter().zip(&self.cells).enumerate() {
+            let Some(v) = voltage.valid() else { continue };
+            let above = highest.voltage_v.valid().is_none_or(|h| v > h);
+            if above && !cell.status.contains(Status::INNOVATION_REJECTED) {
+                let soc_difference = Estimated { value: cell.x[SOC], std: sqrt(cell.variance(SOC)) };
+                (number, highest) = (k, Fullest { voltage_v: *voltage, soc_difference });
+            }
+        }
+        (number, highest)
     }
 
     /// The last estimate of the pack.

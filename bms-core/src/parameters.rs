@@ -213,7 +213,6 @@ stored!(PreheatSettings {
     pack: PackFacts,
     means: Means,
     bounds: PulseBounds,
-    target_c: f32,
     hysteresis_k: f32,
     hottest_c: f32,
     reserve_soc: f32,

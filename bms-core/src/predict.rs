@@ -183,8 +183,9 @@ pub(crate) struct Ahead<'a> {
 
 /// The smallest factor on the resistances that is believed.
 const SMALLEST_SCALE: f32 = 0.2;
-/// Newton steps for the current that has a power.
+/// Newton steps for the current that has a power, and the share of it that the last one may move it by.
 const NEWTON_STEPS: usize = 5;
+const NEWTON_CLOSE: f32 = 1e-6;
 
 impl<'a> Ahead<'a> {
     /// `None` when the operating point is no state of a cell (NaN, no capacity).
@@ -267,15 +268,22 @@ impl<'a> Ahead<'a> {
     pub(crate) fn current_a(&self, hold: Hold) -> Option<f32> {
         match hold {
             Hold::Current(current_a) => current_a.is_finite().then_some(current_a),
-            Hold::Power(power_w) => self.under_power(power_w).map(|load| load.current_a),
+            Hold::Power(_) => self.under(hold, None).map(|load| load.current_a),
         }
     }
 
-    /// The same with its voltage.
-    pub(crate) fn under(&self, hold: Hold) -> Option<Load> {
+    /// The same with its voltage; `near_a` is a current that may be near.
+    pub(crate) fn under(&self, hold: Hold, near_a: Option<f32>) -> Option<Load> {
         match hold {
             Hold::Current(current_a) => current_a.is_finite().then(|| self.under_current(current_a)),
-            Hold::Power(power_w) => self.under_power(power_w),
+            Hold::Power(power_w) => {
+                let source_v = self.source_v();
+                if source_v < 0.05 || !power_w.is_finite() {
+                    return None;
+                }
+                let near = near_a.and_then(|near_a| self.under_power(power_w, source_v, near_a));
+                near.or_else(|| self.under_power(power_w, source_v, power_w / source_v))
+            }
         }
     }
 
@@ -283,13 +291,9 @@ impl<'a> Ahead<'a> {
         Load { current_a, voltage_v: self.voltage_v(current_a) }
     }
 
-    fn under_power(&self, power_w: f32) -> Option<Load> {
-        let source_v = self.source_v();
-        if source_v < 0.05 || !power_w.is_finite() {
-            return None;
-        }
-        // Newton from below: i v(i) is concave, each step stays short of the root.
-        let mut current = power_w / source_v;
+    fn under_power(&self, power_w: f32, source_v: f32, near_a: f32) -> Option<Load> {
+        // Newton: i v(i) is concave, so from wherever it rises the first step ends short of the root, and all further ones.
+        let mut current = near_a;
         let mut settled_v = None;
         for _ in 0..NEWTON_STEPS {
             let (drop, slope) = self.instant_drop(current);
@@ -298,13 +302,13 @@ impl<'a> Ahead<'a> {
             if rate < 0.01 * source_v {
                 return None;
             }
-            let next = current + (power_w - current * v) / rate;
-            if next == current {
+            let moved = (power_w - current * v) / rate;
+            current += moved;
+            if abs(moved) <= NEWTON_CLOSE * abs(current) {
                 // All further steps stay here.
-                settled_v = Some(v);
+                settled_v = Some(v - slope * moved);
                 break;
             }
-            current = next;
         }
         let voltage_v = match settled_v {
             Some(v) => v,
@@ -362,9 +366,12 @@ impl<'a> Ahead<'a> {
         if matches!(hold, Hold::Power(_)) {
             let mut trial = *self;
             trial.pass(load, stretch, pairs);
-            mean = self.under_current(0.5 * (load.current_a + trial.current_a(hold)?));
+            let end_a = trial.under(hold, Some(load.current_a))?.current_a;
+            mean = self.under_current(0.5 * (load.current_a + end_a));
+            self.pass(mean, stretch, pairs);
+            return self.under(hold, Some(end_a));
         }
         self.pass(mean, stretch, pairs);
-        self.under(hold)
+        self.under(hold, None)
     }
 }

@@ -31,7 +31,7 @@ pub use plan::Plan;
 pub use pulses::{PulseBounds, PulseLimit, Pulses};
 
 use crate::cell::CellModel;
-use crate::math::{bound, finite_or};
+use crate::math::{abs, bound, finite_or};
 use crate::predict::{PulseModel, Start};
 use crate::sop::Margin;
 use pulses::{Cells, Node};
@@ -130,8 +130,6 @@ pub struct Settings {
     pub means: Means,
     /// Limits of the pulses in the cells.
     pub bounds: PulseBounds,
-    /// Temperature in degC that the coldest cell is to reach.
-    pub target_c: f32,
     /// How far in K the coldest cell may cool again while it is held warm.
     pub hysteresis_k: f32,
     /// Temperature in degC of the hottest cell at which all heating stops.
@@ -147,7 +145,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// To 10 degC, with a reserve of 20 %, folding the pulses back between 1.2 and 2 K of spread.
+    /// No cell above 30 degC, with a reserve of 20 %, folding the pulses back between 1.2 and 2 K of spread.
     #[must_use]
     pub const fn new(model: &CellModel<'_>, pack: PackFacts, means: Means) -> Self {
         let tables = model.tables();
@@ -159,7 +157,6 @@ impl Settings {
                 soc: [0.05, 0.95],
                 margin: Margin::DEFAULT,
             },
-            target_c: 10.0,
             hysteresis_k: 3.0,
             hottest_c: 30.0,
             reserve_soc: 0.2,
@@ -216,9 +213,8 @@ impl Settings {
             ("bounds.margin.error_share", margin.error_share, 0.0, 10.0),
             ("bounds.margin.plating_v", margin.plating_v, 0.0, 1.0),
             ("bounds.margin.temperature_k", margin.temperature_k, 0.0, 30.0),
-            ("target_c", self.target_c, -50.0, 60.0),
             ("hysteresis_k", self.hysteresis_k, 0.1, 30.0),
-            ("hottest_c", self.hottest_c, self.target_c, 80.0),
+            ("hottest_c", self.hottest_c, -50.0, 80.0),
             ("reserve_soc", self.reserve_soc, 0.0, 1.0),
             ("spread_k", self.spread_k[0], 0.0, self.spread_k[1]),
             ("spread_k", self.spread_k[1], 0.01, 100.0),
@@ -303,6 +299,8 @@ pub struct PreheatInput {
     pub wanted: bool,
     /// … and to be kept so.
     pub hold: bool,
+    /// Core temperature in degC that the coldest cell is to reach; not above [`Settings::hottest_c`].
+    pub target_c: f32,
     /// Time left until then in s; what is no number counts as none: as fast as possible.
     pub time_left_s: f32,
     /// Core temperature of the coldest cell in degC.
@@ -393,6 +391,7 @@ struct Sane {
     resistance_spread: f32,
     lowest: Start,
     highest: Start,
+    target_c: f32,
 }
 
 /// The state at the start and at the end of what the report is about.
@@ -433,6 +432,7 @@ struct Ends {
 ///     dt_s: 1.0,
 ///     wanted: true,
 ///     hold: false,
+///     target_c: 10.0,
 ///     time_left_s: 3600.0,
 ///     coldest_c: -20.3,
 ///     mean_c: -20.0,
@@ -458,6 +458,8 @@ pub struct Preheater<'a> {
     negative: Option<PulseModel<'a>>,
     settings: Settings,
     command: PreheatCommand,
+    /// What it plans for (degC).
+    target_c: f32,
     mix: Option<u8>,
     plan: Plan,
     level: ByMeans,
@@ -492,6 +494,7 @@ impl<'a> Preheater<'a> {
             level: ByMeans::default(),
             in_state_s: 0.0,
             planned_s: 0.0,
+            target_c: 0.0,
             started: false,
             ends: Ends::default(),
             report: PreheatReport::default(),
@@ -600,11 +603,12 @@ impl<'a> Preheater<'a> {
             resistance_spread: bound(input.resistance_spread, 0.0, 1.0),
             lowest: input.lowest,
             highest: input.highest,
+            target_c: temperature(input.target_c)?.min(self.settings.hottest_c),
         })
     }
 
     fn next_state(&mut self, input: &PreheatInput, sane: Option<&Sane>) -> PreheatState {
-        let state = self.command.state;
+        let mut state = self.command.state;
         if !input.wanted {
             (self.started, self.mix) = (false, None);
             return PreheatState::Idle;
@@ -614,8 +618,15 @@ impl<'a> Preheater<'a> {
         if sane.hottest_c >= self.settings.hottest_c {
             return PreheatState::Refused(Refusal::Hot);
         }
+        if abs(sane.target_c - self.target_c) > self.settings.hysteresis_k {
+            self.target_c = sane.target_c;
+            // Another target is another wish.
+            if matches!(state, PreheatState::Holding | PreheatState::Done) {
+                state = PreheatState::Idle;
+            }
+        }
         let at_target = if input.hold { PreheatState::Holding } else { PreheatState::Done };
-        let warm = sane.coldest_c >= self.settings.target_c;
+        let warm = sane.coldest_c >= sane.target_c;
         match state {
             PreheatState::Idle if warm => at_target,
             PreheatState::Idle => self.begin(sane),
@@ -630,7 +641,7 @@ impl<'a> Preheater<'a> {
             PreheatState::Heating => state,
             PreheatState::Holding if !input.hold => PreheatState::Done,
             PreheatState::Holding => {
-                let cooled = sane.coldest_c < self.settings.target_c - self.settings.hysteresis_k;
+                let cooled = sane.coldest_c < sane.target_c - self.settings.hysteresis_k;
                 if cooled && rested { self.begin(sane) } else { state }
             }
             PreheatState::Done if input.hold => PreheatState::Holding,

@@ -27,7 +27,7 @@ mod stored;
 use crate::cell::{Age, CellModel, CircuitPoint, ParameterError, SOC_RANGE};
 use crate::charge::ChargeCounter;
 use crate::math::{abs, bound, decay, finite_or, sqrt};
-use crate::measurement::Measurement;
+use crate::measurement::{Measurement, Reading};
 use crate::tuning::Tuning;
 use crate::ud::{N, UdCovariance};
 
@@ -264,6 +264,14 @@ impl StuckVoltage {
 
 fn check_capacity(capacity_ah: f32) -> Result<(), ParameterError> {
     if capacity_ah > 1e-3 && capacity_ah < 1e5 { Ok(()) } else { Err(ParameterError::Capacity) }
+}
+
+/// The cell that ends a charge.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fullest {
+    pub(crate) voltage_v: Reading,
+    /// Its SOC minus that of the cell that the filter follows.
+    pub(crate) soc_difference: Estimated,
 }
 
 /// A step whose voltage is still to come.
@@ -523,7 +531,11 @@ impl<'a> SocEstimator<'a> {
     /// the last one. `dt_s = 0` repeats the estimate.
     pub fn step(&mut self, sample: &Measurement, dt_s: f32) -> Estimate {
         let ahead = self.advance(sample, dt_s);
-        self.finish(sample, ahead)
+        self.finish(
+            sample,
+            ahead,
+            &Fullest { voltage_v: sample.voltage_v, soc_difference: Estimated::default() },
+        )
     }
 
     /// First half of a step: everything up to the voltage, which a pack makes from many cells.
@@ -556,7 +568,7 @@ impl<'a> SocEstimator<'a> {
     }
 
     /// Second half of a step: the voltage, if it is time to look at it.
-    pub(crate) fn finish(&mut self, sample: &Measurement, ahead: Ahead) -> Estimate {
+    pub(crate) fn finish(&mut self, sample: &Measurement, ahead: Ahead, fullest: &Fullest) -> Estimate {
         let Ahead { status, instant_a, mean_a, first, due } = ahead;
         let mut estimate = Estimate { status, ..Estimate::default() };
         if first {
@@ -567,7 +579,7 @@ impl<'a> SocEstimator<'a> {
         if due {
             self.propagate_covariance();
             self.correct(sample, instant_a, &mut estimate);
-            self.anchor_full(sample, instant_a, &mut estimate);
+            self.anchor_full(fullest, instant_a, &mut estimate);
             self.state.covariance.sanitise();
             self.state.pending = Pending::default();
             self.state.held = estimate.status.only(Status::HELD);
@@ -1060,10 +1072,10 @@ impl<'a> SocEstimator<'a> {
         self.state.rested_at = Some(self.raw_soc());
     }
 
-    /// A charge that tapers off at the upper voltage limit ends at SOC = 1.
-    fn anchor_full(&mut self, sample: &Measurement, instant_a: f32, estimate: &mut Estimate) {
+    /// A charge that tapers off at the upper voltage limit ends with the fullest cell at SOC = 1.
+    fn anchor_full(&mut self, fullest: &Fullest, instant_a: f32, estimate: &mut Estimate) {
         let t = self.tuning;
-        let at_limit = sample.voltage_v.valid().is_some_and(|v| v > self.model.tables().v_max - 0.015);
+        let at_limit = fullest.voltage_v.valid().is_some_and(|v| v > self.model.tables().v_max - 0.015);
         let tapered = instant_a < -1e-3 * self.state.capacity_ah
             && instant_a > -t.full_current_c * self.state.capacity_ah;
         let trusted = self.state.current_lost_s <= 0.0 && !estimate.status.contains(Status::VOLTAGE_STUCK);
@@ -1081,13 +1093,20 @@ impl<'a> SocEstimator<'a> {
         if before < enough && self.state.full_s >= enough {
             let mut h = [0.0; N];
             h[SOC] = 1.0;
-            let cold = 1.0 + bound((25.0 - self.state.temperature_c) / 15.0, 0.0, 4.0);
-            let std = t.full_soc_std * cold;
-            self.state.fixed_variance = self.state.fixed_variance.min(std * std);
-            let innovation = 1.0 - self.raw_soc();
-            let gain = self.state.covariance.update(&h, std * std);
+            let difference = fullest.soc_difference;
+            let variance = self.full_variance() + difference.std * difference.std;
+            self.state.fixed_variance = self.state.fixed_variance.min(variance);
+            let innovation = 1.0 - difference.value - self.raw_soc();
+            let gain = self.state.covariance.update(&h, variance);
             self.apply(&gain, innovation);
         }
+    }
+
+    /// How far SOC = 1 may be off at the end of a full charge (variance).
+    pub(crate) fn full_variance(&self) -> f32 {
+        let cold = 1.0 + bound((25.0 - self.state.temperature_c) / 15.0, 0.0, 4.0);
+        let std = self.tuning.full_soc_std * cold;
+        std * std
     }
 
     fn report(&self, estimate: &mut Estimate) {

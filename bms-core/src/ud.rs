@@ -18,6 +18,8 @@ pub const N: usize = 7;
 const D_MIN: f32 = 1e-12;
 /// Largest factor.
 const D_MAX: f32 = 1e3;
+/// Noise above this is none that a filter could mean, nor are infinity and NaN.
+const Q_MAX: f32 = 1e30;
 /// Largest element of `U`.
 const U_MAX: f32 = 1e4;
 
@@ -65,38 +67,77 @@ impl UdCovariance {
     ///
     /// `F U` is upper triangular again, so that only its columns need scaling: `U'ᵢⱼ = (F U)ᵢⱼ / aⱼ`, `D'ⱼ = aⱼ² Dⱼ`.
     pub fn propagate(&mut self, decay: &[f32; N], coupling: &[f32; N]) {
-        for j in 0..N {
+        for j in 0..N - 1 {
             let a_j = decay[j];
             let inverse = 1.0 / a_j;
             for i in 0..j {
-                let driven = if j == N - 1 { coupling[i] } else { 0.0 };
-                self.u[j][i] = (decay[i] * self.u[j][i] + driven) * inverse;
+                self.u[j][i] = decay[i] * self.u[j][i] * inverse;
             }
             self.d[j] *= a_j * a_j;
         }
+        for i in 0..N - 1 {
+            self.u[N - 1][i] = decay[i] * self.u[N - 1][i] + coupling[i];
+        }
     }
 
-    /// Adds variance `q >= 0` to state `i`.
+    /// Adds variance `q >= 0` to state `i`; what is no number below 1e30 adds nothing.
+    #[inline(always)]
     pub fn add_noise(&mut self, i: usize, q: f32) {
-        if i >= N || q <= 0.0 || !q.is_finite() {
+        if !(q > 0.0 && q < Q_MAX) {
             return;
         }
+        // With the state as a constant everything unrolls, and a controller needs a third of the instructions.
+        match i {
+            0 => self.add_noise_to::<0>(q),
+            1 => self.add_noise_to::<1>(q),
+            2 => self.add_noise_to::<2>(q),
+            3 => self.add_noise_to::<3>(q),
+            4 => self.add_noise_to::<4>(q),
+            5 => self.add_noise_to::<5>(q),
+            6 => self.add_noise_to::<6>(q),
+            _ => {}
+        }
+    }
+
+    /// The columns from the state's own down to the first.
+    #[inline(always)]
+    fn add_noise_to<const I: usize>(&mut self, q: f32) {
         let mut weight = q;
         let mut a = [0.0f32; N];
-        a[i] = 1.0;
-        for j in (0..N).rev() {
-            if j > i {
-                continue;
-            }
-            let s = a[j];
-            let d = self.d[j] + weight * s * s;
-            let b = weight * s / d;
-            weight *= self.d[j] / d;
-            self.d[j] = d;
-            for k in 0..j {
-                a[k] -= s * self.u[j][k];
-                self.u[j][k] += b * a[k];
-            }
+        a[I] = 1.0;
+        if I >= 6 {
+            self.add_noise_in::<6>(&mut weight, &mut a);
+        }
+        if I >= 5 {
+            self.add_noise_in::<5>(&mut weight, &mut a);
+        }
+        if I >= 4 {
+            self.add_noise_in::<4>(&mut weight, &mut a);
+        }
+        if I >= 3 {
+            self.add_noise_in::<3>(&mut weight, &mut a);
+        }
+        if I >= 2 {
+            self.add_noise_in::<2>(&mut weight, &mut a);
+        }
+        if I >= 1 {
+            self.add_noise_in::<1>(&mut weight, &mut a);
+        }
+        self.add_noise_in::<0>(&mut weight, &mut a);
+    }
+
+    /// One column: `weight · a aᵀ` is what is still to be added.
+    #[inline(always)]
+    fn add_noise_in<const J: usize>(&mut self, weight: &mut f32, a: &mut [f32; N]) {
+        let s = a[J];
+        let d = self.d[J] + *weight * s * s;
+        let inverse = 1.0 / d;
+        let b = *weight * s * inverse;
+        *weight *= self.d[J] * inverse;
+        self.d[J] = d;
+        for k in 0..J {
+            a[k] -= s * self.u[J][k];
+            self.u[J][k] += b * a[k];
         }
     }
 
@@ -118,15 +159,17 @@ impl UdCovariance {
     pub fn update(&mut self, h: &[f32; N], r: f32) -> [f32; N] {
         let mut gain = [0.0f32; N];
         let mut alpha = r;
+        let mut inverse = 1.0 / r;
         for j in 0..N {
             let mut f = h[j];
             for i in 0..j {
                 f += self.u[j][i] * h[i];
             }
             let v = self.d[j] * f;
+            let lambda = -f * inverse;
             let alpha_new = alpha + f * v;
-            let lambda = -f / alpha;
-            self.d[j] *= alpha / alpha_new;
+            inverse = 1.0 / alpha_new;
+            self.d[j] *= alpha * inverse;
             for i in 0..j {
                 let u = self.u[j][i];
                 self.u[j][i] = u + lambda * gain[i];
@@ -135,7 +178,6 @@ impl UdCovariance {
             gain[j] = v;
             alpha = alpha_new;
         }
-        let inverse = 1.0 / alpha;
         gain.map(|k| k * inverse)
     }
 

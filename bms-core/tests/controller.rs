@@ -326,7 +326,7 @@ impl Bench {
 #[test]
 fn a_day_from_waking_up_to_sleep() {
     let charge = Wish::Charge { mode: ChargeMode::Normal, target_soc: 0.9 };
-    let preheat = Wish::Preheat { time_left_s: 600.0, hold: false };
+    let preheat = Wish::Preheat { target_c: 10.0, time_left_s: 600.0, hold: false };
     let mut bench = Bench::new();
     bench.run(20).ask(preheat).run(40).ask(Wish::Drive).run(100);
     bench.load_a = 4.0;
@@ -824,7 +824,7 @@ fn wild_input() -> impl Strategy<Value = (Input<N, S, M>, u16)> {
                 2 | 3 => Wish::Drive,
                 4 => Wish::Charge { mode: ChargeMode::Normal, target_soc: number },
                 5 => Wish::Charge { mode: ChargeMode::Off, target_soc: number },
-                6 => Wish::Preheat { time_left_s: number, hold: bit(12) },
+                6 => Wish::Preheat { target_c: number, time_left_s: number, hold: bit(12) },
                 _ => Wish::Balance,
             };
             let input = Input {

@@ -27,7 +27,7 @@ fn wish(i: &bms_input_t) -> Wish {
         2 => Wish::Drive,
         3 => charge(ChargeMode::Normal),
         4 => charge(ChargeMode::Fast),
-        5 => Wish::Preheat { time_left_s: i.time_left_s, hold: i.hold_warm != 0 },
+        5 => Wish::Preheat { target_c: i.target_c, time_left_s: i.time_left_s, hold: i.hold_warm != 0 },
         6 => Wish::Balance,
         _ => Wish::Standby,
     }

@@ -1,6 +1,7 @@
 //! From lab data to a scored state of charge.
 
 pub mod baselines;
+pub mod can;
 pub mod cell_file;
 pub mod closed_loop;
 pub mod data;
@@ -26,3 +27,4 @@ pub mod sensors;
 pub mod sop;
 pub mod vehicle;
 pub mod verify;
+pub mod wire_log;

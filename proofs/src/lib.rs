@@ -2,6 +2,8 @@
 //! function that does not exist, so that a program made from it links only if no panic is reachable.
 #![no_std]
 
+mod bus;
+
 use core::fmt::{Display, Write};
 use core::hint::black_box;
 use core::panic::PanicInfo;
@@ -202,7 +204,9 @@ pub fn proof_sop(
     negative.step(&at, i, dt);
     let (free, full) = (black_box(pulses.start(&at)), Limits::of_cell(&shared.model, v, i));
     let alone = sop::power(&model, &full, &free, None);
-    let both = sop::power(&model, &ahead.limits, &ahead.start, Some(&negative)).tighter(&black_box(alone));
+    let pair = [&free, &ahead.start];
+    let string = sop::power_of_string(&model, &ahead.limits, pair, Some(&negative));
+    let both = string.tighter(&black_box(alone));
     *publisher = Publisher::new(rise, dt, v);
     black_box((publisher.step(both.safe.discharge[0].power_w, dt), publisher.published()));
     black_box(both.best.charge[2].power_by.code());
@@ -823,10 +827,14 @@ pub extern "C" fn proof_entry<'a>(
     charging: &Charging<'a>,
     control: &mut ChargeController<'a>,
     everything: &mut Whole<'a>,
+    bus: &mut bus::Bus<'_>,
     protected: &mut Protected<'a>,
     protection: &mut Protection<'_>,
     words: &mut [u32; 8192],
 ) -> f32 {
+    let [bytes, buffer, _] = &mut *memory;
+    bus::proof_can(bus, bytes);
+    bus::proof_wire(bus, bytes, buffer);
     inputs.sample = proof_measurement(inputs);
     proof_charge_and_clock(inputs, counter, clock);
     proof_covariance(inputs, covariance);

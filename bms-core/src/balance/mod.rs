@@ -89,10 +89,10 @@ pub struct BalanceRules {
 }
 
 impl BalanceRules {
-    /// Six channels of a small board, from 0.7 points down to 0.3, ten minutes at a time.
+    /// Six channels of a small board, from 0.5 points down to 0.2, ten minutes at a time.
     pub const TYPICAL: Self = Self {
-        start_soc: 0.007,
-        stop_soc: 0.003,
+        start_soc: 0.005,
+        stop_soc: 0.002,
         sigmas: 1.0,
         period_s: 600.0,
         window_s: 10.0,

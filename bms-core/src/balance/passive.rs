@@ -103,7 +103,7 @@ impl BalanceLimits {
 /// let mut balancer = Balancer::<4>::new(BalanceLimits::LFP)?;
 /// let mut cells = [BalanceCell {
 ///     voltage_v: Reading::within(3.3, 0.0, 5.0),
-///     soc_difference: Estimated { value: 0.0, std: 0.002 },
+///     soc_difference: Estimated { value: 0.0, std: 0.001 },
 ///     capacity_ah: Estimated { value: 5.0, std: 0.0 },
 ///     slope_v: 0.05, // the plateau of LFP
 /// }; 4];
@@ -121,8 +121,8 @@ impl BalanceLimits {
 ///     command = balancer.step(&input); // the first window
 /// }
 /// assert_eq!(command.on(), [false, false, true, false]);
-/// // 5 points less the 0.3 that are left: 0.235 Ah at 0.1 A, a little more for the windows.
-/// assert!((command.finish_s.unwrap() / 3600.0 - 2.39).abs() < 0.02);
+/// // 5 points less the 0.2 that are left: 0.24 Ah at 0.1 A, a little more for the windows.
+/// assert!((command.finish_s.unwrap() / 3600.0 - 2.44).abs() < 0.02);
 /// # Ok::<(), bms_core::balance::BalanceError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]

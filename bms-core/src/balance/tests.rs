@@ -338,7 +338,7 @@ fn on_a_slope_voltages_help_out_when_the_estimates_are_unsure() {
 fn noise_makes_no_hunting() {
     for seed in 1..=10 {
         let mut pack = Pack::new(five_points(0.80), nmc_v);
-        (pack.soc_noise, pack.soc_std, pack.noise) = (0.002, 0.002, Noise(seed));
+        (pack.soc_noise, pack.soc_std, pack.noise) = (0.0014, 0.0014, Noise(seed));
         let mut balancer = Balancer::new(BalanceLimits::NMC).unwrap();
         let r = run(&mut pack, &mut balancer, 24);
         let periods = r.seconds / 600.0 + 1.0;

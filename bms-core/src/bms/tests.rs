@@ -307,7 +307,7 @@ fn a_cold_pack_is_warmed_before_it_is_charged() {
     let mut out = nothing(&mut bms, &toy);
     run(&mut bms, &mut toy, &mut out, &FAST, 0.0, 30.0);
     assert_eq!((out.charge.current_a, out.charge.state), (0.0, ChargeState::TooCold));
-    let preheat = Request::Preheat { time_left_s: 0.0, hold: true };
+    let preheat = Request::Preheat { target_c: 10.0, time_left_s: 0.0, hold: true };
     run(&mut bms, &mut toy, &mut out, &preheat, 0.0, 60.0);
     assert!(out.preheat.frequency_hz > 0.0 || out.climate.film_w.iter().any(|w| *w > 0.0), "{out:?}");
     run(&mut bms, &mut toy, &mut out, &preheat, 0.0, 1500.0);
@@ -395,7 +395,7 @@ fn nothing_is_heated_without_a_temperature_sensor() {
     let toy = Toy::new(&cell, [0.6; N], -10.0);
     let mut bms = start(&cell, 0.6);
     let mut out = nothing(&mut bms, &toy);
-    let request = Request::Preheat { time_left_s: 0.0, hold: false };
+    let request = Request::Preheat { target_c: 10.0, time_left_s: 0.0, hold: false };
     let heat = |out: &Output<N, M>| {
         out.climate.heater_w + out.climate.film_w.iter().sum::<f32>() + out.preheat.discharge_a
     };
@@ -474,7 +474,11 @@ impl Anything {
             0 => Request::Rest,
             1 => Request::Drive,
             2 => Request::Charge { mode, target_soc: self.number([0.0, 1.0]) },
-            _ => Request::Preheat { time_left_s: self.number([0.0, 3600.0]), hold: self.flag() },
+            _ => Request::Preheat {
+                target_c: self.number([-20.0, 40.0]),
+                time_left_s: self.number([0.0, 3600.0]),
+                hold: self.flag(),
+            },
         }
     }
 }

@@ -132,7 +132,7 @@ impl Preheater<'_> {
         let s = &self.settings;
         let start = Tally { spread_k: sane.hottest_c - sane.coldest_c, ..Tally::default() };
         let mut tallies = [start; MIXES];
-        let step_k = (s.target_c - sane.coldest_c) / f32::from(STRETCHES);
+        let step_k = (sane.target_c - sane.coldest_c) / f32::from(STRETCHES);
         let cells_j_per_k = self.cells() * (s.pack.cell_j_per_k + s.pack.extra_j_per_k);
         for stretch in 0..STRETCHES {
             let temperature_c = sane.coldest_c + (f32::from(stretch) + 0.5) * step_k;
@@ -175,7 +175,7 @@ impl Preheater<'_> {
         if sane.hottest_c >= s.hottest_c {
             return Err(Refusal::Hot);
         }
-        if sane.coldest_c >= s.target_c {
+        if sane.coldest_c >= sane.target_c {
             let plan = Plan { in_time: true, spare_s: sane.time_left_s, ..Plan::default() };
             return Ok((0, plan));
         }
@@ -225,7 +225,7 @@ impl Preheater<'_> {
             spare_s: (IN_TIME * sane.time_left_s - t.time_s).max(0.0),
             energy_wh: ByMeans::default().add_times(&t.energy_j, 1.0 / 3600.0),
             soc_spent: spent(&t),
-            rate_k_per_min: 60.0 * (s.target_c - sane.coldest_c) / t.time_s.max(1e-3),
+            rate_k_per_min: 60.0 * (sane.target_c - sane.coldest_c) / t.time_s.max(1e-3),
             spread_k: t.spread_k,
         };
         Ok((k, plan))

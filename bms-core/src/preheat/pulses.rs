@@ -3,10 +3,8 @@
 use crate::math::bound;
 use crate::predict::{Ahead, Hold, PulseModel, Start};
 use crate::soc::Estimated;
-use crate::sop::{Binding, Margin};
+use crate::sop::{Binding, Margin, Slack, largest, lesser, resolution};
 
-/// Halvings of the current.
-const HALVINGS: usize = 14;
 /// Growth of the resistance per K below the coldest row of the tables: the Arrhenius law with 40 kJ/mol at -20 degC.
 const COLDER_PER_K: f32 = 0.075;
 
@@ -174,53 +172,31 @@ fn limit(
         }
         None => None,
     };
+    // The voltage at the end of a half wave; no number where there is none.
     let end_v = |cell: &Ahead<'_>, current_a: f32| {
         let mut cell = *cell;
-        cell.advance(Hold::Current(current_a), current_a, half_wave_s)?;
-        Some(cell.voltage_v(current_a))
+        cell.advance(Hold::Current(current_a), current_a, half_wave_s)
+            .map_or(f32::NAN, |_| cell.voltage_v(current_a))
     };
     let [v_min, v_max] = bounds.voltage_v;
     let [soc_min, soc_max] = bounds.soc;
+    let search = |slack: &dyn Fn(f32) -> Slack| largest(most_a, Binding::Current, resolution(most_a), slack);
     // Written so that a NaN meets its limit.
     let (discharge_a, discharge_by) = if weakest.soc >= soc_min {
-        largest(most_a, |i| match end_v(&weakest, i) {
-            Some(v) if v >= v_min => None,
-            _ => Some(Binding::Voltage),
-        })
+        search(&|i| Slack { left: end_v(&weakest, i) - v_min, by: Binding::Voltage })
     } else {
         (0.0, Binding::Soc)
     };
     let (charge_a, charge_by) = if fullest.soc <= soc_max {
-        largest(most_a, |i| match (end_v(&fullest, -i), &electrode) {
-            (Some(v), Some((e, e_max))) if v <= v_max => {
-                if end_v(e, -i).is_some_and(|v| v <= *e_max) {
-                    None
-                } else {
-                    Some(Binding::Plating)
-                }
-            }
-            (Some(v), None) if v <= v_max => None,
-            _ => Some(Binding::Voltage),
+        search(&|i| {
+            let left = v_max - end_v(&fullest, -i);
+            let plating = electrode.as_ref().map_or(f32::INFINITY, |(e, e_max)| e_max - end_v(e, -i));
+            let plates = plating.is_nan() || plating < left;
+            let by = if left >= 0.0 && plates { Binding::Plating } else { Binding::Voltage };
+            Slack { left: lesser(left, plating), by }
         })
     } else {
         (0.0, Binding::Soc)
     };
     Some(PulseLimit { discharge_a, discharge_by, charge_a, charge_by })
-}
-
-/// The largest current in `0..=most_a` that meets no limit, and the limit that the next larger one meets.
-fn largest(most_a: f32, meets: impl Fn(f32) -> Option<Binding>) -> (f32, Binding) {
-    let Some(mut by) = meets(most_a) else { return (most_a, Binding::Current) };
-    let (mut low, mut high) = (0.0, most_a);
-    for _ in 0..HALVINGS {
-        let middle = 0.5 * (low + high);
-        match meets(middle) {
-            None => low = middle,
-            Some(found) => {
-                high = middle;
-                by = found;
-            }
-        }
-    }
-    (low, by)
 }

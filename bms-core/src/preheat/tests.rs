@@ -95,6 +95,7 @@ fn input(soc: f32, temperature_c: f32, time_left_s: f32) -> PreheatInput {
         dt_s: 1.0,
         wanted: true,
         hold: false,
+        target_c: 10.0,
         time_left_s,
         coldest_c: temperature_c,
         mean_c: temperature_c,
@@ -635,7 +636,6 @@ fn refuses_impossible_settings() {
     let model = CellModel::new(example::NMC_5AH).unwrap();
     let good = Settings::new(&model, PACK, ALL);
     let refused = |s: Settings| Preheater::new((&model).into(), None, s).unwrap_err().0;
-    assert_eq!(refused(Settings { target_c: f32::NAN, ..good }), "target_c");
     assert_eq!(refused(Settings { pack: PackFacts { series: 0, ..PACK }, ..good }), "series");
     let none = Some(Films { efficiency: 0.0, ..FILMS });
     assert_eq!(refused(Settings { means: Means { films: none, ..ALL }, ..good }), "films.efficiency");
@@ -692,7 +692,7 @@ proptest! {
         for (x, [wanted, hold, measured, odd_state]) in steps {
             let [dt_s, time_left_s, coldest_c, mean_c, hottest_c, ambient_c, soc, external_w, discharge_w, p, q, resistance_spread] = x;
             let now = PreheatInput {
-                dt_s, wanted, hold, time_left_s, coldest_c, mean_c, hottest_c, ambient_c, soc, external_w, discharge_w,
+                dt_s, wanted, hold, target_c: p, time_left_s, coldest_c, mean_c, hottest_c, ambient_c, soc, external_w, discharge_w,
                 resistance_spread,
                 lowest: if odd_state { odd } else { state(soc, -10.0) },
                 highest: if odd_state { odd } else { state(0.6, -10.0) },

@@ -27,6 +27,8 @@ pub enum Wish {
     },
     /// Warm cells in so many seconds; 0 for as fast as possible.
     Preheat {
+        /// Core temperature in degC that the coldest cell is to reach.
+        target_c: f32,
         /// Time that is left in s.
         time_left_s: f32,
         /// Keep them warm then.
@@ -304,7 +306,7 @@ mod tests {
             Wish::Standby,
             Wish::Drive,
             Wish::Charge { mode: ChargeMode::Normal, target_soc: 1.0 },
-            Wish::Preheat { time_left_s: 0.0, hold: false },
+            Wish::Preheat { target_c: 10.0, time_left_s: 0.0, hold: false },
             Wish::Balance,
         ]
     }

@@ -45,6 +45,7 @@ pub(super) enum Command {
     Export(ExportArgs),
     Simulate(SimulateArgs),
     Faults(FaultsArgs),
+    Decode(DecodeArgs),
     Design(DesignArgs),
     /// Simulate cells: list them, show their parameters, put them under a load.
     #[command(subcommand)]
@@ -171,6 +172,53 @@ pub(super) struct SimulateArgs {
     /// Write neither the page nor its pictures.
     #[arg(long)]
     pub(super) no_report: bool,
+    /// Write what the pack sends over CAN as a candump log, once per step.
+    #[arg(long, value_name = "LOG")]
+    pub(super) can: Option<PathBuf>,
+    /// Write the messages for an inverter into the CAN log, too.
+    #[arg(long, value_enum, value_name = "DIALECT", requires = "can")]
+    pub(super) inverter: Option<InverterArg>,
+    /// Write the records that firmware logs over a serial line, once per step (`bms decode` reads them).
+    #[arg(long, value_name = "LOG")]
+    pub(super) wire: Option<PathBuf>,
+}
+
+/// Whose messages an inverter understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum InverterArg {
+    /// Victron (Venus OS).
+    Victron,
+    /// Pylontech, as many other inverters.
+    Pylontech,
+}
+
+/// Read a log of firmware: a candump log, or records of a serial line.
+///
+/// A log of `candump -l` is read with the DBC files of this project, or with those given. Anything else is taken for the
+/// byte stream of firmware (`bms-wire`): damaged frames are counted and skipped. What could not be read is told at the end.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bms simulate scenarios/storage_day.toml --can day.log --inverter victron --wire day.wire
+  bms decode day.log --only StateEstimate
+  bms decode day.wire --csv > day.csv
+  bms decode car.log --dbc car.dbc --json")]
+pub(super) struct DecodeArgs {
+    /// The log; `-` for the standard input.
+    #[arg(value_name = "LOG")]
+    pub(super) log: PathBuf,
+    /// DBC file of the bus in place of those of this project; may be repeated.
+    #[arg(long, value_name = "FILE.dbc")]
+    pub(super) dbc: Vec<PathBuf>,
+    /// Only messages, records, signals and fields with this text in their name; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) only: Vec<String>,
+    /// Print CSV: time, message or record, signal or field, value, unit, name of the value.
+    #[arg(long, conflicts_with = "json")]
+    pub(super) csv: bool,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Break everything that can break, in every operating mode, and see whether the core finds and answers it in time.

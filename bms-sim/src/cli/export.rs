@@ -16,9 +16,6 @@ use bms_core::safety::table::PERIOD_MS;
 use super::args::ExportArgs;
 use super::{Verdict, make_parent};
 
-/// Where preheating ends in degC.
-const PREHEAT_TO_C: f64 = 10.0;
-
 /// Writes what was asked for.
 pub(super) fn run(args: &ExportArgs, quiet: bool) -> Result<Verdict> {
     let cell = args.cell.as_ref().map(|path| CellFile::load(path)).transpose()?;
@@ -53,7 +50,7 @@ pub(super) fn run(args: &ExportArgs, quiet: bool) -> Result<Verdict> {
         write(path, firmware::rust_tables(&known.circuit)?.as_bytes())?;
     }
     if args.to.c.is_some() || args.to.blob.is_some() {
-        let setup = CoreSetup::new(&pack, &known, &Control::default(), PREHEAT_TO_C, PERIOD_MS as u16)?;
+        let setup = CoreSetup::new(&pack, &known, &Control::default(), PERIOD_MS as u16)?;
         let block = setup.block()?;
         if let Some(path) = &args.to.c {
             write(path, firmware::c_header(&block, &pack, setup.capacity_ah()).as_bytes())?;

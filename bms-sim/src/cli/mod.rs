@@ -1,6 +1,7 @@
 //! The commands: what was typed is turned into calls of the library, and what came back into text, JSON and an exit code.
 
 mod args;
+mod decode;
 mod design;
 mod export;
 mod faults;
@@ -54,6 +55,7 @@ fn dispatch(cli: Cli) -> Result<Verdict> {
         Command::Export(args) => export::run(&args, cli.quiet),
         Command::Faults(args) => faults::run(&args, cli.quiet),
         Command::Simulate(args) => simulate::run(&args, cli.quiet),
+        Command::Decode(args) => decode::run(&args, cli.quiet),
         Command::Design(args) => design::run(&args, cli.quiet),
         Command::Model(command) => model::run(command, cli.quiet),
         Command::Completions { shell } => {

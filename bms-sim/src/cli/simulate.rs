@@ -1,19 +1,24 @@
 //! `bms simulate`: a pack in closed loop with the core.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bms_sim::closed_loop::{self, Options, PackType};
+use bms_can::inverter::{Dialect, Inverter};
+use bms_sim::can::CanLog;
+use bms_sim::closed_loop::{self, Options, PackType, Seen};
 use bms_sim::pack_file::PackFile;
 use bms_sim::recording::Recording;
 use bms_sim::report::pack_run::{summary_text, write_pack_run};
 use bms_sim::scenario::{PackFacts, Scenario};
 use bms_sim::verify::Progress as _;
+use bms_sim::wire_log::WireLog;
 
-use super::args::SimulateArgs;
+use super::args::{InverterArg, SimulateArgs};
 use super::progress::Bar;
-use super::{Verdict, print_json};
+use super::{Verdict, make_parent, print_json};
 
 /// Folder of all runs that are given no other.
 const FOLDER: &str = "simulated";
@@ -39,9 +44,11 @@ pub(super) fn run(args: &SimulateArgs, quiet: bool) -> Result<Verdict> {
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
 
     let bar = Bar::new(quiet);
-    let recording = closed_loop(&scenario, &pack, args.interval, &bar);
+    let mut logs = Logs::new(args, &pack)?;
+    let recording = closed_loop(&scenario, &pack, args.interval, &bar, &mut logs);
     bar.finish();
     let recording = recording?;
+    logs.finish(args)?;
 
     let summary = &recording.summary;
     recording.write_parquet(&folder.join(RECORDING))?;
@@ -74,16 +81,69 @@ fn closed_loop(
     file: &PackFile,
     interval_s: Option<f64>,
     bar: &Bar,
+    logs: &mut Logs,
 ) -> Result<Recording> {
     bar.stage("laboratory", 1);
     let pack = PackType::new(file.clone()).with_context(|| scenario.pack.display().to_string())?;
     bar.stage("closed loop", PARTS);
     let mut shown = 0;
-    let recording =
-        closed_loop::run(scenario, &pack, &Options { interval_s, ..Options::default() }, &mut |share| {
-            let parts = (share * PARTS as f64) as usize;
-            bar.advance(parts.saturating_sub(shown));
-            shown = shown.max(parts);
-        })?;
-    Ok(recording)
+    let mut progress = |share| {
+        let parts = (share * PARTS as f64) as usize;
+        bar.advance(parts.saturating_sub(shown));
+        shown = shown.max(parts);
+    };
+    let mut watch = |seen: &Seen<'_>| {
+        logs.step(seen);
+        ControlFlow::Continue(())
+    };
+    let options = Options { interval_s, ..Options::default() };
+    Ok(closed_loop::run_watched(scenario, &pack, &options, &mut progress, &mut watch)?)
+}
+
+/// What the controller sends, where it is asked for.
+struct Logs {
+    can: Option<CanLog<BufWriter<File>>>,
+    wire: Option<WireLog<BufWriter<File>>>,
+}
+
+impl Logs {
+    fn new(args: &SimulateArgs, pack: &PackFile) -> Result<Self> {
+        let open = |path: &Option<PathBuf>| match path {
+            Some(path) => {
+                make_parent(path)?;
+                let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+                anyhow::Ok(Some(BufWriter::new(file)))
+            }
+            None => Ok(None),
+        };
+        let sensors = pack.sensed_cells().len();
+        let inverter = args.inverter.map(|dialect| match dialect {
+            InverterArg::Victron => Inverter::default(),
+            // Inverters look for this name.
+            InverterArg::Pylontech => {
+                Inverter { dialect: Dialect::Pylontech, maker: *b"PYLON   ", ..Inverter::default() }
+            }
+        });
+        Ok(Self {
+            can: open(&args.can)?.map(|out| CanLog::new(out, sensors, inverter)),
+            wire: open(&args.wire)?.map(|out| WireLog::new(out, sensors)),
+        })
+    }
+
+    fn step(&mut self, seen: &Seen<'_>) {
+        if let Some(can) = &mut self.can {
+            can.step(seen);
+        }
+        if let Some(wire) = &mut self.wire {
+            wire.step(seen);
+        }
+    }
+
+    fn finish(self, args: &SimulateArgs) -> Result<()> {
+        let failed = |path: &Option<PathBuf>| {
+            format!("cannot write {}", path.as_deref().unwrap_or(Path::new("")).display())
+        };
+        self.can.map_or(Ok(()), CanLog::finish).with_context(|| failed(&args.can))?;
+        self.wire.map_or(Ok(()), WireLog::finish).with_context(|| failed(&args.wire))
+    }
 }

@@ -5,6 +5,7 @@
 
 mod block;
 
+use bms_can::report::Report;
 use bms_core::balance::active::ActiveLimits;
 use bms_core::balance::passive::BalanceLimits;
 use bms_core::balance::{BalanceRules, BalanceStatus};
@@ -56,8 +57,11 @@ const CHARGE_SHARE: [(f32, f32); 7] =
     [(-20.0, 0.03), (-10.0, 0.08), (0.0, 0.2), (10.0, 0.5), (20.0, 1.0), (54.0, 1.0), (55.0, 0.6)];
 /// A balancer that has found nothing to do for so long (s) is done.
 const BALANCED_S: f64 = 3600.0;
-/// The core heats so much further than it is asked to (K): its estimate of the mean may be that much too high.
-const PREHEAT_MARGIN_K: f32 = 1.5;
+/// A preheat is asked for with so much on top (K): the core's estimate of the mean may be that much too high.
+pub(super) const PREHEAT_MARGIN_K: f64 = 1.5;
+/// No cell is heated above this temperature, and a pack that is too cold to be charged is heated to that (degC).
+const HOTTEST_HEATED_C: f32 = 50.0;
+const CHARGED_FROM_C: f32 = 20.0;
 /// Pulses of current: frequency in Hz, losses of the drive as a share of the power that goes to and fro.
 const PULSE_HZ: f32 = 50.0;
 const PULSE_LOSS: f32 = 0.06;
@@ -86,7 +90,6 @@ pub struct CoreSetup {
     parts: crate::scenario::Parts,
     means: Means,
     facts: PackFacts,
-    preheat_to_c: f32,
     balance: BalanceMeans,
     safety: SafetySettings,
     file: PackFile,
@@ -128,7 +131,6 @@ impl CoreSetup {
         file: &PackFile,
         known: &KnownCell,
         control: &Control,
-        preheat_to_c: f64,
         period_ms: u16,
     ) -> Result<Self, ClosedLoopError> {
         let layout = &file.layout;
@@ -160,11 +162,10 @@ impl CoreSetup {
             sensors: sensed.len(),
             stages: [stage(NORMAL_C * capacity_ah), stage(f64::from(charge_a))],
             table: [temperatures, shares.into_iter().map(|s| s * charge_a).collect()],
-            climate: climate(file, control, preheat_to_c),
+            climate: climate(file, control),
             parts: control.parts,
             means: means(file, control),
             facts: facts(file),
-            preheat_to_c: preheat_to_c as f32 + PREHEAT_MARGIN_K,
             balance: balance(file, control, group.circuit.cell.chemistry, capacity_ah),
             safety: protection::settings(file, capacity_ah, group_ohm(&group.circuit), period_ms),
             file: file.clone(),
@@ -182,6 +183,7 @@ impl CoreSetup {
             continuous_a: continuous as f32 * parallel,
         };
         limits.voltage_v = file.limits.voltage_v.map(|v| v as f32);
+        limits.soc = file.limits.soc.map(|z| z as f32);
         limits.discharge = current(file.limits.pulse_discharge_a, file.limits.discharge_a);
         limits.charge = current(file.limits.pulse_charge_a, file.limits.charge_a);
         limits.temperature_max_c = file.limits.discharge_temperature_c[1] as f32;
@@ -216,8 +218,7 @@ impl CoreSetup {
                     soc: [0.05, 0.95],
                     margin: Margin::DEFAULT,
                 },
-                target_c: self.preheat_to_c,
-                hottest_c: self.preheat_to_c + 20.0,
+                hottest_c: HOTTEST_HEATED_C,
                 ..preheat::Settings::new(model, self.facts, self.means)
             }),
             charge: ChargeSettings {
@@ -354,7 +355,7 @@ fn heat_capacity_j_per_k(file: &PackFile) -> f64 {
     cells * (file.cell.core_j_per_k + file.cell.surface_j_per_k + plates)
 }
 
-fn climate(file: &PackFile, control: &Control, preheat_to_c: f64) -> ClimateSettings {
+fn climate(file: &PackFile, control: &Control) -> ClimateSettings {
     let usual = ClimateSettings::CAR;
     let p = &control.parts;
     let targets = &control.targets;
@@ -375,8 +376,8 @@ fn climate(file: &PackFile, control: &Control, preheat_to_c: f64) -> ClimateSett
         charging: band(targets.charge_c.unwrap_or(DRIVE_C), 27.0),
         parked: targets.park_c.map(|c| band(c, 20.0)),
         mix_parked: true,
-        preheat_to_c: preheat_to_c as f32 + 10.0,
-        largest_heated_c: 50.0,
+        preheat_to_c: CHARGED_FROM_C,
+        largest_heated_c: HOTTEST_HEATED_C,
         hottest_inlet_c: of(|c| c.heater_max_c).max(50.0),
         coldest_inlet_c: of(|c| c.chiller_min_c),
         pack_j_per_k: heat_capacity_j_per_k(file) as f32,
@@ -563,6 +564,9 @@ pub trait AnyCore {
     /// Every diagnosis.
     fn ledger(&self) -> &Ledger;
 
+    /// What the pack tells over its bus, with all sensors that there is room for.
+    fn report(&self, wish: &Wish) -> Report<'_>;
+
     /// So many seconds go by without a step.
     fn sleep(&mut self, seconds: f64);
 
@@ -606,6 +610,10 @@ impl<const N: usize> AnyCore for OfSize<'_, N> {
 
     fn ledger(&self) -> &Ledger {
         self.controller.safety().ledger()
+    }
+
+    fn report(&self, wish: &Wish) -> Report<'_> {
+        Report::of(&self.controller, wish)
     }
 
     fn sleep(&mut self, seconds: f64) {
@@ -681,7 +689,7 @@ macro_rules! sizes {
         }
     };
 }
-sizes!(16 96 108);
+sizes!(4 8 12 13 14 15 16 18 20 24 48 96 100 108);
 
 impl Outcome {
     /// Nothing asked and nothing known, for so many groups.

@@ -20,7 +20,7 @@ pub mod sensors;
 
 use std::ops::ControlFlow;
 
-use bms_core::charging::{ChargeMode, ChargerReport};
+use bms_core::charging::{ChargeMode, ChargeState, ChargerReport};
 use bms_core::controller::ControllerError;
 use bms_core::measurement::Reading;
 use bms_core::parameters::ParametersError;
@@ -43,7 +43,7 @@ use crate::pack_file::{CellPlant, PackFile, circuit, supercap};
 use crate::recording::{Diagnosed, Recorder, Recording, Step, Values};
 use crate::scenario::{
     self, ChargeRequest, ContactorName, Demand, FaultKind, Observed, PackFacts, Partner, Scenario,
-    ScenarioError, SignalError, Task, Timeline,
+    ScenarioError, SignalError, Timeline,
 };
 
 /// Why a scenario cannot be simulated.
@@ -239,18 +239,8 @@ pub fn run_watched(
     progress: &mut dyn FnMut(f64),
     watch: &mut Watch<'_>,
 ) -> Result<Recording, ClosedLoopError> {
-    let preheat_to_c = scenario.phases.iter().find_map(|p| match p.task {
-        Task::Preheat { target_c, .. } => Some(target_c),
-        _ => None,
-    });
     let fast = options.protection || scenario.faults.iter().any(|f| f.what.concerns_protection());
-    let setup = CoreSetup::new(
-        &pack.file,
-        &pack.known,
-        &scenario.control,
-        preheat_to_c.unwrap_or(10.0),
-        PROTECTION_MS,
-    )?;
+    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, PROTECTION_MS)?;
     let told = scenario.start.soc + scenario.start.core_soc_error_points / 100.0;
     let start = Estimated {
         value: told.clamp(0.0, 1.0) as f32,
@@ -471,12 +461,13 @@ impl<'a, 'w> Bench<'a, 'w> {
     fn observed(&self) -> Observed {
         let v = self.plant.pack().group_voltage_v();
         let soc = self.plant.group_soc();
+        let charge = &self.core.outcome().charge;
         Observed {
             soc: soc.iter().sum::<f64>() / soc.len() as f64,
             min_cell_v: v.iter().copied().fold(f64::INFINITY, f64::min),
             max_cell_v: v.iter().copied().fold(0.0, f64::max),
             coldest_c: self.plant.network().core_c().iter().copied().fold(f64::INFINITY, f64::min),
-            charged: self.core.outcome().charge.full,
+            charged: charge.full || charge.state == ChargeState::TargetReached,
             balanced: self.core.outcome().balance_done,
             empty: self.tired_s >= TIRED_S,
         }
@@ -589,15 +580,15 @@ impl<'a, 'w> Bench<'a, 'w> {
                     scenario::ChargeMode::Fast => ChargeMode::Fast,
                 };
                 Doing {
-                    // The script ends the charge by the true SOC; the core is asked for a full one.
-                    wish: Wish::Charge { mode, target_soc: 1.0 },
+                    // The script ends the charge by the true SOC; the core is asked for all that the user gets.
+                    wish: Wish::Charge { mode, target_soc: self.pack.file.limits.soc[1] as f32 },
                     aux_from_pack: !request.plugged,
                     external_w: if request.plugged { MAINS_W } else { 0.0 },
                     charger: Some(request),
                     ..idle
                 }
             }
-            Demand::Preheat { hurry, plugged, .. } => {
+            Demand::Preheat { target_c, hurry, plugged } => {
                 let preheat = &o.preheat;
                 let heating = preheat.frequency_hz > 0.0 && o.position == Position::Closed;
                 let load = if heating {
@@ -617,7 +608,11 @@ impl<'a, 'w> Bench<'a, 'w> {
                     PackLoad::CurrentA(0.0)
                 };
                 Doing {
-                    wish: Wish::Preheat { time_left_s: if hurry { 0.0 } else { left_s as f32 }, hold: false },
+                    wish: Wish::Preheat {
+                        target_c: (target_c + core::PREHEAT_MARGIN_K) as f32,
+                        time_left_s: if hurry { 0.0 } else { left_s as f32 },
+                        hold: false,
+                    },
                     load,
                     aux_from_pack: !plugged,
                     external_w: if plugged { MAINS_W } else { 0.0 },
@@ -727,7 +722,8 @@ impl<'a, 'w> Bench<'a, 'w> {
         let (pack, network) = (self.plant.pack(), self.plant.network());
         let (switchgear, devices) = (pack.switchgear(), self.plant.devices());
         let actuation = devices.actuation();
-        let through = [network.inlet_c(), network.outlet_c()];
+        let there = &self.pack.file.sensors;
+        let sensed = |there: bool, c: f64| if there { c } else { f64::NAN };
         let all = [Contactor::Plus, Contactor::Minus, Contactor::Precharge];
         let contactor_closed = all.map(|c| switchgear.is_closed(c));
         let fused_v = match (switchgear.fuse_blown(), contactor_closed) {
@@ -744,10 +740,10 @@ impl<'a, 'w> Bench<'a, 'w> {
                 current_a: [pack.current_a(); 2],
                 // A board that nobody sees keeps the balancer off.
                 around_c: [
-                    through[0],
-                    through[1],
+                    sensed(there.coolant, network.inlet_c()),
+                    sensed(there.coolant, network.outlet_c()),
                     ambient_c,
-                    if self.settling { f64::NAN } else { self.plant.board_c() },
+                    sensed(there.board && !self.settling, self.plant.board_c()),
                 ],
                 pack_v: [pack.pack_voltage_v(), fused_v, pack.link_voltage_v()],
                 insulation_ohm: plus_ohm.min(minus_ohm),

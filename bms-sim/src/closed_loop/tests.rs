@@ -5,6 +5,7 @@ use bms_core::cell::{Age, CellModel};
 use bms_core::safety::table::Diagnosis;
 
 use super::*;
+use crate::recording::Summary;
 use crate::scenario::Trigger;
 
 fn path(name: &str) -> PathBuf {
@@ -124,7 +125,7 @@ fn scenario(text: &str) -> Scenario {
 /// Runs a scenario on the car; gives the recording with the truth and the estimates at its start.
 fn run_car(text: &str) -> (Recording, Vec<f64>, Vec<f64>) {
     let (scenario, pack) = (scenario(text), PackType::with_known(car(), known().clone()).unwrap());
-    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, 10.0, PROTECTION_MS).unwrap();
+    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, PROTECTION_MS).unwrap();
     let start = Estimated { value: scenario.start.soc as f32, std: 0.02 };
     with_core(&setup, start, |core| {
         let mut watch = |_: &Seen<'_>| ControlFlow::Continue(());
@@ -259,4 +260,50 @@ fn an_open_interlock_ends_the_drive() {
     assert!(of(21.0, 40.0).all(|r| r.values.current_a == 0.0 && r.values.contactors == 0.0));
     let found = &recording.summary.diagnoses;
     assert!(found.iter().any(|d| d.id == Diagnosis::InterlockOpen && d.reacted_s.is_some()), "{found:?}");
+}
+
+/// Runs a scenario on the car, its pack file changed.
+fn run_changed(change: impl Fn(&mut PackFile), text: &str) -> Summary {
+    let mut file = car();
+    change(&mut file);
+    let pack = PackType::with_known(file, known().clone()).unwrap();
+    run(&scenario(text), &pack, &Options::default(), &mut |_| ()).unwrap().summary
+}
+
+#[test]
+fn sensors_that_a_pack_has_not_are_missed() {
+    let uneven = "ambient_c = 25.0\nstart = { soc = 0.6, soc_spread = { linear = 0.06 } }\n\
+                  [[phase]]\nkind = 'park'\nduration = '1h'\nawake = true\n\
+                  [[phase]]\nkind = 'balance'\nduration = '1h'";
+    // Nobody bleeds over a board whose heat nobody sees.
+    assert_eq!(run_changed(|f| f.sensors.board = false, uneven).bill.balancing_wh, 0.0);
+    assert!(run_changed(|_| (), uneven).bill.balancing_wh > 1.0);
+    // Without the coolant's sensors the pack is cooled less well, but it is cooled.
+    let drive = "ambient_c = 40.0\nstart = { soc = 0.9 }\n[[phase]]\nkind = 'constant'\nc_rate = 1.0\nduration = '15min'";
+    let [blind, seeing] = [false, true].map(|there| run_changed(|f| f.sensors.coolant = there, drive));
+    assert!(blind.bill.chiller_wh > 0.0 && seeing.bill.chiller_wh > 0.0, "{blind:?}");
+    assert_ne!(blind.delta_t_max_k, seeing.delta_t_max_k);
+}
+
+#[test]
+fn the_soc_window_of_a_pack_ends_charge_and_discharge() {
+    let window = |f: &mut PackFile| f.limits.soc = [0.3, 0.8];
+    let charge = "ambient_c = 25.0\nstart = { soc = 0.77 }\n[[phase]]\nkind = 'charge'\nmode = 'normal'\nduration = '1h'";
+    let full = run_changed(window, charge);
+    assert!((full.soc_end - 0.8).abs() < 0.02 && full.duration_s < 3000.0, "{full:?}");
+    let drive = "ambient_c = 25.0\nstart = { soc = 0.4 }\n[[phase]]\nkind = 'constant'\npower_w = 60e3\nduration = '15min'";
+    let low = run_changed(window, drive);
+    assert!((0.3..0.38).contains(&low.soc_end), "{low:?}");
+    assert!(run_changed(|_| (), drive).soc_end < 0.2);
+}
+
+#[test]
+fn every_preheat_has_its_own_target() {
+    let text = "ambient_c = -10.0\nstart = { soc = 0.6 }\n\
+                [[phase]]\nkind = 'preheat'\ntarget_c = -5.0\ntime_available = '20min'\nhurry = true\nplugged = true\n\
+                [[phase]]\nkind = 'preheat'\ntarget_c = 5.0\ntime_available = '20min'\nhurry = true\nplugged = true";
+    let summary = run_changed(|_| (), text);
+    let ends: Vec<f64> = summary.phases.iter().map(|p| p.core_end_c).collect();
+    assert!((-5.0..-2.0).contains(&ends[0]) && (5.0..8.0).contains(&ends[1]), "{ends:?}");
+    assert!(summary.phases.iter().all(|p| p.duration_s < 1000.0), "both arrive: {summary:?}");
 }

@@ -13,6 +13,9 @@ use super::plot::{
 };
 use crate::verify::control::{ControlScore, Quantity, Reached};
 
+/// What is said of a part that changes nothing when it is switched off.
+const IDLE: &str = "does not act: the same to the last bit";
+
 /// Scores of one scenario after another.
 fn scenarios(scores: &[ControlScore]) -> impl Iterator<Item = &[ControlScore]> {
     scores.chunk_by(|a, b| a.scenario == b.scenario)
@@ -39,6 +42,10 @@ pub fn control_table(scores: &[ControlScore]) -> String {
         let limit = with_unit(main, first.limit);
         let _ = writeln!(out, "{} ({}, {}; limit {limit})", first.title, first.pack, main.name());
         for s in of_scenario {
+            if !s.acts {
+                let _ = writeln!(out, "  {:38} {:>5} | {}", s.variant, s.packs, IDLE);
+                continue;
+            }
             let [median, p95, worst] = s
                 .of(main)
                 .map_or([f64::NAN; 3], |r| [r.median, r.p95, r.worst])
@@ -69,16 +76,16 @@ fn others(score: &ControlScore) -> Vec<String> {
 
 /// The section: a table and a plot for each scenario.
 pub(super) fn section(scores: &[ControlScore]) -> String {
-    let packs: Vec<usize> = scores.iter().map(|s| s.packs).collect();
+    let packs: Vec<usize> = scores.iter().filter(|s| s.acts).map(|s| s.packs).collect();
     let mut html = format!(
-        "<p>The core in closed loop with packs of physics cells ({} to {} packs a line): cells that differ in capacity, \
+        "<p>The core in closed loop with packs of physics cells ({} a line): cells that differ in capacity, \
          resistance, SOC, temperature and self-discharge, films that differ, and sensors with the offsets and noise of the good \
          corner (±0.5 °C), all drawn anew for each pack; the variants of a scenario run the same packs. ΔT is the hottest less \
          the coldest core of the plant, the largest of the whole run. <b>95 %</b> and <b>worst</b> are on the bad side. Other \
          columns: median, and the worst pack in brackets; energies: mean of a pack. The scenarios are files in \
-         <code>scenarios/targets</code> that <code>bms simulate</code> runs.</p>\n",
-        packs.iter().min().unwrap_or(&0),
-        packs.iter().max().unwrap_or(&0),
+         <code>scenarios/targets</code> that <code>bms simulate</code> runs. A part that changes no figure of the first packs \
+         when it is switched off, to the last bit, does not act in a scenario.</p>\n",
+        count(packs.iter().copied().max().unwrap_or(0), "pack"),
     );
     for of_scenario in scenarios(scores) {
         let Some(first) = of_scenario.first() else { continue };
@@ -129,6 +136,14 @@ fn table(scores: &[ControlScore], first: &ControlScore) -> String {
             n => format!(" <span class=\"no\">({n} stopped by the plant)</span>"),
         };
         let name = if s.whole { format!("<b>{}</b>", esc(&s.variant)) } else { esc(&s.variant) };
+        if !s.acts {
+            let (packs, rest) = (s.packs, 4 + columns.len());
+            let _ = writeln!(
+                rows,
+                "<tr><td>{name}</td><td class=\"n\">{packs}</td><td class=\"dim\" colspan=\"{rest}\">{IDLE}</td></tr>"
+            );
+            continue;
+        }
         let _ = write!(
             rows,
             "<tr><td>{name}{stopped}</td><td class=\"n\">{}</td>{}{}{}<td class=\"n\">{} %</td>",
@@ -161,8 +176,9 @@ fn other(reached: &Reached, packs: usize) -> String {
     format!("{} ({}{all})", number(reached.median, q.digits()), number(reached.worst, q.digits()))
 }
 
-/// Every pack of every variant as a dot.
+/// Every pack of every variant that acts as a dot.
 fn dots(scores: &[ControlScore], first: &ControlScore) -> String {
+    let scores: Vec<&ControlScore> = scores.iter().filter(|s| s.acts).collect();
     let main = first.main;
     let row = 22.0;
     let (left, top, width) = (270.0, 30.0, 800.0);

@@ -27,8 +27,6 @@ pub struct Case {
     pub main: Quantity,
     /// Its limit, inclusive.
     pub limit: f64,
-    /// Whether it is short enough for all packs in every run.
-    pub short: bool,
     /// What is run, the whole control first.
     pub variants: &'static [Variant],
 }
@@ -38,42 +36,35 @@ pub struct Case {
 pub struct Variant {
     /// In words.
     pub name: &'static str,
-    /// Whether one part is off or alone, which fewer packs show.
-    pub part: bool,
     /// What it does to the settings of the scenario.
     pub change: fn(&mut Control),
 }
 
 impl Variant {
-    const WHOLE: Self = Self { name: "whole control", part: false, change: |_| () };
-    const PASSIVE: Self =
-        Self { name: "passive: no control of temperatures", part: false, change: |c| c.passive = true };
-    const FILMS_ALIKE: Self = Self {
-        name: "passive: films all alike",
-        part: false,
-        change: |c| {
-            only(c, |m| m.film = true);
-            c.parts.film_zoning = false;
-            c.parts.spread_flow = false;
-            c.parts.reversal = false;
-            c.parts.mixing = false;
-            c.parts.trim = false;
-        },
-    };
-    const NO_BALANCING: Self =
-        Self { name: "passive: no balancing", part: false, change: |c| c.parts.balancing = false };
-    const NO_MEAN_LOOP: Self = part("without the loop on the mean", |c| c.parts.mean_loop = false);
-    const NO_SPREAD_FLOW: Self = part("without flow by the spread", |c| c.parts.spread_flow = false);
-    const NO_REVERSAL: Self = part("without reversal", |c| c.parts.reversal = false);
-    const NO_FEED_FORWARD: Self = part("without feed-forward", |c| c.parts.feed_forward = false);
-    const NO_ZONING: Self = part("without films by module", |c| c.parts.film_zoning = false);
-    const NO_TRIM: Self = part("without trim of the sensors", |c| c.parts.trim = false);
-    const NO_MIXING: Self = part("without mixing", |c| c.parts.mixing = false);
-    const NO_HOLD_BACK: Self = part("without holding back the chiller", |c| c.parts.hold_back = false);
-    const NO_PLATING_LIMIT: Self = part("without the plating limit", |c| c.parts.plating_limit = false);
-    const FILMS: Self = part("films alone", |c| only(c, |m| m.film = true));
-    const COOLANT: Self = part("coolant alone", |c| only(c, |m| m.coolant = true));
-    const PULSES: Self = part("pulses alone", |c| only(c, |m| m.pulse = true));
+    const WHOLE: Self = variant("whole control", |_| ());
+    const PASSIVE: Self = variant("passive: no control of temperatures", |c| c.passive = true);
+    const FILMS_ALIKE: Self = variant("passive: films all alike", |c| {
+        only(c, |m| m.film = true);
+        c.parts.film_zoning = false;
+        c.parts.spread_flow = false;
+        c.parts.reversal = false;
+        c.parts.mixing = false;
+        c.parts.trim = false;
+    });
+    const PASSIVE_CELLS: Self = variant("passive: no balancing", |c| c.parts.balancing = false);
+    const FILMS: Self = variant("films alone", |c| only(c, |m| m.film = true));
+    const COOLANT: Self = variant("coolant alone", |c| only(c, |m| m.coolant = true));
+    const PULSES: Self = variant("pulses alone", |c| only(c, |m| m.pulse = true));
+    const NO_MEAN_LOOP: Self = variant("without the loop on the mean", |c| c.parts.mean_loop = false);
+    const NO_SPREAD_FLOW: Self = variant("without flow by the spread", |c| c.parts.spread_flow = false);
+    const NO_REVERSAL: Self = variant("without reversal", |c| c.parts.reversal = false);
+    const NO_FEED_FORWARD: Self = variant("without feed-forward", |c| c.parts.feed_forward = false);
+    const NO_ZONING: Self = variant("without films by module", |c| c.parts.film_zoning = false);
+    const NO_TRIM: Self = variant("without trim of the sensors", |c| c.parts.trim = false);
+    const NO_MIXING: Self = variant("without mixing", |c| c.parts.mixing = false);
+    const NO_HOLD_BACK: Self = variant("without holding back the chiller", |c| c.parts.hold_back = false);
+    const NO_PLATING_LIMIT: Self = variant("without the plating limit", |c| c.parts.plating_limit = false);
+    const NO_BALANCING: Self = variant("without balancing", |c| c.parts.balancing = false);
 
     /// Whether all of the control is on.
     #[must_use]
@@ -82,8 +73,8 @@ impl Variant {
     }
 }
 
-const fn part(name: &'static str, change: fn(&mut Control)) -> Variant {
-    Variant { name, part: true, change }
+const fn variant(name: &'static str, change: fn(&mut Control)) -> Variant {
+    Variant { name, change }
 }
 
 /// Allows only one of the ways to preheat.
@@ -103,66 +94,31 @@ const LFP: BuiltIn = BuiltIn {
 pub(super) const DELTA_T_K: f64 = 2.0;
 pub(super) const SPREAD_POINTS: f64 = 1.0;
 
-/// Where the coolant has something to do.
-const COOLED: &[Variant] = &[
-    Variant::WHOLE,
-    Variant::PASSIVE,
-    Variant::NO_MEAN_LOOP,
-    Variant::NO_SPREAD_FLOW,
-    Variant::NO_REVERSAL,
-    Variant::NO_FEED_FORWARD,
-    Variant::NO_TRIM,
-    Variant::NO_MIXING,
-    Variant::NO_HOLD_BACK,
-];
-const CHARGED: &[Variant] = &[
-    Variant::WHOLE,
-    Variant::PASSIVE,
-    Variant::NO_MEAN_LOOP,
-    Variant::NO_SPREAD_FLOW,
-    Variant::NO_REVERSAL,
-    Variant::NO_FEED_FORWARD,
-    Variant::NO_ZONING,
-    Variant::NO_TRIM,
-    Variant::NO_MIXING,
-    Variant::NO_HOLD_BACK,
-    Variant::NO_PLATING_LIMIT,
-];
-const COLD: &[Variant] = &[
-    Variant::WHOLE,
-    Variant::PASSIVE,
-    Variant::NO_MEAN_LOOP,
-    Variant::NO_SPREAD_FLOW,
-    Variant::NO_REVERSAL,
-    Variant::NO_TRIM,
-    Variant::NO_MIXING,
-    Variant::NO_ZONING,
-    Variant::NO_PLATING_LIMIT,
-];
-const BLOCKED: &[Variant] = &[
-    Variant::WHOLE,
-    Variant::PASSIVE,
-    Variant::NO_SPREAD_FLOW,
-    Variant::NO_REVERSAL,
-    Variant::NO_MIXING,
-    Variant::NO_HOLD_BACK,
-];
-const PREHEATED: &[Variant] = &[
-    Variant::WHOLE,
-    Variant::FILMS_ALIKE,
-    Variant::FILMS,
-    Variant::COOLANT,
-    Variant::PULSES,
-    Variant::NO_ZONING,
-    Variant::NO_SPREAD_FLOW,
-    Variant::NO_REVERSAL,
-    Variant::NO_TRIM,
-    Variant::NO_MIXING,
-];
-const BALANCED: &[Variant] = &[Variant::WHOLE, Variant::NO_BALANCING];
+/// Every part of the control, switched off.
+macro_rules! parts {
+    ($($other:ident),+) => {
+        &[
+            $(Variant::$other,)+
+            Variant::NO_MEAN_LOOP,
+            Variant::NO_SPREAD_FLOW,
+            Variant::NO_REVERSAL,
+            Variant::NO_FEED_FORWARD,
+            Variant::NO_ZONING,
+            Variant::NO_TRIM,
+            Variant::NO_MIXING,
+            Variant::NO_HOLD_BACK,
+            Variant::NO_PLATING_LIMIT,
+            Variant::NO_BALANCING,
+        ]
+    };
+}
+
+const TEMPERED: &[Variant] = parts![WHOLE, PASSIVE];
+const PREHEATED: &[Variant] = parts![WHOLE, FILMS_ALIKE, FILMS, COOLANT, PULSES];
+const BALANCED: &[Variant] = &[Variant::WHOLE, Variant::PASSIVE_CELLS];
 
 macro_rules! case {
-    ($target:literal, $name:literal, $pack:ident, $variants:ident, $short:literal) => {
+    ($target:literal, $name:literal, $pack:ident, $variants:ident) => {
         Case {
             target: $target,
             name: $name,
@@ -170,7 +126,6 @@ macro_rules! case {
             pack: &$pack,
             main: if $target == 8 { Quantity::SpreadAtEnd } else { Quantity::DeltaT },
             limit: if $target == 8 { SPREAD_POINTS } else { DELTA_T_K },
-            short: $short,
             variants: $variants,
         }
     };
@@ -182,17 +137,17 @@ pub(super) const EVEN: &str = "target8_even_lfp";
 
 /// The scenarios of targets 6, 7 and 8.
 pub const CASES: &[Case] = &[
-    case!(6, "target6_cltc_25", NMC, COOLED, true),
-    case!(6, "target6_cltc_minus20", NMC, COLD, false),
-    case!(6, "target6_cltc_45", NMC, COOLED, false),
-    case!(6, "target6_1c", NMC, COOLED, true),
-    case!(6, "target6_fast_charge", NMC, CHARGED, true),
-    case!(6, "target6_fast_charge_lfp", LFP, CHARGED, false),
-    case!(6, "target6_blocked_channel", NMC, BLOCKED, false),
-    case!(7, "target7_preheat", NMC, PREHEATED, true),
-    case!(8, "target8_balance_nmc", NMC, BALANCED, false),
-    case!(8, "target8_balance_lfp", LFP, BALANCED, false),
-    case!(8, "target8_even_lfp", LFP, BALANCED, false),
+    case!(6, "target6_cltc_25", NMC, TEMPERED),
+    case!(6, "target6_cltc_minus20", NMC, TEMPERED),
+    case!(6, "target6_cltc_45", NMC, TEMPERED),
+    case!(6, "target6_1c", NMC, TEMPERED),
+    case!(6, "target6_fast_charge", NMC, TEMPERED),
+    case!(6, "target6_fast_charge_lfp", LFP, TEMPERED),
+    case!(6, "target6_blocked_channel", NMC, TEMPERED),
+    case!(7, "target7_preheat", NMC, PREHEATED),
+    case!(8, "target8_balance_nmc", NMC, BALANCED),
+    case!(8, "target8_balance_lfp", LFP, BALANCED),
+    case!(8, "target8_even_lfp", LFP, BALANCED),
 ];
 
 impl Case {

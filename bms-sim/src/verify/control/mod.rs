@@ -7,11 +7,15 @@
 //! ```
 //!
 //! Scenarios and packs are built into the program. Temperatures and states of charge are the plant's own, never the core's.
-//! Variants of a scenario run the same packs, so that what differs is the control.
+//! Variants of a scenario run the same packs, so that what differs is the control. A part that is switched off without any
+//! change to the first packs, to the last bit of all figures of their runs, does not act in a scenario: the others are not
+//! run with it.
 
 mod cases;
 mod quantity;
 mod targets;
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -27,23 +31,20 @@ pub use cases::{CASES, Case, Variant};
 pub use quantity::Quantity;
 pub use targets::outcomes;
 
-/// How many packs are run.
+/// Which packs are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packs {
-    /// With the whole control, in the scenarios that are short.
-    pub short: usize,
-    /// With the whole control in the others, and with none.
-    pub whole: usize,
-    /// With a part of it off.
-    pub parts: usize,
+    /// How many of each variant of the control.
+    pub count: usize,
+    /// A variant that changes nothing in so many of them, to the last bit, does not act: no more of it are run.
+    pub first: usize,
     /// Seed of the first; the others follow.
     pub first_seed: u64,
 }
 
-/// Packs of the acceptance protocol, and of the run that a change of the program is judged by.
-const ALL_PACKS: usize = 200;
-const SOME_WHOLE: usize = 16;
-const SOME_PARTS: usize = 4;
+/// Packs of the acceptance protocol.
+const PACKS: usize = 200;
+const FIRST: usize = 3;
 /// Seeds of the packs; the scenarios themselves, which everybody looks at, have seed 1.
 const FIRST_SEED: u64 = 1000;
 /// Seeds that belong to one seed of the verification.
@@ -53,18 +54,7 @@ impl Packs {
     /// As a verification asks for.
     #[must_use]
     pub const fn of_run(options: &Options) -> Self {
-        let [whole, parts] = if options.full { [ALL_PACKS; 2] } else { [SOME_WHOLE, SOME_PARTS] };
-        Self { short: ALL_PACKS, whole, parts, first_seed: FIRST_SEED + SEEDS * options.seed }
-    }
-
-    /// How many packs one variant of a scenario is run with.
-    fn of(&self, case: &Case, variant: &Variant) -> usize {
-        let first = case.variants.first().is_some_and(|whole| whole.name == variant.name);
-        match (variant.part, first && case.short) {
-            (true, _) => self.parts,
-            (false, true) => self.short,
-            (false, false) => self.whole,
-        }
+        Self { count: PACKS, first: FIRST, first_seed: FIRST_SEED + SEEDS * options.seed }
     }
 }
 
@@ -83,6 +73,8 @@ pub struct ControlScore {
     pub variant: String,
     /// Whether that is all of it.
     pub whole: bool,
+    /// Whether it makes a difference to the whole control; where it does not, few packs have shown that.
+    pub acts: bool,
     /// What the target is about.
     pub main: Quantity,
     /// Its limit, inclusive.
@@ -226,27 +218,52 @@ pub fn score(
     for ((case, scenario), pack) in cases.iter().zip(&scenarios).zip(of_case) {
         let pack = &types[pack];
         scenario.check_against(pack.facts())?;
-        let jobs: Vec<(&Variant, u64)> = case
-            .variants
-            .iter()
-            .flat_map(|v| (0..packs.of(case, v) as u64).map(move |k| (v, packs.first_seed + k)))
-            .collect();
-        progress.stage(&format!("control: {}", scenario.title), jobs.len());
-        let runs = jobs
-            .par_iter()
-            .map(|(variant, seed)| {
-                let reached = one(scenario, variant, *seed, pack);
-                progress.advance(1);
-                reached
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut runs = runs.into_iter();
-        for variant in case.variants {
-            let of_variant: Vec<_> = runs.by_ref().take(packs.of(case, variant)).collect();
-            scores.push(collected(case, variant, scenario, pack, &of_variant));
+        progress.stage(&format!("control: {}", scenario.title), case.variants.len() * packs.count);
+        let run = |variants: &[&Variant], which: Range<usize>| {
+            many(scenario, variants, packs.first_seed, which, pack, progress)
+        };
+        let first = packs.first.min(packs.count);
+        let mut runs = run(&case.variants.iter().collect::<Vec<_>>(), 0..first)?;
+        // Numbers are written with all their digits, and what is no number equals itself.
+        let shown: Vec<String> = runs.iter().map(|packs| format!("{packs:?}")).collect();
+        let acts = |k: usize| k == 0 || shown[k] != shown[0];
+        let acting: Vec<usize> = (0..runs.len()).filter(|k| acts(*k)).collect();
+        progress.advance((runs.len() - acting.len()) * (packs.count - first));
+        let others: Vec<&Variant> = acting.iter().map(|k| &case.variants[*k]).collect();
+        for (k, more) in acting.iter().zip(run(&others, first..packs.count)?) {
+            runs[*k].extend(more);
+        }
+        for (k, (variant, runs)) in case.variants.iter().zip(&runs).enumerate() {
+            scores.push(collected(case, variant, acts(k), scenario, pack, runs));
         }
     }
     Ok(scores)
+}
+
+/// Some packs with each of some variants.
+fn many(
+    scenario: &Scenario,
+    variants: &[&Variant],
+    first_seed: u64,
+    which: Range<usize>,
+    pack: &PackType,
+    progress: &dyn Progress,
+) -> Result<Vec<Vec<Option<Summary>>>, ClosedLoopError> {
+    let count = which.len();
+    let mut jobs = Vec::with_capacity(variants.len() * count);
+    for variant in variants {
+        jobs.extend(which.clone().map(|k| (*variant, first_seed + k as u64)));
+    }
+    let runs = jobs
+        .par_iter()
+        .map(|(variant, seed)| {
+            let reached = one(scenario, variant, *seed, pack);
+            progress.advance(1);
+            reached
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut runs = runs.into_iter();
+    Ok(variants.iter().map(|_| runs.by_ref().take(count).collect()).collect())
 }
 
 /// One pack; `None` when the plant stops it.
@@ -271,6 +288,7 @@ fn one(
 fn collected(
     case: &Case,
     variant: &Variant,
+    acts: bool,
     scenario: &Scenario,
     pack: &PackType,
     runs: &[Option<Summary>],
@@ -286,6 +304,7 @@ fn collected(
         pack: pack.file.name.clone(),
         variant: variant.name.into(),
         whole: variant.whole(),
+        acts,
         main: case.main,
         limit: case.limit,
         lowest_allowed_v: pack.facts().cell_limits_v[0],

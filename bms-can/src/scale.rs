@@ -1,0 +1,66 @@
+//! Numbers with units to raw values of a signal and back; the constants come from the DBC files.
+
+/// How a signal's raw value is read: `value = raw * factor + offset`, between two ends.
+///
+/// ```
+/// use bms_can::scale::bms::STATE_ESTIMATE_SOC as SOC; // 0.1 %, 0..=100 %, 1023 is unknown
+///
+/// assert_eq!(SOC.raw(55.04), 550);
+/// assert_eq!(SOC.raw(140.0), 1000); // the nearest end
+/// assert_eq!(SOC.raw(f32::NAN), 1023);
+/// assert_eq!(SOC.value(550), Some(55.0));
+/// assert_eq!(SOC.value(1023), None);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    /// Size of one step.
+    pub factor: f32,
+    /// Value of the raw value 0.
+    pub offset: f32,
+    /// Smallest raw value.
+    pub min: i32,
+    /// Largest raw value.
+    pub max: i32,
+    /// Raw value of what is unknown; without it a NaN becomes the smallest.
+    pub unknown: Option<i32>,
+}
+
+impl Scale {
+    /// The raw value nearest to a number.
+    #[must_use]
+    pub fn raw(&self, value: f32) -> i32 {
+        if value.is_nan() {
+            return self.unknown.unwrap_or(self.min);
+        }
+        let steps = (value - self.offset) / self.factor;
+        // A cast cuts off, and keeps to the ends of its type.
+        let raw = (steps + if steps < 0.0 { -0.5 } else { 0.5 }) as i32;
+        raw.max(self.min).min(self.max)
+    }
+
+    /// The raw value of a code, cell number or count; unknown where it is out of range.
+    #[must_use]
+    pub fn code(&self, code: u16) -> i32 {
+        let code = i32::from(code);
+        if code < self.min || code > self.max { self.unknown.unwrap_or(self.max) } else { code }
+    }
+
+    /// The number that a raw value stands for; none where it is unknown or not in use.
+    #[must_use]
+    pub fn value(&self, raw: i32) -> Option<f32> {
+        let known = Some(raw) != self.unknown && raw >= self.min && raw <= self.max;
+        known.then_some(raw as f32 * self.factor + self.offset)
+    }
+}
+
+/// Scales of the signals in `bms.dbc`, named after message and signal.
+pub mod bms {
+    use super::Scale;
+    include!(concat!(env!("OUT_DIR"), "/bms_scales.rs"));
+}
+
+/// Scales of the signals in `inverter.dbc`, named after message and signal.
+pub mod inverter {
+    use super::Scale;
+    include!(concat!(env!("OUT_DIR"), "/inverter_scales.rs"));
+}

@@ -1,0 +1,4 @@
+//! See [`firmware::app`].
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+firmware::program!(firmware::unit::pack::Car);
