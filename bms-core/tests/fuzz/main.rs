@@ -128,11 +128,11 @@ fn arbitrary_measurements_leave_the_core_sound() {
     report(1, &seen);
     let share = |mode: Mode| seen.in_mode.get(&mode).copied().unwrap_or(0) as f64 / seen.steps as f64;
     // The run has been everywhere that matters.
-    assert!(share(Mode::Drive) > 0.05 && share(Mode::Charge) > 0.01, "{:?}", seen.in_mode);
+    assert!(share(Mode::Drive) > 0.02 && share(Mode::Charge) > 0.003, "{:?}", seen.in_mode);
     assert!(share(Mode::Error) > 0.05 && share(Mode::Precharge) > 0.001, "{:?}", seen.in_mode);
     assert!(seen.reacted.iter().filter(|n| **n > 0).count() > 60);
     assert!(seen.unlocked > 50 && seen.restored > 5);
-    assert!(seen.timed.len() == rules::TIMED && seen.timed.values().all(|n| *n > 100), "{:?}", seen.timed);
+    assert!(seen.timed.len() == rules::TIMED && seen.timed.values().all(|n| *n > 20), "{:?}", seen.timed);
 }
 
 /// As many steps as are asked for.

@@ -189,7 +189,7 @@ impl World {
             0 => Wish::Sleep,
             1 => Wish::Standby,
             2 => Wish::Balance,
-            3 => Wish::Preheat { time_left_s: r.wild(), hold: r.one_in(2) },
+            3 => Wish::Preheat { time_left_s: r.wild(), hold: r.one_in(2), target_c: r.wild() },
             4..=6 => {
                 self.plugged_in = true;
                 let mode = if r.one_in(2) { ChargeMode::Normal } else { ChargeMode::Fast };
