@@ -100,13 +100,11 @@ impl Command {
             DRIVE => Wish::Drive,
             CHARGE => Wish::Charge { mode: ChargeMode::Normal, target_soc },
             FAST_CHARGE => Wish::Charge { mode: ChargeMode::Fast, target_soc },
-            PREHEAT => {
-                Wish::Preheat {
-                    target_c: PREHEAT_TO_C,
-                    time_left_s: time_left_s.unwrap_or(0.0),
-                    hold: m.preheat_hold_raw_val() == 1,
-                }
-            }
+            PREHEAT => Wish::Preheat {
+                target_c: PREHEAT_TO_C,
+                time_left_s: time_left_s.unwrap_or(0.0),
+                hold: m.preheat_hold_raw_val() == 1,
+            },
             BALANCE => Wish::Balance,
             _ => Wish::Standby,
         };
