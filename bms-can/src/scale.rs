@@ -58,7 +58,9 @@ impl Scale {
         if value.is_nan() {
             return self.unknown.unwrap_or(self.min);
         }
-        round((value - self.offset) / self.factor).max(self.min).min(self.max)
+        // Far beyond all ranges, and so that an infinity does not become a NaN.
+        let steps = ((value - self.offset) / self.factor).max(-1e12).min(1e12);
+        round(steps).max(self.min).min(self.max)
     }
 
     /// The raw value of a code, cell number or count; unknown where it is out of range.

@@ -114,7 +114,12 @@ fn wire_log(bytes: &[u8], printer: &mut Printer<'_>) -> Result<Option<String>> {
             last_s = fields.get("time_ms").and_then(Value::as_f64).map_or(last_s, |ms| ms / 1000.0);
             let without_time = fields.iter().filter(|(name, _)| *name != "time_ms");
             let items = without_time
-                .map(|(name, value)| Item { name, value: short(value), unit: "", label: label(kind, name, value) })
+                .map(|(name, value)| Item {
+                    name,
+                    value: short(value),
+                    unit: "",
+                    label: label(kind, name, value),
+                })
                 .collect();
             printer.print(last_s, kind, items)?;
         }
