@@ -16,13 +16,15 @@ const CHARGE: u8 = 3;
 const FAST_CHARGE: u8 = 4;
 const PREHEAT: u8 = 5;
 const BALANCE: u8 = 6;
+/// Core temperature in degC that a preheat warms to: the message has no field for it.
+const PREHEAT_TO_C: f32 = 10.0;
 
 /// The code of a wish.
 pub(crate) const fn code(wish: &Wish) -> u8 {
     match wish {
         Wish::Sleep => SLEEP,
         Wish::Standby | Wish::Charge { mode: ChargeMode::Off, .. } => STANDBY,
-        Wish::Drive => DRIVE,
+        Wish::Drive | Wish::Idle => DRIVE,
         Wish::Charge { mode: ChargeMode::Normal, .. } => CHARGE,
         Wish::Charge { mode: ChargeMode::Fast, .. } => FAST_CHARGE,
         Wish::Preheat { .. } => PREHEAT,
@@ -58,7 +60,7 @@ impl Command {
         let (mut percent, mut time_s, mut keeps_warm) = (f32::NAN, f32::NAN, false);
         match self.wish {
             Wish::Charge { target_soc, .. } => percent = 100.0 * target_soc,
-            Wish::Preheat { time_left_s, hold } => (time_s, keeps_warm) = (time_left_s, hold),
+            Wish::Preheat { time_left_s, hold, .. } => (time_s, keeps_warm) = (time_left_s, hold),
             _ => {}
         }
         let mut m = VehicleCommand::EMPTY;
@@ -99,7 +101,11 @@ impl Command {
             CHARGE => Wish::Charge { mode: ChargeMode::Normal, target_soc },
             FAST_CHARGE => Wish::Charge { mode: ChargeMode::Fast, target_soc },
             PREHEAT => {
-                Wish::Preheat { time_left_s: time_left_s.unwrap_or(0.0), hold: m.preheat_hold_raw_val() == 1 }
+                Wish::Preheat {
+                    target_c: PREHEAT_TO_C,
+                    time_left_s: time_left_s.unwrap_or(0.0),
+                    hold: m.preheat_hold_raw_val() == 1,
+                }
             }
             BALANCE => Wish::Balance,
             _ => Wish::Standby,

@@ -722,7 +722,7 @@ impl Outcome {
 }
 
 /// Resistance of a group at 25 degC in ohm, as the laboratory knows it.
-fn group_ohm(file: &CellFile) -> f32 {
+pub(super) fn group_ohm(file: &CellFile) -> f32 {
     const LAB_C: f32 = 25.0;
     let Ok(tables) = file.core_tables() else { return 1e-3 };
     let t = tables.borrow();
