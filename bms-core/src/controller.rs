@@ -432,7 +432,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         capacity_ah: f32,
         start: Estimated,
     ) -> Result<Self, ControllerError> {
-        let bms = Bms::new(models, tuning, &settings.bms, capacity_ah, start)?;
+        let bms = || Bms::new(models, tuning, &settings.bms, capacity_ah, start);
         Self::with(bms, models, tuning, settings, &DiagnosisSet::default(), Lock::Free)
     }
 
@@ -447,13 +447,14 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         settings: &ControllerSettings<'a>,
         state: ControllerState<N, S>,
     ) -> Result<Self, ControllerError> {
-        let bms = Bms::restore(models, tuning, &settings.bms, state.bms)?;
+        let bms = || Bms::restore(models, tuning, &settings.bms, state.bms);
         let lock = if state.locked { Lock::NeedsAcknowledge } else { Lock::Free };
         Self::with(bms, models, tuning, settings, &state.latched, lock)
     }
 
+    /// `bms` is a function, so that what it makes goes where it belongs and is not copied on the stack.
     fn with(
-        bms: Bms<'a, N, S, M>,
+        bms: impl FnOnce() -> Result<Bms<'a, N, S, M>, BmsError>,
         models: Models<'a>,
         tuning: &'a Tuning,
         settings: &ControllerSettings<'a>,
@@ -490,7 +491,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             detected: Guarded::new(detected),
             tables: TableWatch::new(models.cell, tuning, TABLES_EVERY_MS),
             self_test: SelfTest::default(),
-            bms,
+            bms: bms()?,
             arbiter: Arbiter::new(settings.limits, N as f32, cell_v),
             readings: Readings {
                 cell_voltage_v: [Reading::MISSING; N],
