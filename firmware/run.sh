@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # From a clean clone to figures: installs what is missing (Debian packages), builds the firmware for a bare Cortex-M4F,
 # runs it on an emulated board over recorded inputs, compares every result with the host's bit for bit, counts
-# instructions, searches for the dearest step, and holds everything against budget.toml (more than 5 % above fails).
+# instructions, searches for the dearest step, and holds everything against budget.toml (more than 5 % above fails). The C
+# example of bms-ffi runs there, too.
 #   run.sh            what CI runs: one cell over all default data, packs over 5 minutes of every drive (minutes)
 #   run.sh --all      packs over the whole drives (an hour)
 #   run.sh --record   writes budget.toml anew
@@ -30,7 +31,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >>"$work/apt.log" 2>&1; }
 no_packages() { say "SKIPPED: $* is missing and could not be installed; see $work/apt.log"; exit 77; }
 missing=()
-for package in rustc-web cargo-web rust-web-src binutils-arm-none-eabi gcc-arm-none-eabi; do
+for package in rustc-web cargo-web rust-web-src binutils-arm-none-eabi gcc-arm-none-eabi libnewlib-arm-none-eabi make; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -80,8 +81,8 @@ board() { # program, arguments...: runs it on the emulated board; 128 ns for eac
 # 2. Programs: on the host with the ordinary toolchain, for the board with Debian's, which has core's sources.
 command -v cargo >/dev/null || PATH="$PATH:/usr/bin"
 say "building ($(rustc -V); for the board $(/usr/bin/rustc -V))"
-(cd "$root" && CARGO_TARGET_DIR="$(dirname "$work")" cargo build --quiet --release --locked -p bms-sim --example record_inputs) ||
-    fail "record_inputs does not build"
+(cd "$root" && CARGO_TARGET_DIR="$(dirname "$work")" cargo build --quiet --release --locked -p bms-sim --bins --example record_inputs) ||
+    fail "the tools do not build"
 CARGO_TARGET_DIR="$work" cargo build --quiet --release --locked || fail "the programs do not build for the host"
 for_board() { # target folder, cargo's options...
     local folder="$1"
@@ -206,7 +207,12 @@ sed 's/^/instructions_filter_step_/' "$work/results/peers.txt" >>"$work/figures"
 peer() { sed -n "s/^$1 //p" "$work/results/peers.txt"; }
 [ "$(peer rust_ud7)" -le "$(peer c_ud7_fused)" ] || fail "our filter step takes more than the same in hand-written C"
 
-# 8. Against the budget.
+# 8. The C example: prints on the board what it prints on the host, and has no panic code.
+make --silent -C ../bms-ffi/examples/c target OUT="$work/c-example" BMS="$(dirname "$work")/release/bms" EMULATOR="$emulator" \
+    >"$work/results/c-example.txt" 2>&1 || { cat "$work/results/c-example.txt"; fail "the C example"; }
+say "the C example prints the same on the board and on the host"
+
+# 9. Against the budget.
 if [ $record = 1 ]; then
     {
         echo "# What a step may cost on a Cortex-M4F. Written by \`firmware/run.sh --record\`; raise it only with a reason in the commit."
@@ -214,6 +220,9 @@ if [ $record = 1 ]; then
         awk '{ print $1 " = " $2 }' "$work/figures"
     } >"$budget"
 fi
+mapfile -t readmes < <(grep -lxF -e '<!-- figures -->' -e '<!-- peers -->' README.md ../README.md)
+[ $record = 0 ] || ./table.sh --write "${readmes[@]}"
+./table.sh --check "${readmes[@]}" || fail "a README's tables"
 compare() { # budget
     awk '
     FNR == NR { if ($2 == "=") allowed[$1] = $3; next }

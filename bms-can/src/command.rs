@@ -24,7 +24,7 @@ pub(crate) const fn code(wish: &Wish) -> u8 {
     match wish {
         Wish::Sleep => SLEEP,
         Wish::Standby | Wish::Charge { mode: ChargeMode::Off, .. } => STANDBY,
-        Wish::Drive => DRIVE,
+        Wish::Drive | Wish::Idle => DRIVE,
         Wish::Charge { mode: ChargeMode::Normal, .. } => CHARGE,
         Wish::Charge { mode: ChargeMode::Fast, .. } => FAST_CHARGE,
         Wish::Preheat { .. } => PREHEAT,

@@ -366,20 +366,19 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         capacity_ah: f32,
         start: Estimated,
     ) -> Result<Self, BmsError> {
-        let pack = PackEstimator::starting_at(models.cell, tuning, capacity_ah, start)?;
-        let layout = CellTemperatures::new(settings.layout)?;
         let trimmed = settings.climate.parts.trim;
         let preheater = match settings.preheat {
             Some(s) => Some(Preheater::new(models.pulse, models.negative, s)?),
             None => None,
         };
+        // The large parts are made where they go: a local would be one more copy of them on the stack.
         Ok(Self {
             pulse: models.pulse,
             negative: models.negative.map(NegativeElectrode::new),
             limits: settings.limits,
             power_every_s: bound(settings.power_every_s, 0.0, 1e4),
-            pack,
-            temperatures: if trimmed { layout } else { layout.without_trim() },
+            pack: PackEstimator::starting_at(models.cell, tuning, capacity_ah, start)?,
+            temperatures: CellTemperatures::made(settings.layout, trimmed)?,
             climate: Climate::new(settings.climate)?,
             preheater,
             charger: ChargeController::new(models.cell, settings.charge, models.negative)?,

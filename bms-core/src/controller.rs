@@ -408,6 +408,8 @@ pub struct Controller<'a, const N: usize, const S: usize, const M: usize> {
     slept_s: f32,
     blind_ms: u32,
     charger_heard: bool,
+    /// Heaters and chiller are fed from outside.
+    powered_outside: bool,
     wish: Wish,
     acknowledge: bool,
     store_damaged: bool,
@@ -430,7 +432,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         capacity_ah: f32,
         start: Estimated,
     ) -> Result<Self, ControllerError> {
-        let bms = Bms::new(models, tuning, &settings.bms, capacity_ah, start)?;
+        let bms = || Bms::new(models, tuning, &settings.bms, capacity_ah, start);
         Self::with(bms, models, tuning, settings, &DiagnosisSet::default(), Lock::Free)
     }
 
@@ -445,13 +447,14 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         settings: &ControllerSettings<'a>,
         state: ControllerState<N, S>,
     ) -> Result<Self, ControllerError> {
-        let bms = Bms::restore(models, tuning, &settings.bms, state.bms)?;
+        let bms = || Bms::restore(models, tuning, &settings.bms, state.bms);
         let lock = if state.locked { Lock::NeedsAcknowledge } else { Lock::Free };
         Self::with(bms, models, tuning, settings, &state.latched, lock)
     }
 
+    /// `bms` is a function, so that what it makes goes where it belongs and is not copied on the stack.
     fn with(
-        bms: Bms<'a, N, S, M>,
+        bms: impl FnOnce() -> Result<Bms<'a, N, S, M>, BmsError>,
         models: Models<'a>,
         tuning: &'a Tuning,
         settings: &ControllerSettings<'a>,
@@ -488,7 +491,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             detected: Guarded::new(detected),
             tables: TableWatch::new(models.cell, tuning, TABLES_EVERY_MS),
             self_test: SelfTest::default(),
-            bms,
+            bms: bms()?,
             arbiter: Arbiter::new(settings.limits, N as f32, cell_v),
             readings: Readings {
                 cell_voltage_v: [Reading::MISSING; N],
@@ -505,6 +508,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             slept_s: 0.0,
             blind_ms: 0,
             charger_heard: false,
+            powered_outside: false,
             wish: Wish::Standby,
             acknowledge: false,
             store_damaged: false,
@@ -552,6 +556,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     /// So many seconds went by without a step: the next one's estimates count them in.
     pub fn slept(&mut self, seconds: f32) {
         self.slept_s = bound(self.slept_s + bound(seconds, 0.0, 1e6), 0.0, 1e6);
+        self.safety.slept();
     }
 
     /// The cell that leaks most, if one does ([`crate::leak::LeakMonitor::leaky`]).
@@ -762,6 +767,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     /// Estimators and controls, if they are due.
     fn step_estimates(&mut self, input: &Input<N, S, M>, changed: bool, dt_ms: u16) {
         self.integral.add(&self.readings, dt_ms);
+        self.powered_outside = input.external_w > 0.0;
         self.since_estimate_ms = self.since_estimate_ms.saturating_add(u32::from(dt_ms));
         self.charger_heard |= input.charger.heard && input.frame.charger.fresh && input.frame.charger.sound;
         let unseen = self.readings.cell_voltage_v.iter().any(|v| v.valid().is_none())
@@ -807,6 +813,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         self.charger_heard = false;
         let request = match (mode, self.wish) {
             _ if fault => Request::Rest,
+            (Mode::Drive, Wish::Idle) => Request::Rest,
             (Mode::Drive, _) => Request::Drive,
             (Mode::Charge, Wish::Charge { mode, target_soc }) => Request::Charge { mode, target_soc },
             (Mode::Preheat, Wish::Preheat { target_c, time_left_s, hold }) => {
@@ -842,8 +849,17 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         let (alarm, level) = (alarm(ledger), ledger.level());
         let d = &mut self.decision;
         d.bms.charge.current_a = d.bms.charge.current_a.min(limits.charge.current_a);
+        // What feeds on the pack's voltage has none behind open contactors; the pump has a supply of its own.
+        let powered = contactors.position() == Position::Closed || self.powered_outside;
         if fault {
             d.bms.preheat = PreheatCommand::default();
+        } else if !powered {
+            d.bms.climate.flow_l_per_min = 0.0;
+        }
+        if !powered {
+            d.bms.climate.chiller_w = 0.0;
+        }
+        if fault || !powered {
             d.bms.climate.heater_w = 0.0;
             d.bms.climate.film_w = [0.0; M];
         }

@@ -421,6 +421,11 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
     /// # Errors
     /// [`LayoutError`] when the layout does not go with `N`, `S`, `M` or has a number that is out of range.
     pub fn new(layout: Layout<'a>) -> Result<Self, LayoutError> {
+        Self::made(layout, true)
+    }
+
+    /// As [`Self::new`], or as [`Self::without_trim`] if it does not learn.
+    pub(crate) fn made(layout: Layout<'a>, learning: bool) -> Result<Self, LayoutError> {
         layout.check::<N, S, M>()?;
         let trim = SensorTrim { std_k: layout.sensor_offset_std_k, ..SensorTrim::default() };
         let summary = TemperatureSummary {
@@ -446,7 +451,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> CellTemperatures<'a, N,
         let mut new = Self {
             layout,
             trims: SensorTrims { sensors: [trim; S], quiet_s: 0.0 },
-            learning: true,
+            learning,
             zones: [zone; S],
             near: [Near::default(); N],
             own_k: [OWN_STD_K; N],

@@ -6,6 +6,7 @@ pub mod cell_file;
 pub mod closed_loop;
 pub mod data;
 pub mod design;
+pub mod faults;
 pub mod firmware;
 pub mod identify;
 pub mod known;

@@ -282,8 +282,15 @@ impl Arbiter {
             discharge_share,
             most(of_discharge, safety.discharge_a),
         );
-        let charge =
-            Offer::new(pick(input.safe.charge), input.cells, charge_share, most(of_charge, safety.charge_a));
+        // In a charge the charge control looks ahead for itself, up to the end of the working range.
+        let safe_charge = match input.charge_control_a {
+            Some(_) => {
+                let current_a = safety.pulse_charge_a;
+                Limit { current_a, power_w: current_a * safety.cell_high_v.fatal, ..pick(input.safe.charge) }
+            }
+            None => pick(input.safe.charge),
+        };
+        let charge = Offer::new(safe_charge, input.cells, charge_share, most(of_charge, safety.charge_a));
         let mut out = PublishedLimits {
             discharge: self.discharge.step(&discharge, dt_s),
             charge: self.charge.step(&charge, dt_s),

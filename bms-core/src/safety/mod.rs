@@ -179,6 +179,11 @@ impl<'a, const N: usize, const S: usize> Safety<'a, N, S> {
         self.monitors.step(self.settings, frame, context, dt_ms, &mut self.ledger)
     }
 
+    /// Time went by without a step, such as a sleep: how fast anything changed since then cannot be told.
+    pub fn slept(&mut self) {
+        self.monitors.slept();
+    }
+
     /// What was found so far.
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {

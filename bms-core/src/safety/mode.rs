@@ -16,6 +16,8 @@ pub enum Wish {
     Standby,
     /// Power out and in.
     Drive,
+    /// Connected as in a drive, at standstill: for the pack's own machines and whatever else feeds on it.
+    Idle,
     /// A charge up to a SOC (fraction) of the fullest cell; 1 for a full one.
     Charge {
         /// How.
@@ -40,7 +42,7 @@ impl Wish {
     /// It needs closed contactors.
     #[must_use]
     pub const fn connects(&self) -> bool {
-        matches!(self, Self::Drive | Self::Charge { .. } | Self::Preheat { .. })
+        matches!(self, Self::Drive | Self::Idle | Self::Charge { .. } | Self::Preheat { .. })
     }
 }
 
@@ -137,7 +139,7 @@ impl Facts {
     const fn wanted(&self) -> Option<Mode> {
         match self.wish {
             Wish::Drive if self.plugged_in => None,
-            Wish::Drive => Some(Mode::Drive),
+            Wish::Drive | Wish::Idle => Some(Mode::Drive),
             Wish::Charge { .. } => Some(Mode::Charge),
             Wish::Preheat { .. } => Some(Mode::Preheat),
             Wish::Sleep | Wish::Standby | Wish::Balance => None,

@@ -9,11 +9,6 @@
 #include "bms.h"
 #include "parameters.h" /* BMS_PARAMETERS, written by `bms export --c` */
 
-#ifdef BMS_SEMIHOSTING
-int run(void);
-#define main run
-#endif
-
 /* Memory of the caller: nothing is allocated. */
 static union {
     uint64_t align;
@@ -61,8 +56,8 @@ static void read_pack(float soc, float current_a)
 int main(void)
 {
     bms_t *bms = NULL;
-    printf("bms-core %s, %d cells, %u of %u bytes\n", bms_version(), BMS_CELLS, (unsigned)bms_memory_size(),
-           (unsigned)sizeof memory);
+    printf("bms-core %s, %d cells\n", bms_version(), BMS_CELLS);
+    printf("memory: %u of %u bytes\n", (unsigned)bms_memory_size(), (unsigned)sizeof memory);
     CHECK(bms_init(&memory, sizeof memory, BMS_PARAMETERS, sizeof BMS_PARAMETERS / 4, BMS_BUILD, 0.6f, 0.05f, &bms));
     memset(slot, 0xff, sizeof slot);
 

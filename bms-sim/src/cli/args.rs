@@ -44,6 +44,7 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     Export(ExportArgs),
     Simulate(SimulateArgs),
+    Faults(FaultsArgs),
     Decode(DecodeArgs),
     Design(DesignArgs),
     /// Simulate cells: list them, show their parameters, put them under a load.
@@ -216,6 +217,42 @@ pub(super) struct DecodeArgs {
     #[arg(long, conflicts_with = "json")]
     pub(super) csv: bool,
     /// Print one JSON object a line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Break everything that can break, in every operating mode, and see whether the core finds and answers it in time.
+///
+/// Faults of cells, contactors, sensors, messages, memory and timing are injected into simulated packs with the worst
+/// sensors that the standard allows, while they drive, charge, park, preheat and balance, cold and hot. Detection and
+/// reaction are held against the fault-tolerant times of the core's diagnosis table; a miss, or a reaction without a reason
+/// in hours of normal driving, ends the program with 1.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bms faults
+  bms faults --full --report report-faults
+  bms faults --hours 0 --seed 3")]
+pub(super) struct FaultsArgs {
+    /// Many more drawn faults, and 1000 h of normal driving.
+    #[arg(long)]
+    pub(super) full: bool,
+    /// Folder to write a report into.
+    #[arg(long, value_name = "DIR")]
+    pub(super) report: Option<PathBuf>,
+    /// Hours of normal driving.
+    #[arg(long, value_name = "H")]
+    pub(super) hours: Option<f64>,
+    /// Faults that are drawn beside the matrix of faults, modes and temperatures.
+    #[arg(long, value_name = "N")]
+    pub(super) drawn: Option<usize>,
+    /// Only one in so many cases of the matrix.
+    #[arg(long, value_name = "N")]
+    pub(super) every: Option<usize>,
+    /// Seed of packs, sensors, places and times.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) seed: u64,
+    /// Print every case as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }

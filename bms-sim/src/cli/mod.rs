@@ -4,6 +4,7 @@ mod args;
 mod decode;
 mod design;
 mod export;
+mod faults;
 mod identify;
 mod model;
 mod model_compare;
@@ -52,6 +53,7 @@ fn dispatch(cli: Cli) -> Result<Verdict> {
         Command::Replay(args) => replay::run(args, cli.quiet),
         Command::Verify(args) => verify::run(args, cli.quiet),
         Command::Export(args) => export::run(&args, cli.quiet),
+        Command::Faults(args) => faults::run(&args, cli.quiet),
         Command::Simulate(args) => simulate::run(&args, cli.quiet),
         Command::Decode(args) => decode::run(&args, cli.quiet),
         Command::Design(args) => design::run(&args, cli.quiet),

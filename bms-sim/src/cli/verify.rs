@@ -197,6 +197,9 @@ fn text(file: &ResultsFile, strict: bool) -> String {
         out += &lives_table(&health.lives);
         out += &packs_table(&health.packs);
         out += &control_table(&health.control);
+        if let Some(faults) = &health.faults {
+            out += &format!("\nInjected faults\n{}", faults.table);
+        }
     }
     if !results.targets.is_empty() {
         out += "\nTargets of the acceptance protocol\n";

@@ -689,7 +689,7 @@ macro_rules! sizes {
         }
     };
 }
-sizes!(4 8 12 13 14 15 16 18 20 24 48 96 100 108);
+sizes!(4 8 12 14 16 18 24 48 96 108);
 
 impl Outcome {
     /// Nothing asked and nothing known, for so many groups.
@@ -722,7 +722,7 @@ impl Outcome {
 }
 
 /// Resistance of a group at 25 degC in ohm, as the laboratory knows it.
-fn group_ohm(file: &CellFile) -> f32 {
+pub(super) fn group_ohm(file: &CellFile) -> f32 {
     const LAB_C: f32 = 25.0;
     let Ok(tables) = file.core_tables() else { return 1e-3 };
     let t = tables.borrow();

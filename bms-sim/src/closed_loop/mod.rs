@@ -27,6 +27,7 @@ use bms_core::parameters::ParametersError;
 use bms_core::safety::contactors::Position;
 use bms_core::safety::ledger::{DiagnosisSet, Status};
 use bms_core::safety::mode::{Mode, Wish};
+use bms_core::safety::settings::SafetySettings;
 use bms_core::safety::table::Level;
 use bms_core::soc::Estimated;
 use cell_models::pack::{Contactor, ContactorFault, PackLoad};
@@ -158,12 +159,14 @@ pub fn known_cell(file: &PackFile) -> Result<KnownCell, ClosedLoopError> {
 pub struct Options {
     /// Time between two rows of the recording in s; chosen by length if not given.
     pub interval_s: Option<f64>,
-    /// Protection ten times a second as in firmware, whatever the scenario; it is where the scenario breaks something that
-    /// the protection has to find.
+    /// The protection never sleeps: where the plant takes long steps, it runs through all of their seconds and not through
+    /// their last one alone. So it does in a scenario that breaks something which the protection has to find.
     pub protection: bool,
 }
 
 /// What a step of the core leaves to be seen.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "a core has none")]
 pub struct Seen<'a> {
     /// Time since the start of the scenario in s.
     pub time_s: f64,
@@ -180,10 +183,9 @@ pub struct Seen<'a> {
 /// Whoever looks at each step of the core, and may end the run.
 pub type Watch<'a> = dyn FnMut(&Seen<'_>) -> ControlFlow<()> + 'a;
 
-/// Period of the protection in s and ms, and the longest of all steps where it runs with the plant's.
+/// Period of the protection in s and ms.
 const PROTECTION_S: f64 = 0.1;
 const PROTECTION_MS: u16 = 100;
-const LONGEST_MS: u16 = 60_000;
 /// Around a fault the plant steps with the protection: from so many s before to so many after it.
 const BEFORE_FAULT_S: f64 = 5.0;
 const AFTER_FAULT_S: f64 = 600.0;
@@ -238,8 +240,7 @@ pub fn run_watched(
     watch: &mut Watch<'_>,
 ) -> Result<Recording, ClosedLoopError> {
     let fast = options.protection || scenario.faults.iter().any(|f| f.what.concerns_protection());
-    let period_ms = if fast { PROTECTION_MS } else { LONGEST_MS };
-    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, period_ms)?;
+    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, PROTECTION_MS)?;
     let told = scenario.start.soc + scenario.start.core_soc_error_points / 100.0;
     let start = Estimated {
         value: told.clamp(0.0, 1.0) as f32,
@@ -249,6 +250,14 @@ pub fn run_watched(
         let mut bench = Bench::new(scenario, pack, &setup, core, fast, watch)?;
         bench.run(options, progress)
     })
+}
+
+/// Limits of the protection of a pack of this type, where it runs ten times a second.
+#[must_use]
+pub fn protection_settings(pack: &PackType) -> SafetySettings {
+    let group = pack.known.in_parallel(pack.file.cell.size * pack.file.layout.parallel as f64);
+    let capacity_ah = group.circuit.cell.capacity_ah;
+    protection::settings(&pack.file, capacity_ah, core::group_ohm(&group.circuit), PROTECTION_MS)
 }
 
 fn weak(fault: &FaultKind) -> Option<WeakCell> {
@@ -284,7 +293,7 @@ struct Bench<'a, 'w> {
     sensors: PackSensors,
     core: &'a mut dyn AnyCore,
     watch: &'w mut Watch<'w>,
-    /// The protection runs ten times a second.
+    /// The protection never sleeps.
     fast: bool,
     command: Command,
     time_s: f64,
@@ -370,7 +379,9 @@ impl<'a, 'w> Bench<'a, 'w> {
             let [total_s, step_s] = RESTED_S;
             for _ in 0..(total_s / step_s) as usize {
                 bench.core.sleep(step_s - AWAKE_S);
-                rest(&mut bench, AWAKE_S);
+                for _ in 0..WAKE_STEPS {
+                    rest(&mut bench, PROTECTION_S);
+                }
             }
         }
         bench.settling = false;
@@ -425,7 +436,9 @@ impl<'a, 'w> Bench<'a, 'w> {
         }
         let o = self.core.outcome();
         let there = match doing.wish {
-            Wish::Drive | Wish::Charge { .. } | Wish::Preheat { .. } => o.position == Position::Closed,
+            Wish::Drive | Wish::Idle | Wish::Charge { .. } | Wish::Preheat { .. } => {
+                o.position == Position::Closed
+            }
             Wish::Standby => o.mode == Mode::Standby,
             Wish::Balance => o.mode == Mode::Balance,
             Wish::Sleep => o.mode == Mode::Sleep,
@@ -553,7 +566,7 @@ impl<'a, 'w> Bench<'a, 'w> {
                 ..idle
             },
             Demand::Park { awake, plugged } => Doing {
-                wish: if awake { Wish::Balance } else { Wish::Sleep },
+                wish: if awake { Wish::Idle } else { Wish::Sleep },
                 aux_from_pack: !plugged,
                 step_s: if awake { WAITING_S } else { ASLEEP_S },
                 // What cannot go to sleep stays awake.
@@ -612,9 +625,9 @@ impl<'a, 'w> Bench<'a, 'w> {
     fn step(&mut self, doing: &Doing, ambient_c: f64, dt_s: f64) -> Result<(), PlantError> {
         let closed = self.core.outcome().position == Position::Closed;
         if !closed && doing.aux_from_pack {
-            // Behind open contactors the pack feeds no machine.
+            // Behind open contactors the pack feeds no machine; the pump has a supply of its own.
             let c = &mut self.command;
-            (c.flow_l_per_min, c.chiller_w, c.heater_w) = (0.0, 0.0, 0.0);
+            (c.chiller_w, c.heater_w) = (0.0, 0.0);
             c.film_w.fill(0.0);
         }
         if doing.asleep {
@@ -653,8 +666,13 @@ impl<'a, 'w> Bench<'a, 'w> {
 
     /// The core's steps within one of the plant.
     fn protect(&mut self, doing: &Doing, charger: ChargerReport, ambient_c: f64, dt_s: f64) {
-        let period_s = if self.fast { self.period_s } else { dt_s };
-        let mut left_s = dt_s;
+        let period_s = self.period_s;
+        let asleep_s = if self.fast { 0.0 } else { (dt_s - AWAKE_S).max(0.0) };
+        if asleep_s > 0.0 {
+            self.core.sleep(asleep_s);
+            self.time_s += asleep_s;
+        }
+        let mut left_s = dt_s - asleep_s;
         while left_s > 1e-9 && !self.stopped {
             let own_s = if left_s < 1.5 * period_s { left_s } else { period_s };
             left_s -= own_s;

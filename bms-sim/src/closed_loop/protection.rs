@@ -20,7 +20,7 @@ const HOT_K: [f32; 3] = [-3.0, 2.5, 5.0];
 const COLD_K: [f32; 3] = [3.0, -2.5, -5.0];
 /// Difference of temperatures in K, rise in K/s.
 const SPREAD_K: [f32; 3] = [12.0, 18.0, 30.0];
-const RISE_K_PER_S: [f32; 2] = [0.15, 1.0];
+const RISE_K_PER_S: [f32; 2] = [0.25, 1.0];
 /// Difference of states of charge (fraction).
 const IMBALANCE: [f32; 2] = [0.08, 0.15];
 /// Insulation in ohm per V: GB 18384 asks for 100 (500 with alternating current).
@@ -101,7 +101,8 @@ pub fn settings(file: &PackFile, capacity_ah: f64, group_ohm: f32, period_ms: u1
         contactors: ContactorSettings {
             breaking_a: BREAKING_SHARE * of_pack(l.pulse_discharge_a),
             precharged_share: 0.95,
-            precharged_a: (0.02 * full_a).max(1.0),
+            // What the sensor cannot tell from nothing counts as none.
+            precharged_a: (1.5 * error_a).max(1.0),
             // Five time constants of the link reach 99 %.
             precharge_ms: (5000.0 * e.precharge_ohm * e.link_f).clamp(500.0, 5000.0) as u16,
             travel_ms: 50,

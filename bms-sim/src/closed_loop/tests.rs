@@ -2,9 +2,11 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use bms_core::cell::{Age, CellModel};
+use bms_core::safety::table::Diagnosis;
 
 use super::*;
 use crate::recording::Summary;
+use crate::scenario::Trigger;
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packs").join(name)
@@ -123,7 +125,7 @@ fn scenario(text: &str) -> Scenario {
 /// Runs a scenario on the car; gives the recording with the truth and the estimates at its start.
 fn run_car(text: &str) -> (Recording, Vec<f64>, Vec<f64>) {
     let (scenario, pack) = (scenario(text), PackType::with_known(car(), known().clone()).unwrap());
-    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, LONGEST_MS).unwrap();
+    let setup = CoreSetup::new(&pack.file, &pack.known, &scenario.control, PROTECTION_MS).unwrap();
     let start = Estimated { value: scenario.start.soc as f32, std: 0.02 };
     with_core(&setup, start, |core| {
         let mut watch = |_: &Seen<'_>| ControlFlow::Continue(());
@@ -185,6 +187,79 @@ fn cells_in_parallel_show_the_same_voltage_under_their_share_of_the_current() {
         }
         assert_eq!((a.tau1_s, a.tau2_s), (b.tau1_s, b.tau2_s));
     }
+}
+
+fn circuit_car() -> PackFile {
+    PackFile::load(&path("car_circuit_96s1p.toml")).unwrap()
+}
+
+fn circuit_pack() -> PlantPack {
+    let file = circuit_car();
+    PlantPack::new(&file, &CellKind::of(&file).unwrap(), &half_full(25.0), &[], 1).unwrap()
+}
+
+/// Ohm's law inside a cell, and its heat: 10 s of V^2 / R into its heat capacity.
+#[test]
+fn a_short_circuit_inside_a_cell_takes_its_current_and_warms_it() {
+    let mut plant = circuit_pack();
+    plant.short_inside(7, 0.05);
+    let (before_c, before) = (plant.network().core_c()[7], plant.group_soc()[7]);
+    for _ in 0..100 {
+        plant.step(PackLoad::CurrentA(0.0), false, &commands(0.0), 25.0, 0.1).unwrap();
+    }
+    let v = plant.pack().group_voltage_v()[7];
+    let lost_ah = (before - plant.group_soc()[7]) * plant.pack().capacity_ah()[7];
+    assert!((lost_ah - v / 0.05 * 10.0 / 3600.0).abs() < 0.05 * lost_ah, "{lost_ah} Ah at {v} V");
+    let heat_j = v * v / 0.05 * 10.0;
+    let rise_k = plant.network().core_c()[7] - before_c;
+    assert!((0.7..1.2).contains(&(rise_k * 1860.0 / heat_j)), "{rise_k} K for {heat_j} J");
+    assert!((plant.network().core_c()[9] - before_c).abs() < 1.0);
+}
+
+#[test]
+fn a_nail_takes_one_cell_and_its_voltage() {
+    let mut plant = circuit_pack();
+    plant.run_away(40, Trigger::Nail).unwrap();
+    let whole_v = plant.pack().pack_voltage_v();
+    for _ in 0..300 {
+        plant.step(PackLoad::CurrentA(0.0), false, &commands(0.0), 25.0, 0.1).unwrap();
+    }
+    assert!(plant.network().core_c()[40] > 300.0 && plant.cells_lost() == 1);
+    let v = plant.pack().group_voltage_v();
+    assert!(v[40].abs() < 0.01 && v[41] > 3.5, "{} {}", v[40], v[41]);
+    assert!((whole_v - plant.pack().pack_voltage_v() - 3.65).abs() < 0.2);
+}
+
+/// Beyond full and empty the circuit's table says nothing: the voltage goes on all the same.
+#[test]
+fn overcharge_and_over_discharge_show_in_the_voltage() {
+    let file = circuit_car();
+    for (soc, current_a, beyond) in [(0.99, -150.0, 4.3), (0.02, 150.0, 2.0)] {
+        let start = StartState { soc, soc_spread: None, temperature_c: 25.0 };
+        let mut plant = PlantPack::new(&file, &CellKind::of(&file).unwrap(), &start, &[], 1).unwrap();
+        plant.connect(true);
+        for _ in 0..300 {
+            plant.step(PackLoad::CurrentA(current_a), false, &commands(0.0), 25.0, 1.0).unwrap();
+        }
+        let v = plant.pack().group_voltage_v();
+        assert!(v.iter().any(|v| (*v > beyond) == (current_a < 0.0)), "{v:?}");
+    }
+}
+
+/// The core's command opens the contactors: what flows ends, and the diagnosis is in the figures.
+#[test]
+fn an_open_interlock_ends_the_drive() {
+    let scenario = scenario(
+        "ambient_c = 25.0\nstart = { soc = 0.6 }\nsensors = { corner = 'limit' }\n\
+         [[fault]]\nat = '20s'\nkind = 'interlock_open'\n[[phase]]\nkind = 'drive'\ncycle = 'US06'\nduration = '40s'",
+    );
+    let pack = PackType::new(circuit_car()).unwrap();
+    let recording = run(&scenario, &pack, &Options::default(), &mut |_| ()).unwrap();
+    let of = |from: f64, to: f64| recording.rows.iter().filter(move |r| (from..to).contains(&r.time_s));
+    assert!(of(5.0, 20.0).any(|r| r.values.current_a > 50.0 && r.values.contactors == 3.0));
+    assert!(of(21.0, 40.0).all(|r| r.values.current_a == 0.0 && r.values.contactors == 0.0));
+    let found = &recording.summary.diagnoses;
+    assert!(found.iter().any(|d| d.id == Diagnosis::InterlockOpen && d.reacted_s.is_some()), "{found:?}");
 }
 
 /// Runs a scenario on the car, its pack file changed.

@@ -225,4 +225,4 @@ fn the_parquet_file_has_everything_with_the_signs_of_the_format() {
     assert!(last.get_double(at("min_anode_potential_v")).is_err(), "null where it is not known");
 }
 
-const COLUMN_COUNT: usize = 50;
+const COLUMN_COUNT: usize = 55;

@@ -14,6 +14,7 @@ mod condition;
 pub mod control;
 mod convergence;
 pub mod design;
+pub mod faults;
 mod files;
 pub mod health;
 mod heat_map;
@@ -174,7 +175,7 @@ fn page(
 
 /// State of power, lives, packs and their control, each if it was scored.
 fn states_sections(states: &Health) -> Vec<html::Section> {
-    let Health { power, lives, packs, control, .. } = states;
+    let Health { power, lives, packs, control, faults, .. } = states;
     let mut all = Vec::new();
     let mut add = |wanted: bool, id, title, body: &dyn Fn() -> String| {
         all.extend(wanted.then(|| html::Section { id, title, body: body() }));
@@ -183,6 +184,9 @@ fn states_sections(states: &Health) -> Vec<html::Section> {
     add(!lives.is_empty(), "lives", "State of health over whole lives", &|| health::lives(lives));
     add(!packs.is_empty(), "packs", "Packs", &|| health::packs(packs));
     add(!control.is_empty(), "control", "Control of packs in closed loop", &|| control::section(control));
+    if let Some(score) = faults {
+        add(true, "faults", "Injected faults", &|| faults::section(score));
+    }
     all
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::html::{NO_VALUE, Section, count, esc, file_link, number, page};
 use super::pack_run_plots as plots;
 use super::{ReportError, write_file};
-use crate::recording::{PhaseSummary, Recording, Summary, Verdict};
+use crate::recording::{Diagnosed, PhaseSummary, Recording, Summary, Verdict};
 use crate::scenario::{End, Scenario};
 
 const MINUTE_S: f64 = 60.0;
@@ -26,6 +26,7 @@ fn html(dir: &Path, scenario: &Scenario, recording: &Recording) -> String {
     let section = |id, title, body| Section { id, title, body };
     let sections = [
         section("verdict", "Verdict", verdict_box(summary) + &verdicts(&summary.verdicts)),
+        section("diagnoses", "Diagnoses", diagnoses(&summary.diagnoses)),
         section("figures", "Figures", figures(summary)),
         section("phases", "Phase by phase", phases(&summary.phases)),
         section("cells", "Cells over time", plots::cell_maps(recording)),
@@ -124,6 +125,42 @@ fn table(head: &[&str], rows: &[Vec<String>], left: usize) -> String {
         out += "</tr>\n";
     }
     out + "</tbody></table></div>\n"
+}
+
+/// What the protection found.
+fn diagnoses(all: &[Diagnosed]) -> String {
+    if all.is_empty() {
+        return "<p>None.</p>\n".into();
+    }
+    let time = |s: Option<f64>| s.map_or_else(|| NO_VALUE.to_owned(), |s| format!("{s:.1}"));
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|d| {
+            vec![
+                d.id.entry().name.into(),
+                d.level().into(),
+                d.place.map_or_else(|| NO_VALUE.to_owned(), |p| p.to_string()),
+                number(f64::from(d.value), 3),
+                number(f64::from(d.limit), 3),
+                format!("{:.1}", d.detected_s),
+                time(d.reacted_s),
+                time(d.ended_s),
+                esc(d.id.condition()),
+            ]
+        })
+        .collect();
+    let head = [
+        "diagnosis",
+        "level",
+        "place",
+        "read",
+        "limit",
+        "detected, s",
+        "reacted, s",
+        "ended, s",
+        "condition",
+    ];
+    table(&head, &rows, 2)
 }
 
 fn verdicts(verdicts: &[Verdict]) -> String {
@@ -349,6 +386,17 @@ pub fn summary_text(s: &Summary) -> String {
     let bill = &s.bill;
     for (name, wh) in bill.items().into_iter().filter(|(_, wh)| wh.abs() > 0.005) {
         let _ = writeln!(out, "{:58} {}", format!("Energy: {name}"), plots::energy(wh));
+    }
+    for d in &s.diagnoses {
+        let at = d.place.map_or(String::new(), |p| format!(" at {p}"));
+        let reacted = d.reacted_s.map_or(String::new(), |t| format!(", reacted at {t:.1} s"));
+        let _ = writeln!(
+            out,
+            "{:11} {}{at}: detected at {:.1} s{reacted}",
+            d.level(),
+            d.id.entry().name,
+            d.detected_s
+        );
     }
     out.push('\n');
     for v in &s.verdicts {

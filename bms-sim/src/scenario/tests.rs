@@ -154,11 +154,34 @@ fn a_fault_on_what_is_not_there_is_refused() {
     says(&refused("kind = \"blocked_channel\"\nchannel = 6\nshare = 0.5"), &["0 to 5"]);
     says(&refused("kind = \"film_off\"\nmodule = 8"), &["0 to 7"]);
     assert_eq!(fault("kind = \"heater_off\""), Ok(()));
+    says(&refused("kind = \"bleed_stuck\"\ncell = 96"), &["fault 1 (bleed_stuck)", "0 to 95"]);
+    says(&refused("kind = \"internal_short\"\ncell = 192\nohm = 0.01"), &["0 to 191"]);
+    let swapped = "kind = \"cell_voltage\"\ncell = 3\nerror = { swapped_with = 96 }";
+    says(&refused(swapped), &["fault 1 (cell_voltage)", "error.swapped_with = 96", "0 to 95"]);
     let none = PackFacts { modules: 0, ..facts() };
     let scenario = parsed(&format!("{PARK}[[fault]]\nat = \"1s\"\nkind = \"film_off\"\nmodule = 0"));
     says(&scenario.check_against(&none).unwrap_err().to_string(), &["the pack has none"]);
     let beyond = parsed("[[phase]]\nkind = \"constant\"\nc_rate = -1\nuntil_cell_v = 5.0\n");
     says(&beyond.check_against(&facts()).unwrap_err().to_string(), &["phase 1 (constant)", "2.5 and 4.2 V"]);
+}
+
+#[test]
+fn errors_of_readings_and_messages_are_read_by_their_names() {
+    let what = |body: &str| parsed(&format!("{PARK}[[fault]]\nat = \"1s\"\n{body}")).faults[0].what;
+    let drift = what("kind = \"cell_voltage\"\ncell = 3\nerror = { drift = 0.01 }");
+    assert_eq!(drift, FaultKind::CellVoltage { cell: 3, error: SignalError::Drift(0.01) });
+    let stuck = what("kind = \"current\"\nsensor = \"second\"\nerror = \"stuck\"");
+    assert_eq!(stuck, FaultKind::Current { sensor: CurrentSensor::Second, error: SignalError::Stuck });
+    let late = what("kind = \"message\"\nfrom = \"front_end\"\nerror = { one_in = 5 }");
+    assert_eq!(late, FaultKind::Message { from: Partner::FrontEnd, error: MessageError::OneIn(5) });
+    assert_eq!(late.kind(), "message");
+    let refused = |body: &str| {
+        let text = format!("{HEAD}{PARK}[[fault]]\nat = \"1s\"\n{body}");
+        Scenario::parse(&text).unwrap_err().to_string()
+    };
+    says(&refused("kind = \"external_short\"\nohm = 0.0"), &["fault 1 (external_short)", "above 0"]);
+    says(&refused("kind = \"pack_voltage\"\nerror = \"reversed\""), &["only a cell voltage"]);
+    says(&refused("kind = \"pack_voltage\"\nerror = { swapped_with = 1 }"), &["none to be swapped with"]);
 }
 
 /// Every moment of a scenario while a pack looks the same all the time.

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::control::{self, ControlScore};
+use super::faults::{self, FaultScore};
 use super::{Options, Progress, VerifyError};
 use crate::lives::{self, Life, LifeOutcome};
 use crate::packs::{self, PackOptions, PackOutcome};
@@ -28,6 +29,9 @@ pub struct Health {
     /// Packs in closed loop.
     #[serde(default)]
     pub control: Vec<ControlScore>,
+    /// Injected faults.
+    #[serde(default)]
+    pub faults: Option<FaultScore>,
     /// What was left out and why.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -260,6 +264,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Option<Health>,
         health.lives = lives_of(options, progress)?;
         health.packs = packs_of(options, progress)?;
         health.control = control::run(options, progress)?;
+        health.faults = Some(faults::run(options, progress)?);
     }
     Ok((health != Health::default()).then_some(health))
 }
@@ -399,6 +404,7 @@ impl Health {
             }
         }
         all.extend(self.control.iter().flat_map(ControlScore::figures));
+        all.extend(self.faults.iter().flat_map(FaultScore::figures));
         all
     }
 }
@@ -488,6 +494,7 @@ pub(crate) mod tests {
             lives: vec![life(-2.5, 3.5)],
             packs: vec![pack(1.2, Some(72.0))],
             control: Vec::new(),
+            faults: None,
             notes: Vec::new(),
         }
     }

@@ -11,6 +11,7 @@ pub mod again;
 pub mod bounds;
 pub mod causes;
 pub mod control;
+pub mod faults;
 mod finished;
 pub mod full_charge;
 pub mod health;

@@ -1,4 +1,4 @@
-//! Targets of the acceptance protocol: 1, 2 and 10 from the cases of a run, 3 to 8 from what is scored beside them.
+//! Targets of the acceptance protocol: 1, 2 and 10 from the cases of a run, 3 to 9 from what is scored beside them.
 //!
 //! All are for good sensors, and for estimators that know the present capacity: what becomes of a capacity that is not
 //! known belongs to the state of health.
@@ -154,7 +154,7 @@ fn place(case: &Case) -> String {
     format!("{}/{}, start {:+.0}, draw {}", case.dataset, case.file, case.start_error_points, case.draw)
 }
 
-/// Targets 3 to 8, and 1 for the cells of packs.
+/// Targets 3 to 9, and 1 for the cells of packs.
 #[must_use]
 pub fn of_health(health: &Health) -> Vec<TargetOutcome> {
     let mut all: Vec<TargetOutcome> = pack_error(&health.packs).into_iter().collect();
@@ -165,6 +165,7 @@ pub fn of_health(health: &Health) -> Vec<TargetOutcome> {
         all.extend(power_safe(score));
     }
     all.extend(control::outcomes(&health.control));
+    all.extend(health.faults.iter().flat_map(super::faults::FaultScore::outcomes));
     all
 }
 

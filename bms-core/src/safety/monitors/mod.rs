@@ -78,6 +78,10 @@ impl<'a, const N: usize, const S: usize> Monitors<'a, N, S> {
         }
     }
 
+    pub(super) fn slept(&mut self) {
+        self.temperature.slept();
+    }
+
     pub(super) fn step(
         &mut self,
         settings: &SafetySettings,

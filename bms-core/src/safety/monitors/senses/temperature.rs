@@ -130,6 +130,13 @@ pub(in super::super) struct TemperatureSense<const S: usize> {
 impl<const S: usize> TemperatureSense<S> {
     pub(in super::super) const NEW: Self = Self { sensors: [Sensor::NEW; S] };
 
+    /// Time went by without a step: what changed in it is no rise.
+    pub(in super::super) fn slept(&mut self) {
+        for sensor in &mut self.sensors {
+            sensor.last_c = f32::NAN;
+        }
+    }
+
     /// `fitted` sensors are there; nothing is known of the others.
     pub(in super::super) fn step<const N: usize>(
         &mut self,
@@ -211,5 +218,22 @@ impl<const S: usize> TemperatureSense<S> {
         let few = Finding { place: None, value: left, limit: LEFT * count };
         ledger.report(Diagnosis::TemperaturesLost, (left < LEFT * count).then_some(few));
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pack that cooled down for hours has not done so within a tenth of a second.
+    #[test]
+    fn what_changed_in_a_sleep_is_no_rise() {
+        let mut sense = TemperatureSense::<1>::NEW;
+        let shares = [0.2, 0.1, 0.01];
+        sense.sensors[0].follow(20.0, 5.0, 0.1, shares);
+        sense.slept();
+        sense.sensors[0].follow(24.0, 5.0, 0.1, shares);
+        let s = &sense.sensors[0];
+        assert_eq!((s.fast_c, s.middle_c, s.slow_c), (24.0, 24.0, 24.0));
     }
 }
