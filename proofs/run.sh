@@ -28,7 +28,7 @@ say "bms-core builds with core alone (and the use of alloc is refused)"
 build
 link free || fail "a panic in bms-core is reachable"
 symbols="$(nm "$target/free.elf")"
-for entry in measurement charge_and_clock covariance model look_ups soc_new soc_step cell_new cell_step sop energy store learnt encoding pack_new pack_step leak core preheat balance temperatures climate charging bms parameters controller_step safety_step can wire; do
+for entry in measurement charge_and_clock covariance model look_ups soc_new soc_step cell_new cell_step sop energy store learnt encoding pack_new pack_step leak core preheat balance temperatures climate charging bms parameters controller_step safety_step can report wire; do
     grep -q " proof_$entry\$" <<<"$symbols" || fail "proof_$entry is not in the program: the proof says nothing"
 done
 build --features break-with-index

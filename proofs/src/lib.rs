@@ -857,6 +857,7 @@ pub extern "C" fn proof_entry<'a>(
     black_box(proof_climate(inputs, warmth));
     black_box(proof_bms(inputs, shared, everything, memory));
     black_box(proof_controller_step(inputs, shared, &everything.settings, protected, memory));
+    bus::proof_report(&protected.controller, bus);
     black_box(proof_safety_step(inputs, protection));
     black_box(proof_parameters(shared, everything, words));
     black_box(proof_learnt(shared, memory, &mut whole.0, pack, monitor));
