@@ -12,13 +12,18 @@ use tempfile::tempdir;
 
 /// Runs a short scenario of the small store with both logs.
 fn simulate(dir: &Path, more: &[&str]) -> [String; 2] {
+    simulate_with(dir, "", more)
+}
+
+/// The same with a fault.
+fn simulate_with(dir: &Path, fault: &str, more: &[&str]) -> [String; 2] {
     let pack = root().join("packs/storage_lfp_16s.toml").canonicalize().unwrap();
     let scenario = dir.join("short.toml");
     let text = format!(
         "format_version = 1\ntitle = \"Short\"\npack = \"{}\"\nseed = 5\nambient_c = 20.0\n\
          start = {{ soc = 0.6, rested = false }}\n\
          [[phase]]\nkind = \"constant\"\nc_rate = 0.5\nduration = \"20s\"\n\
-         [[phase]]\nkind = \"charge\"\nmode = \"normal\"\nduration = \"20s\"\n",
+         [[phase]]\nkind = \"charge\"\nmode = \"normal\"\nduration = \"20s\"\n{fault}",
         pack.display()
     );
     fs::write(&scenario, text).unwrap();
@@ -84,12 +89,56 @@ fn a_run_is_read_back_from_both_logs_with_the_same_values() {
     assert_eq!(at("BmsState", 15.0)["Contactors"], "Closed");
     assert_eq!(at("BmsState", 35.0)["Mode"], "Charge");
     assert!(at("PackValues", 39.0)["Current"].as_f64().unwrap() < -1.0);
-    // What nobody knows is told as such, and the pack's voltage is that of its cells.
-    assert_eq!(at("StateEstimate", 15.0)["SohCapacity"], "NotAvailable");
+    // A new pack, and what is left in it: what nobody knows is told as such.
+    let number = |message: &str, time_s: f64, signal: &str| -> f64 {
+        at(message, time_s)[signal].as_f64().unwrap_or_else(|| panic!("no {signal} at {time_s} s"))
+    };
+    for signal in ["SohCapacity", "SohResistance"] {
+        assert!((70.0..=130.0).contains(&number("StateEstimate", 15.0, signal)), "{signal}");
+    }
+    assert!((number("StateEstimate", 15.0, "Soe") - number("StateEstimate", 15.0, "Soc")).abs() < 10.0);
+    assert!((number("LearntValues", 15.0, "Capacity") / 280.0 - 1.0).abs() < 0.15);
+    assert!(number("CellHealth", 15.0, "WeakestCell") < 16.0);
+    // 280 Ah of 16 cells of 3.2 V at 60 %, and half a C of it out.
+    assert!((number("Energy", 15.0, "RemainingEnergy") / 8600.0 - 1.0).abs() < 0.2);
+    assert!((number("Energy", 15.0, "TimeToEmpty") / 72.0 - 1.0).abs() < 0.2);
+    assert_eq!(at("Energy", 15.0)["TimeToFull"], "NotAvailable");
+    assert_eq!(at("Energy", 39.0)["TimeToEmpty"], "NotAvailable");
+    let learnt = &decode(&wire, &["--only", "Learnt"])[0]["signals"];
+    assert!(
+        learnt["capacity_ah"].as_f64().unwrap() > 240.0 && learnt["resistance_factor"].is_f64(),
+        "{learnt}"
+    );
+    // The pack's voltage is that of its cells.
     let pack_v = at("PackValues", 15.0)["Voltage"].as_f64().unwrap();
     let mean_v = at("CellVoltageExtremes", 15.0)["MeanVoltage"].as_f64().unwrap();
     assert!((pack_v - 16.0 * mean_v).abs() < 0.02, "{pack_v} {mean_v}");
     assert!(at("InverterLimits", 15.0)["ChargeVoltage"].as_f64().unwrap() > 50.0);
+}
+
+#[test]
+fn a_fault_is_in_both_logs_and_the_inverter_is_told() {
+    let dir = tempdir().unwrap();
+    let fault = "[[fault]]\nat = \"5s\"\nkind = \"voltage_lost\"\ncell = 5\n";
+    let [can, wire] = simulate_with(dir.path(), fault, &["--inverter", "victron"]);
+    let records = decode(&wire, &["--only", "Diagnosis"]);
+    let lost: Vec<&Value> = records.iter().filter(|r| r["signals"]["number"] == "CellVoltageLost").collect();
+    assert_eq!(lost.len(), 1, "told once: {lost:?}");
+    assert_eq!((&lost[0]["signals"]["set"], &lost[0]["signals"]["cell"]), (&true.into(), &5.into()));
+    let told_s = lost[0]["time_s"].as_f64().unwrap();
+    // On the bus it is detected at the same time, and within a second of it the inverter has its alarm and no current.
+    let frames = decode(&can, &[]);
+    let first = |message: &str, signal: &str, value: Value| {
+        let is = |f: &&Value| f["message"] == message && f["signals"][signal] == value;
+        frames.iter().find(is).unwrap_or_else(|| panic!("no {signal}"))["time_s"].as_f64().unwrap()
+    };
+    assert!((first("DiagnosisLow", "CellVoltageLost", 1.0.into()) - told_s).abs() < 1.1);
+    let alarm_s = first("VictronAlarms", "InternalAlarm", "Set".into());
+    assert!((0.0..1.1).contains(&(alarm_s - told_s)), "{alarm_s} {told_s}");
+    let after = |f: &&Value| f["message"] == "InverterLimits" && f["time_s"].as_f64().unwrap() >= alarm_s;
+    let limits: Vec<&Value> =
+        frames.iter().filter(after).map(|f| &f["signals"]["DischargeCurrent"]).collect();
+    assert!(!limits.is_empty() && limits.iter().all(|a| a.as_f64() == Some(0.0)), "{limits:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ const CHARGE: u8 = 3;
 const FAST_CHARGE: u8 = 4;
 const PREHEAT: u8 = 5;
 const BALANCE: u8 = 6;
-/// Core temperature in degC that a preheat warms to: the message has no field for it.
+/// Core temperature in degC that a preheat warms to if none is told.
 const PREHEAT_TO_C: f32 = 10.0;
 
 /// The code of a wish.
@@ -57,10 +57,12 @@ impl Command {
     /// The vehicle's protected message with this counter (its low four bits).
     #[must_use]
     pub fn frame(&self, counter: u8) -> Frame {
-        let (mut percent, mut time_s, mut keeps_warm) = (f32::NAN, f32::NAN, false);
+        let (mut percent, mut target_c, mut time_s, mut keeps_warm) = (f32::NAN, f32::NAN, f32::NAN, false);
         match self.wish {
             Wish::Charge { target_soc, .. } => percent = 100.0 * target_soc,
-            Wish::Preheat { time_left_s, hold, .. } => (time_s, keeps_warm) = (time_left_s, hold),
+            Wish::Preheat { target_c: to_c, time_left_s, hold } => {
+                (target_c, time_s, keeps_warm) = (to_c, time_left_s, hold);
+            }
             _ => {}
         }
         let mut m = VehicleCommand::EMPTY;
@@ -68,6 +70,7 @@ impl Command {
         m.set_target_soc_raw_val(scale::VEHICLE_COMMAND_TARGET_SOC.raw(percent) as u16);
         m.set_preheat_time_raw_val(scale::VEHICLE_COMMAND_PREHEAT_TIME.raw(time_s) as u16);
         m.set_preheat_hold_raw_val(u8::from(keeps_warm));
+        m.set_preheat_target_raw_val(scale::VEHICLE_COMMAND_PREHEAT_TARGET.raw(target_c) as u16);
         m.set_acknowledge_raw_val(u8::from(self.acknowledge));
         let mut frame = Frame::from(m);
         frame.protect(counter);
@@ -95,18 +98,17 @@ impl Command {
         let percent = scale::VEHICLE_COMMAND_TARGET_SOC.value(m.target_soc_raw_val().into());
         let target_soc = percent.unwrap_or(100.0) / 100.0;
         let time_left_s = scale::VEHICLE_COMMAND_PREHEAT_TIME.value(m.preheat_time_raw_val().into());
+        let target_c = scale::VEHICLE_COMMAND_PREHEAT_TARGET.value(m.preheat_target_raw_val().into());
         let wish = match m.request_raw_val() {
             SLEEP => Wish::Sleep,
             DRIVE => Wish::Drive,
             CHARGE => Wish::Charge { mode: ChargeMode::Normal, target_soc },
             FAST_CHARGE => Wish::Charge { mode: ChargeMode::Fast, target_soc },
-            PREHEAT => {
-                Wish::Preheat {
-                    target_c: PREHEAT_TO_C,
-                    time_left_s: time_left_s.unwrap_or(0.0),
-                    hold: m.preheat_hold_raw_val() == 1,
-                }
-            }
+            PREHEAT => Wish::Preheat {
+                target_c: target_c.unwrap_or(PREHEAT_TO_C),
+                time_left_s: time_left_s.unwrap_or(0.0),
+                hold: m.preheat_hold_raw_val() == 1,
+            },
             BALANCE => Wish::Balance,
             _ => Wish::Standby,
         };

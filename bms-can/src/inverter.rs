@@ -21,15 +21,20 @@
 //! * 100 % before the pack is full, at which inverters end the charge: the state of charge is rounded down;
 //! * the sign of the current, which is positive on charge here.
 //!
+//! Alarms and warnings follow from the report's diagnoses ([`Alarms::of`]); an alarm takes the allowed currents away. Limits
+//! are rounded so that nothing is allowed that the pack does not allow.
+//!
 //! Sources: frames recorded from products (see the tests) at setfirelabs.com ("Pylontech CAN reading", "Pylontech battery
 //! CAN comms v1.2 vs v1.3") and in github.com/dfch/BydCanProtocol (BYD with Victron); the bits of 0x359 and 0x35C as
 //! diyBMS has them (`pylon_canbus.cpp`); those of 0x35A as in github.com/AndreasBoehm/PytesCANProtocol.
 
 use bms_core::safety::contactors::Position;
+use bms_core::safety::ledger::DiagnosisSet;
+use bms_core::safety::table::{Diagnosis, Level};
 
 use crate::Frame;
 use crate::report::{Extremes, Report};
-use crate::scale::inverter as scale;
+use crate::scale::{Scale, inverter as scale};
 
 /// The codec of `inverter.dbc` as `dbc-codegen` makes it; see [`crate::bms`].
 #[allow(missing_docs, missing_debug_implementations, warnings, clippy::all, clippy::doc_markdown)]
@@ -69,7 +74,7 @@ pub struct Alarms {
     pub charge_current: bool,
     /// A contactor does not do what it is told.
     pub contactor: bool,
-    /// Short circuit.
+    /// Short circuit: the fuse has blown, or a cell has an internal short.
     pub short_circuit: bool,
     /// A fault of the BMS itself.
     pub internal: bool,
@@ -78,6 +83,75 @@ pub struct Alarms {
 }
 
 impl Alarms {
+    /// What the diagnoses of one level mean to an inverter: fatal ones are its alarms, warnings its warnings. What there is
+    /// no bit for (sensors, links, memory, insulation, cooling) is internal.
+    ///
+    /// ```
+    /// use bms_can::inverter::Alarms;
+    /// use bms_core::safety::ledger::DiagnosisSet;
+    /// use bms_core::safety::table::{Diagnosis, Level};
+    ///
+    /// let mut detected = DiagnosisSet::default();
+    /// detected.set(Diagnosis::ChargeColdWarning, true);
+    /// let warnings = Alarms::of(&detected, Level::Warning);
+    /// assert_eq!(warnings, Alarms { low_charge_temperature: true, ..Alarms::default() });
+    /// assert_eq!(Alarms::of(&detected, Level::Fatal), Alarms::default());
+    /// ```
+    #[must_use]
+    pub fn of(diagnoses: &DiagnosisSet, level: Level) -> Self {
+        use Diagnosis as D;
+        let mut alarms = Self::default();
+        for id in diagnoses.iter().filter(|id| id.entry().level == level) {
+            *match id {
+                D::CellVoltageHighInformation | D::CellVoltageHighWarning | D::CellVoltageHighFatal => {
+                    &mut alarms.high_voltage
+                }
+                D::CellVoltageLowInformation
+                | D::CellVoltageLowWarning
+                | D::CellVoltageLowFatal
+                | D::DeepDischarge => &mut alarms.low_voltage,
+                D::DischargeCurrentInformation
+                | D::DischargeCurrentWarning
+                | D::DischargeCurrentFatal
+                | D::DischargePulseFatal => &mut alarms.discharge_current,
+                D::ChargeCurrentInformation
+                | D::ChargeCurrentWarning
+                | D::ChargeCurrentFatal
+                | D::ChargePulseFatal
+                | D::ChargerIgnoresLimit => &mut alarms.charge_current,
+                D::DischargeHotInformation
+                | D::DischargeHotWarning
+                | D::DischargeHotFatal
+                | D::TemperatureRiseWarning
+                | D::TemperatureRiseFatal
+                | D::ThermalRunaway
+                | D::ThermalRunawayNearby => &mut alarms.high_temperature,
+                D::DischargeColdInformation | D::DischargeColdWarning | D::DischargeColdFatal => {
+                    &mut alarms.low_temperature
+                }
+                D::ChargeHotInformation | D::ChargeHotWarning | D::ChargeHotFatal => {
+                    &mut alarms.high_charge_temperature
+                }
+                D::ChargeColdInformation | D::ChargeColdWarning | D::ChargeColdFatal => {
+                    &mut alarms.low_charge_temperature
+                }
+                D::PlusWelded
+                | D::MinusWelded
+                | D::PrechargeWelded
+                | D::PlusFailsToClose
+                | D::MinusFailsToClose
+                | D::PrechargeFailsToClose
+                | D::PrechargeFailed
+                | D::PrechargeTooOften
+                | D::CurrentWhileOpen => &mut alarms.contactor,
+                D::FuseBlown | D::InternalShort => &mut alarms.short_circuit,
+                D::ImbalanceInformation | D::ImbalanceWarning => &mut alarms.cell_imbalance,
+                _ => &mut alarms.internal,
+            } = true;
+        }
+        alarms
+    }
+
     const fn any(&self) -> bool {
         self.high_voltage
             || self.low_voltage
@@ -105,10 +179,6 @@ pub struct Inverter {
     pub product: [u8; 16],
     /// Modules in parallel.
     pub modules: u8,
-    /// What stops the pack.
-    pub alarms: Alarms,
-    /// What is near its limit.
-    pub warnings: Alarms,
     /// The pack must be charged from the grid before it is empty for good.
     pub force_charge: bool,
     /// A full charge is wanted, to find the state of charge anew.
@@ -122,8 +192,6 @@ impl Default for Inverter {
             maker: *b"BMS     ",
             product: *b"Battery pack    ",
             modules: 1,
-            alarms: Alarms::default(),
-            warnings: Alarms::default(),
             force_charge: false,
             full_charge: false,
         }
@@ -158,13 +226,18 @@ impl Inverter {
     /// ```
     pub fn send(&self, report: &Report<'_>, send: &mut impl FnMut(&Frame)) {
         let r = report;
-        let allowed = self.allowed_a(r);
+        let [alarms, warnings] = [Level::Fatal, Level::Warning].map(|level| Alarms::of(&r.diagnoses, level));
+        let allowed = allowed(r, &alarms);
         let victron = self.dialect == Dialect::Victron;
         let frames: [Option<Frame>; 7] = [
             self.limits(r, allowed).map(Frame::from),
             state(r).map(Frame::from),
             values(r).map(Frame::from),
-            Some(if victron { self.victron_alarms().into() } else { self.pylontech_alarms().into() }),
+            Some(if victron {
+                victron_alarms(&alarms, &warnings).into()
+            } else {
+                self.pylontech_alarms(&alarms, &warnings).into()
+            }),
             (!victron).then(|| self.request(allowed).into()),
             Some(codec::InverterMaker::from(self.maker).into()),
             if victron { cells(r).map(Frame::from) } else { None },
@@ -177,33 +250,23 @@ impl Inverter {
         }
     }
 
-    /// Discharge and charge current in A that are allowed: none with an alarm or open contactors.
-    fn allowed_a(&self, r: &Report<'_>) -> [f32; 2] {
-        let off = self.alarms.any() || r.position != Some(Position::Closed);
-        // What is unknown is not allowed.
-        let limits = r.limits.unwrap_or_default();
-        [limits.discharge, limits.charge].map(|l| if off || !(l.current_a > 0.0) { 0.0 } else { l.current_a })
-    }
-
-    fn limits(&self, r: &Report<'_>, allowed_a: [f32; 2]) -> Option<codec::InverterLimits> {
+    fn limits(&self, r: &Report<'_>, allowed: [i16; 2]) -> Option<codec::InverterLimits> {
         let [lowest_v, highest_v] = r.pack_limits_v;
-        let [discharge_a, charge_a] = allowed_a;
+        let [discharge, charge] = allowed;
         if !(highest_v > 0.0 && lowest_v >= 0.0) {
             return None;
         }
         let least = if self.dialect == Dialect::Pylontech { 1 } else { 0 };
         let mut m = codec::InverterLimits::EMPTY;
-        m.set_charge_voltage_raw_val(scale::INVERTER_LIMITS_CHARGE_VOLTAGE.raw(highest_v) as u16);
-        m.set_charge_current_raw_val(scale::INVERTER_LIMITS_CHARGE_CURRENT.raw(charge_a).max(least) as i16);
-        m.set_discharge_current_raw_val(
-            scale::INVERTER_LIMITS_DISCHARGE_CURRENT.raw(discharge_a).max(least) as i16
-        );
-        m.set_discharge_voltage_raw_val(scale::INVERTER_LIMITS_DISCHARGE_VOLTAGE.raw(lowest_v) as u16);
+        m.set_charge_voltage_raw_val(scale::INVERTER_LIMITS_CHARGE_VOLTAGE.raw_down(highest_v) as u16);
+        m.set_charge_current_raw_val(charge.max(least));
+        m.set_discharge_current_raw_val(discharge.max(least));
+        m.set_discharge_voltage_raw_val(scale::INVERTER_LIMITS_DISCHARGE_VOLTAGE.raw_up(lowest_v) as u16);
         Some(m)
     }
 
-    fn request(&self, allowed_a: [f32; 2]) -> codec::InverterRequest {
-        let [discharge, charge] = allowed_a.map(|a| a > 0.0);
+    fn request(&self, allowed: [i16; 2]) -> codec::InverterRequest {
+        let [discharge, charge] = allowed.map(|raw| raw > 0);
         let mut m = codec::InverterRequest::EMPTY;
         m.set_full_charge_raw_val(u8::from(self.full_charge && charge));
         m.set_force_charge1_raw_val(u8::from(self.force_charge && charge));
@@ -212,8 +275,7 @@ impl Inverter {
         m
     }
 
-    fn pylontech_alarms(&self) -> codec::PylontechAlarms {
-        let (a, w) = (&self.alarms, &self.warnings);
+    fn pylontech_alarms(&self, a: &Alarms, w: &Alarms) -> codec::PylontechAlarms {
         let [hot, cold, broken] = groups(a);
         let [warm, cool, doubtful] = groups(w);
         let mut m = codec::PylontechAlarms::EMPTY;
@@ -235,39 +297,50 @@ impl Inverter {
         m.set_mark_raw_val(u16::from_le_bytes(*b"PN"));
         m
     }
+}
 
-    fn victron_alarms(&self) -> codec::VictronAlarms {
-        let (a, w) = (&self.alarms, &self.warnings);
-        let set = |is: bool| if is { 1 } else { 2 };
-        let mut m = codec::VictronAlarms::EMPTY;
-        m.set_general_alarm_raw_val(set(a.any()));
-        m.set_high_voltage_alarm_raw_val(set(a.high_voltage));
-        m.set_low_voltage_alarm_raw_val(set(a.low_voltage));
-        m.set_high_temperature_alarm_raw_val(set(a.high_temperature));
-        m.set_low_temperature_alarm_raw_val(set(a.low_temperature));
-        m.set_high_charge_temperature_alarm_raw_val(set(a.high_charge_temperature));
-        m.set_low_charge_temperature_alarm_raw_val(set(a.low_charge_temperature));
-        m.set_discharge_current_alarm_raw_val(set(a.discharge_current));
-        m.set_charge_current_alarm_raw_val(set(a.charge_current));
-        m.set_contactor_alarm_raw_val(set(a.contactor));
-        m.set_short_circuit_alarm_raw_val(set(a.short_circuit));
-        m.set_internal_alarm_raw_val(set(a.internal));
-        m.set_cell_imbalance_alarm_raw_val(set(a.cell_imbalance));
-        m.set_general_warning_raw_val(set(w.any()));
-        m.set_high_voltage_warning_raw_val(set(w.high_voltage));
-        m.set_low_voltage_warning_raw_val(set(w.low_voltage));
-        m.set_high_temperature_warning_raw_val(set(w.high_temperature));
-        m.set_low_temperature_warning_raw_val(set(w.low_temperature));
-        m.set_high_charge_temperature_warning_raw_val(set(w.high_charge_temperature));
-        m.set_low_charge_temperature_warning_raw_val(set(w.low_charge_temperature));
-        m.set_discharge_current_warning_raw_val(set(w.discharge_current));
-        m.set_charge_current_warning_raw_val(set(w.charge_current));
-        m.set_contactor_warning_raw_val(set(w.contactor));
-        m.set_short_circuit_warning_raw_val(set(w.short_circuit));
-        m.set_internal_warning_raw_val(set(w.internal));
-        m.set_cell_imbalance_warning_raw_val(set(w.cell_imbalance));
-        m
-    }
+/// Raw values of the discharge and charge current that are allowed: none with an alarm or open contactors.
+fn allowed(r: &Report<'_>, alarms: &Alarms) -> [i16; 2] {
+    let off = alarms.any() || r.position != Some(Position::Closed);
+    // What is unknown is not allowed.
+    let limits = r.limits.unwrap_or_default();
+    let raw = |scale: &Scale, limit_a: f32| if off { 0 } else { scale.raw_down(limit_a) as i16 };
+    [
+        raw(&scale::INVERTER_LIMITS_DISCHARGE_CURRENT, limits.discharge.current_a),
+        raw(&scale::INVERTER_LIMITS_CHARGE_CURRENT, limits.charge.current_a),
+    ]
+}
+
+fn victron_alarms(a: &Alarms, w: &Alarms) -> codec::VictronAlarms {
+    let set = |is: bool| if is { 1 } else { 2 };
+    let mut m = codec::VictronAlarms::EMPTY;
+    m.set_general_alarm_raw_val(set(a.any()));
+    m.set_high_voltage_alarm_raw_val(set(a.high_voltage));
+    m.set_low_voltage_alarm_raw_val(set(a.low_voltage));
+    m.set_high_temperature_alarm_raw_val(set(a.high_temperature));
+    m.set_low_temperature_alarm_raw_val(set(a.low_temperature));
+    m.set_high_charge_temperature_alarm_raw_val(set(a.high_charge_temperature));
+    m.set_low_charge_temperature_alarm_raw_val(set(a.low_charge_temperature));
+    m.set_discharge_current_alarm_raw_val(set(a.discharge_current));
+    m.set_charge_current_alarm_raw_val(set(a.charge_current));
+    m.set_contactor_alarm_raw_val(set(a.contactor));
+    m.set_short_circuit_alarm_raw_val(set(a.short_circuit));
+    m.set_internal_alarm_raw_val(set(a.internal));
+    m.set_cell_imbalance_alarm_raw_val(set(a.cell_imbalance));
+    m.set_general_warning_raw_val(set(w.any()));
+    m.set_high_voltage_warning_raw_val(set(w.high_voltage));
+    m.set_low_voltage_warning_raw_val(set(w.low_voltage));
+    m.set_high_temperature_warning_raw_val(set(w.high_temperature));
+    m.set_low_temperature_warning_raw_val(set(w.low_temperature));
+    m.set_high_charge_temperature_warning_raw_val(set(w.high_charge_temperature));
+    m.set_low_charge_temperature_warning_raw_val(set(w.low_charge_temperature));
+    m.set_discharge_current_warning_raw_val(set(w.discharge_current));
+    m.set_charge_current_warning_raw_val(set(w.charge_current));
+    m.set_contactor_warning_raw_val(set(w.contactor));
+    m.set_short_circuit_warning_raw_val(set(w.short_circuit));
+    m.set_internal_warning_raw_val(set(w.internal));
+    m.set_cell_imbalance_warning_raw_val(set(w.cell_imbalance));
+    m
 }
 
 /// Hot, cold and broken, for which Pylontech has one bit each.

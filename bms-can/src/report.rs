@@ -1,15 +1,19 @@
 //! Everything that the pack tells, as messages of `bms.dbc`.
 
 use bms_core::balance::BalanceStatus;
+use bms_core::cell::CellModel;
 use bms_core::charging::{self, ChargeState};
 use bms_core::controller::Controller;
+use bms_core::energy::{self, End};
 use bms_core::measurement::Reading;
+use bms_core::predict::{Hold, PulseModel, Start};
 use bms_core::preheat::PreheatState;
 use bms_core::safety::contactors::Position;
 use bms_core::safety::ledger::DiagnosisSet;
 use bms_core::safety::limits::PublishedLimits;
 use bms_core::safety::mode::{Mode, Wish};
 use bms_core::safety::table::{Diagnosis, Level};
+use bms_core::soc::OperatingPoint;
 use bms_core::sop::PowerLimits;
 
 use crate::scale::{Scale, bms as scale};
@@ -54,10 +58,17 @@ impl Extremes {
     /// ```
     #[must_use]
     pub fn of(readings: &[Reading]) -> Self {
+        Self::among(readings.iter().map(|r| r.valid().unwrap_or(f32::NAN)))
+    }
+
+    /// Of some numbers; those that are NaN are left out.
+    fn among(values: impl Iterator<Item = f32>) -> Self {
         let mut of = Self::default();
         let (mut sum, mut count) = (0.0, 0.0);
-        for (k, reading) in (0..=u16::MAX).zip(readings) {
-            let Some(value) = reading.valid() else { continue };
+        for (k, value) in (0..=u16::MAX).zip(values) {
+            if value.is_nan() {
+                continue;
+            }
             if of.min_at.is_none() || value < of.min {
                 (of.min, of.min_at) = (value, Some(k));
             }
@@ -86,6 +97,45 @@ pub struct Learnt {
 impl Default for Learnt {
     fn default() -> Self {
         Self { value: f32::NAN, std: f32::NAN }
+    }
+}
+
+/// Load in C that remaining energy is told for.
+const NOMINAL_C: f32 = 1.0 / 3.0;
+/// Current in C from which on the pack is being emptied.
+const LEAST_C: f32 = 0.01;
+/// Current in C at which a charge ends.
+const FULL_C: f32 = 0.05;
+
+/// Where predictions of energy and time start: the cells that end a discharge and a charge.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ahead<'a> {
+    /// Tables of a new cell.
+    pub model: &'a CellModel<'a>,
+    /// The cell that ends a discharge.
+    pub weakest: OperatingPoint,
+    /// The cell that ends a charge.
+    pub fullest: OperatingPoint,
+    /// Cells in series.
+    pub cells: f32,
+}
+
+/// What is left, as predicted; NaN where unknown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outlook {
+    /// State of energy (fraction): remaining energy over that of the pack when it is full.
+    pub soe: f32,
+    /// Energy in Wh that can still be taken out at C/3.
+    pub remaining_wh: f32,
+    /// Time in s to empty at the present current; NaN below C/100.
+    pub time_to_empty_s: f32,
+    /// Time in s to full at the present current, then at constant voltage down to C/20; NaN below that.
+    pub time_to_full_s: f32,
+}
+
+impl Default for Outlook {
+    fn default() -> Self {
+        Self { soe: f32::NAN, remaining_wh: f32::NAN, time_to_empty_s: f32::NAN, time_to_full_s: f32::NAN }
     }
 }
 
@@ -146,22 +196,27 @@ pub struct Report<'a> {
 
     /// State of charge (fraction).
     pub soc: Learnt,
-    /// State of energy (fraction).
-    pub soe: f32,
-    /// Capacity over that of the new pack (fraction): state of health by capacity.
-    pub capacity_share: f32,
-    /// Energy in Wh that can still be taken out.
-    pub remaining_wh: f32,
     /// Charge in Ah between empty and full.
     pub usable_ah: f32,
-    /// Time in s to empty.
-    pub time_to_empty_s: f32,
-    /// Time in s to full.
-    pub time_to_full_s: f32,
-    /// Capacity in Ah.
+    /// What is left, as predicted.
+    pub outlook: Outlook,
+    /// Where such predictions start.
+    pub ahead: Option<Ahead<'a>>,
+    /// Capacity of the weakest cell over that of a new one (fraction): state of health by capacity.
+    pub capacity_share: f32,
+    /// Number of that cell.
+    pub weakest_at: Option<u16>,
+    /// The same of all cells, their mean.
+    pub mean_capacity_share: f32,
+    /// Capacity in Ah, mean of the cells; its standard deviation is that of one cell against the reference cell.
     pub capacity_ah: Learnt,
-    /// Resistance over that of the new pack; the state of health by resistance is 1 over it.
+    /// Resistance over that of a new cell, mean of the cells, and the standard deviation of one of them; the state of
+    /// health by resistance is 1 over it.
     pub resistance_factor: Learnt,
+    /// Highest resistance of a cell over that of a new one.
+    pub max_resistance_factor: f32,
+    /// Number of that cell.
+    pub max_resistance_at: Option<u16>,
 }
 
 impl Default for Report<'_> {
@@ -193,21 +248,22 @@ impl Default for Report<'_> {
             charge_request_v: none,
             time_to_end_s: none,
             soc: Learnt::default(),
-            soe: none,
-            capacity_share: none,
-            remaining_wh: none,
             usable_ah: none,
-            time_to_empty_s: none,
-            time_to_full_s: none,
+            outlook: Outlook::default(),
+            ahead: None,
+            capacity_share: none,
+            weakest_at: None,
+            mean_capacity_share: none,
             capacity_ah: Learnt::default(),
             resistance_factor: Learnt::default(),
+            max_resistance_factor: none,
+            max_resistance_at: None,
         }
     }
 }
 
 impl<'a> Report<'a> {
-    /// What a controller knows. What was learnt of capacity and resistance over a life, energies and times are for whoever
-    /// computes them to add.
+    /// What a controller knows; [`Self::outlook`] is still to be computed ([`Self::look_ahead`]).
     #[must_use]
     pub fn of<const N: usize, const S: usize, const M: usize>(
         controller: &'a Controller<'_, N, S, M>,
@@ -218,6 +274,15 @@ impl<'a> Report<'a> {
         let protection = controller.safety().settings();
         let cell_limits_v = [protection.cell_low_v.warning, protection.cell_high_v.warning];
         let cells = N as f32;
+        let pack = controller.bms().pack();
+        let model = pack.model();
+        let new_ah = model.tables().capacity_ah;
+        let capacity_ah = Extremes::among(pack.cells().map(|c| c.capacity_ah.value));
+        let resistance = Extremes::among(pack.cells().map(|c| c.resistance_scale.value));
+        let ahead = match (pack.operating_point(estimate.weakest), pack.operating_point(estimate.fullest)) {
+            (Some(weakest), Some(fullest)) => Some(Ahead { model, weakest, fullest, cells }),
+            _ => None,
+        };
         Self {
             mode: Some(d.mode),
             wish: Some(*wish),
@@ -253,9 +318,63 @@ impl<'a> Report<'a> {
             time_to_end_s: d.bms.charge.time_to_end_s.unwrap_or(f32::NAN),
             soc: Learnt { value: estimate.soc.value, std: estimate.soc.std },
             usable_ah: estimate.usable_ah,
+            outlook: Outlook::default(),
+            ahead,
+            capacity_share: capacity_ah.min / new_ah,
+            weakest_at: capacity_ah.min_at,
+            mean_capacity_share: capacity_ah.mean / new_ah,
+            capacity_ah: Learnt {
+                value: capacity_ah.mean,
+                std: Extremes::among(pack.cells().map(|c| c.capacity_ah.std)).mean,
+            },
+            resistance_factor: Learnt {
+                value: resistance.mean,
+                std: Extremes::among(pack.cells().map(|c| c.resistance_scale.std)).mean,
+            },
+            max_resistance_factor: resistance.max,
+            max_resistance_at: resistance.max_at,
             ..Self::default()
         }
         .with_power(&d.bms.power.safe, cells)
+    }
+
+    /// What is left, by running the cell model ahead from [`Self::ahead`] ([`bms_core::energy`]). That takes up to a
+    /// thousand steps of the model: for once a second, before the slow messages.
+    #[must_use]
+    pub fn look_ahead(&self) -> Outlook {
+        let Some(Ahead { model, weakest, fullest, cells }) = self.ahead else { return Outlook::default() };
+        let pulse = PulseModel::from(model);
+        let [v_min, v_max] = self.cell_limits_v;
+        // A charger may be asked for less; a NaN counts as no limit.
+        let v_max = v_max.min(self.charge_request_v / cells);
+        let known = |e: energy::Energy, x: f32| match e.end {
+            End::Unknown | End::NotReached => f32::NAN,
+            _ => x,
+        };
+        let left = |from: OperatingPoint, current_a: f32| {
+            energy::remaining(&pulse, &Start::from(from), Hold::Current(current_a), v_min, 0.0, None)
+        };
+        let nominal_a = NOMINAL_C * weakest.capacity_ah;
+        let now = left(weakest, nominal_a);
+        let missing_ah = (1.0 - self.soc.value) * self.usable_ah;
+        let mut full = weakest;
+        full.soc.value += missing_ah / full.capacity_ah;
+        (full.v1, full.v2) = (0.0, 0.0);
+        let full = left(full, nominal_a);
+        let share = now.energy_wh / full.energy_wh;
+        let soe =
+            if self.usable_ah > 0.0 && full.energy_wh > 0.0 { share.max(0.0).min(1.0) } else { f32::NAN };
+        let empty = left(weakest, self.current_a);
+        let emptied = self.current_a >= LEAST_C * weakest.capacity_ah;
+        let full_a = FULL_C * fullest.capacity_ah;
+        let charged =
+            energy::to_full(&pulse, &Start::from(fullest), -self.current_a, full_a, v_max, 1.0, None);
+        Outlook {
+            soe: known(now, known(full, soe)),
+            remaining_wh: known(now, cells * now.energy_wh),
+            time_to_empty_s: if emptied { known(empty, empty.time_s) } else { f32::NAN },
+            time_to_full_s: known(charged, charged.time_s),
+        }
     }
 
     /// The same with the predicted power of one cell in a string of so many.
@@ -311,12 +430,13 @@ impl Sender {
         let r = report;
         let bits = r.diagnoses.iter().fold(0_u128, |bits, id| bits | 1_u128.wrapping_shl(id as u32));
         let [low, high] = [bits as u64, (bits >> 64) as u64];
-        let frames: [Frame; 7] = [
+        let frames: [Frame; 8] = [
             power_horizons(r).into(),
             energy(r).into(),
             cell_voltage_extremes(r).into(),
             cell_temperature_extremes(r).into(),
             learnt_values(r).into(),
+            cell_health(r).into(),
             // One bit for each in the order of their numbers, as the DBC has them and a test looks at.
             bms::DiagnosisLow::from(low.to_le_bytes()).into(),
             bms::DiagnosisHigh::from(high.to_le_bytes()).into(),
@@ -425,8 +545,8 @@ fn limits(r: &Report<'_>) -> [(u16, f32, f32); 2] {
 fn current_limits(r: &Report<'_>) -> bms::CurrentLimits {
     let [(discharge_by, discharge_a, _), (charge_by, charge_a, _)] = limits(r);
     let mut m = bms::CurrentLimits::EMPTY;
-    m.set_discharge_current_raw_val(scale::CURRENT_LIMITS_DISCHARGE_CURRENT.raw(discharge_a) as u16);
-    m.set_charge_current_raw_val(scale::CURRENT_LIMITS_CHARGE_CURRENT.raw(charge_a) as u16);
+    m.set_discharge_current_raw_val(scale::CURRENT_LIMITS_DISCHARGE_CURRENT.raw_down(discharge_a) as u16);
+    m.set_charge_current_raw_val(scale::CURRENT_LIMITS_CHARGE_CURRENT.raw_down(charge_a) as u16);
     m.set_discharge_by_raw_val(scale::CURRENT_LIMITS_DISCHARGE_BY.code(discharge_by) as u8);
     m.set_charge_by_raw_val(scale::CURRENT_LIMITS_CHARGE_BY.code(charge_by) as u8);
     m
@@ -435,8 +555,8 @@ fn current_limits(r: &Report<'_>) -> bms::CurrentLimits {
 fn power_limits(r: &Report<'_>) -> bms::PowerLimits {
     let [(discharge_by, _, discharge_w), (charge_by, _, charge_w)] = limits(r);
     let mut m = bms::PowerLimits::EMPTY;
-    m.set_discharge_power_raw_val(scale::POWER_LIMITS_DISCHARGE_POWER.raw(discharge_w) as u16);
-    m.set_charge_power_raw_val(scale::POWER_LIMITS_CHARGE_POWER.raw(charge_w) as u16);
+    m.set_discharge_power_raw_val(scale::POWER_LIMITS_DISCHARGE_POWER.raw_down(discharge_w) as u16);
+    m.set_charge_power_raw_val(scale::POWER_LIMITS_CHARGE_POWER.raw_down(charge_w) as u16);
     m.set_discharge_by_raw_val(scale::POWER_LIMITS_DISCHARGE_BY.code(discharge_by) as u8);
     m.set_charge_by_raw_val(scale::POWER_LIMITS_CHARGE_BY.code(charge_by) as u8);
     m
@@ -445,17 +565,17 @@ fn power_limits(r: &Report<'_>) -> bms::PowerLimits {
 fn voltage_limits(r: &Report<'_>) -> bms::VoltageLimits {
     let ([pack_min, pack_max], [cell_min, cell_max]) = (r.pack_limits_v, r.cell_limits_v);
     let mut m = bms::VoltageLimits::EMPTY;
-    m.set_pack_min_raw_val(scale::VOLTAGE_LIMITS_PACK_MIN.raw(pack_min) as u16);
-    m.set_pack_max_raw_val(scale::VOLTAGE_LIMITS_PACK_MAX.raw(pack_max) as u16);
-    m.set_cell_min_raw_val(scale::VOLTAGE_LIMITS_CELL_MIN.raw(cell_min) as u16);
-    m.set_cell_max_raw_val(scale::VOLTAGE_LIMITS_CELL_MAX.raw(cell_max) as u16);
+    m.set_pack_min_raw_val(scale::VOLTAGE_LIMITS_PACK_MIN.raw_up(pack_min) as u16);
+    m.set_pack_max_raw_val(scale::VOLTAGE_LIMITS_PACK_MAX.raw_down(pack_max) as u16);
+    m.set_cell_min_raw_val(scale::VOLTAGE_LIMITS_CELL_MIN.raw_up(cell_min) as u16);
+    m.set_cell_max_raw_val(scale::VOLTAGE_LIMITS_CELL_MAX.raw_down(cell_max) as u16);
     m
 }
 
 fn charge_request(r: &Report<'_>) -> bms::ChargeRequest {
     let mut m = bms::ChargeRequest::EMPTY;
-    m.set_current_raw_val(scale::CHARGE_REQUEST_CURRENT.raw(r.charge_request_a) as u16);
-    m.set_voltage_raw_val(scale::CHARGE_REQUEST_VOLTAGE.raw(r.charge_request_v) as u16);
+    m.set_current_raw_val(scale::CHARGE_REQUEST_CURRENT.raw_down(r.charge_request_a) as u16);
+    m.set_voltage_raw_val(scale::CHARGE_REQUEST_VOLTAGE.raw_down(r.charge_request_v) as u16);
     m.set_time_to_end_raw_val(scale::CHARGE_REQUEST_TIME_TO_END.raw(minutes(r.time_to_end_s)) as u16);
     m
 }
@@ -464,7 +584,7 @@ fn state_estimate(r: &Report<'_>) -> bms::StateEstimate {
     let mut m = bms::StateEstimate::EMPTY;
     m.set_soc_raw_val(scale::STATE_ESTIMATE_SOC.raw(100.0 * r.soc.value) as u16);
     m.set_soc_std_raw_val(scale::STATE_ESTIMATE_SOC_STD.raw(100.0 * r.soc.std) as u8);
-    m.set_soe_raw_val(scale::STATE_ESTIMATE_SOE.raw(100.0 * r.soe) as u16);
+    m.set_soe_raw_val(scale::STATE_ESTIMATE_SOE.raw(100.0 * r.outlook.soe) as u16);
     m.set_soh_capacity_raw_val(scale::STATE_ESTIMATE_SOH_CAPACITY.raw(100.0 * r.capacity_share) as u16);
     let share = 100.0 / r.resistance_factor.value;
     m.set_soh_resistance_raw_val(scale::STATE_ESTIMATE_SOH_RESISTANCE.raw(share) as u16);
@@ -474,19 +594,19 @@ fn state_estimate(r: &Report<'_>) -> bms::StateEstimate {
 fn power_horizons(r: &Report<'_>) -> bms::PowerHorizons {
     let ([discharge_2s, charge_2s], [discharge_30s, charge_30s]) = (r.power_2s_w, r.power_30s_w);
     let mut m = bms::PowerHorizons::EMPTY;
-    m.set_discharge_power2s_raw_val(scale::POWER_HORIZONS_DISCHARGE_POWER2S.raw(discharge_2s) as u16);
-    m.set_charge_power2s_raw_val(scale::POWER_HORIZONS_CHARGE_POWER2S.raw(charge_2s) as u16);
-    m.set_discharge_power30s_raw_val(scale::POWER_HORIZONS_DISCHARGE_POWER30S.raw(discharge_30s) as u16);
-    m.set_charge_power30s_raw_val(scale::POWER_HORIZONS_CHARGE_POWER30S.raw(charge_30s) as u16);
+    m.set_discharge_power2s_raw_val(scale::POWER_HORIZONS_DISCHARGE_POWER2S.raw_down(discharge_2s) as u16);
+    m.set_charge_power2s_raw_val(scale::POWER_HORIZONS_CHARGE_POWER2S.raw_down(charge_2s) as u16);
+    m.set_discharge_power30s_raw_val(scale::POWER_HORIZONS_DISCHARGE_POWER30S.raw_down(discharge_30s) as u16);
+    m.set_charge_power30s_raw_val(scale::POWER_HORIZONS_CHARGE_POWER30S.raw_down(charge_30s) as u16);
     m
 }
 
 fn energy(r: &Report<'_>) -> bms::Energy {
     let mut m = bms::Energy::EMPTY;
-    m.set_remaining_energy_raw_val(scale::ENERGY_REMAINING_ENERGY.raw(r.remaining_wh) as u32);
+    m.set_remaining_energy_raw_val(scale::ENERGY_REMAINING_ENERGY.raw_down(r.outlook.remaining_wh) as u32);
     m.set_usable_capacity_raw_val(scale::ENERGY_USABLE_CAPACITY.raw(r.usable_ah) as u16);
-    m.set_time_to_empty_raw_val(scale::ENERGY_TIME_TO_EMPTY.raw(minutes(r.time_to_empty_s)) as u16);
-    m.set_time_to_full_raw_val(scale::ENERGY_TIME_TO_FULL.raw(minutes(r.time_to_full_s)) as u16);
+    m.set_time_to_empty_raw_val(scale::ENERGY_TIME_TO_EMPTY.raw(minutes(r.outlook.time_to_empty_s)) as u16);
+    m.set_time_to_full_raw_val(scale::ENERGY_TIME_TO_FULL.raw(minutes(r.outlook.time_to_full_s)) as u16);
     m
 }
 
@@ -519,6 +639,18 @@ fn learnt_values(r: &Report<'_>) -> bms::LearntValues {
     m.set_capacity_std_raw_val(scale::LEARNT_VALUES_CAPACITY_STD.raw(q.std) as u16);
     m.set_resistance_factor_raw_val(scale::LEARNT_VALUES_RESISTANCE_FACTOR.raw(k.value) as u16);
     m.set_resistance_factor_std_raw_val(scale::LEARNT_VALUES_RESISTANCE_FACTOR_STD.raw(k.std) as u16);
+    m
+}
+
+fn cell_health(r: &Report<'_>) -> bms::CellHealth {
+    let mut m = bms::CellHealth::EMPTY;
+    let mean = 100.0 * r.mean_capacity_share;
+    m.set_mean_soh_capacity_raw_val(scale::CELL_HEALTH_MEAN_SOH_CAPACITY.raw(mean) as u16);
+    m.set_weakest_cell_raw_val(scale::CELL_HEALTH_WEAKEST_CELL.code(r.weakest_at.unwrap_or(UNKNOWN)) as u16);
+    let most = r.max_resistance_factor;
+    m.set_max_resistance_factor_raw_val(scale::CELL_HEALTH_MAX_RESISTANCE_FACTOR.raw(most) as u16);
+    let at = r.max_resistance_at.unwrap_or(UNKNOWN);
+    m.set_max_resistance_cell_raw_val(scale::CELL_HEALTH_MAX_RESISTANCE_CELL.code(at) as u16);
     m
 }
 

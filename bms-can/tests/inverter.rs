@@ -9,7 +9,9 @@ use bms_can::inverter::{Alarms, Dialect, Inverter};
 use bms_can::report::{Extremes, Learnt, Report};
 use bms_core::measurement::Reading;
 use bms_core::safety::contactors::Position;
+use bms_core::safety::ledger::DiagnosisSet;
 use bms_core::safety::limits::{DirectionLimit, PublishedLimits};
+use bms_core::safety::table::{Diagnosis, Level, TABLE};
 
 fn frames(inverter: &Inverter, report: &Report<'_>) -> BTreeMap<u16, Vec<u8>> {
     let mut all = BTreeMap::new();
@@ -109,15 +111,23 @@ fn a_byd_box_with_venus_os() {
 
 #[test]
 fn alarms_set_their_bits_and_stop_the_inverter() {
+    let mut diagnoses = DiagnosisSet::default();
+    for id in [
+        Diagnosis::CellVoltageLowFatal,
+        Diagnosis::ChargeColdFatal,
+        Diagnosis::ChargeCurrentWarning,
+        Diagnosis::CellVoltageHighInformation,
+    ] {
+        diagnoses.set(id, true);
+    }
     let report = Report {
         position: Some(Position::Closed),
         pack_limits_v: [43.0, 58.4],
         limits: both(128.0),
+        diagnoses,
         ..Report::default()
     };
-    let alarms = Alarms { low_voltage: true, low_charge_temperature: true, ..Alarms::default() };
-    let warnings = Alarms { charge_current: true, ..Alarms::default() };
-    let mut inverter = Inverter { alarms, warnings, ..Inverter::default() };
+    let mut inverter = Inverter::default();
     let sent = frames(&inverter, &report);
     // As published for a Pytes V5: low voltage is 1 in the high half of byte 0, low charge temperature in that of byte 1.
     assert_eq!(sent[&0x35A], [0x99, 0x9A, 0xAA, 0x02, 0xA9, 0xAA, 0xA9, 0x02]);
@@ -127,6 +137,50 @@ fn alarms_set_their_bits_and_stop_the_inverter() {
     assert_eq!(sent[&0x359], [0b0001_0100, 0, 0, 1, 1, 0x50, 0x4E]);
     assert_eq!(sent[&0x351][2..6], [1, 0, 1, 0], "0.1 A, not 0");
     assert_eq!(sent[&0x35C], [0, 0]);
+}
+
+#[test]
+fn every_diagnosis_that_does_something_has_a_bit() {
+    let of = |id: Diagnosis, level| {
+        let mut set = DiagnosisSet::default();
+        set.set(id, true);
+        Alarms::of(&set, level)
+    };
+    for e in &TABLE {
+        for level in [Level::Warning, Level::Fatal] {
+            assert_eq!(of(e.id, level) != Alarms::default(), e.level == level, "{}", e.name);
+        }
+    }
+    let none = Alarms::default();
+    for (id, wanted) in [
+        (Diagnosis::CellVoltageHighFatal, Alarms { high_voltage: true, ..none }),
+        (Diagnosis::DeepDischarge, Alarms { low_voltage: true, ..none }),
+        (Diagnosis::DischargePulseFatal, Alarms { discharge_current: true, ..none }),
+        (Diagnosis::ChargePulseFatal, Alarms { charge_current: true, ..none }),
+        (Diagnosis::ThermalRunaway, Alarms { high_temperature: true, ..none }),
+        (Diagnosis::DischargeColdFatal, Alarms { low_temperature: true, ..none }),
+        (Diagnosis::ChargeHotFatal, Alarms { high_charge_temperature: true, ..none }),
+        (Diagnosis::ChargeColdFatal, Alarms { low_charge_temperature: true, ..none }),
+        (Diagnosis::PlusWelded, Alarms { contactor: true, ..none }),
+        (Diagnosis::InternalShort, Alarms { short_circuit: true, ..none }),
+        (Diagnosis::CellVoltageLost, Alarms { internal: true, ..none }),
+    ] {
+        assert_eq!(of(id, Level::Fatal), wanted, "{id:?}");
+    }
+    assert_eq!(of(Diagnosis::ImbalanceWarning, Level::Warning), Alarms { cell_imbalance: true, ..none });
+}
+
+#[test]
+fn limits_are_rounded_towards_less() {
+    let report = Report {
+        position: Some(Position::Closed),
+        pack_limits_v: [43.01, 58.49],
+        limits: both(127.98),
+        ..Report::default()
+    };
+    // 58.4 V, 127.9 A both ways, 43.1 V.
+    let sent = frames(&Inverter::default(), &report);
+    assert_eq!(sent[&0x351], [0x48, 0x02, 0xFF, 0x04, 0xFF, 0x04, 0xAF, 0x01]);
 }
 
 #[test]

@@ -811,6 +811,12 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         out
     }
 
+    /// The tables of a new cell that it works with.
+    #[must_use]
+    pub const fn model(&self) -> &'a CellModel<'a> {
+        self.model
+    }
+
     /// The filter of the reference cell.
     #[must_use]
     pub const fn reference(&self) -> &SocEstimator<'a> {

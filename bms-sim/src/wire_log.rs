@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use bms_wire::{Estimates, Learnt, MAX_FRAME, Record, Start, encode};
+use bms_core::safety::ledger::DiagnosisSet;
+use bms_wire::{Diagnosis, Estimates, Learnt, MAX_FRAME, NO_CELL, Record, Start, encode};
 
 use crate::can::report;
 use crate::closed_loop::Seen;
@@ -10,20 +11,23 @@ use crate::closed_loop::Seen;
 /// Time in s between two records of what was learnt.
 const LEARNT_S: f64 = 60.0;
 
-/// Writes the records of a run: who sends, the estimates after every step of the core, once a minute what was learnt.
+/// Writes the records of a run: who sends, the estimates after every step of the core, diagnoses when they are detected and
+/// when they have gone, once a minute what was learnt.
 #[derive(Debug)]
 pub struct WireLog<W> {
     out: W,
     sensors: usize,
     started: bool,
     learnt_s: f64,
+    detected: DiagnosisSet,
     failed: Option<io::Error>,
 }
 
 impl<W: Write> WireLog<W> {
     /// For a pack with so many temperature sensors.
-    pub const fn new(out: W, sensors: usize) -> Self {
-        Self { out, sensors, started: false, learnt_s: f64::NEG_INFINITY, failed: None }
+    pub fn new(out: W, sensors: usize) -> Self {
+        let detected = DiagnosisSet::default();
+        Self { out, sensors, started: false, learnt_s: f64::NEG_INFINITY, detected, failed: None }
     }
 
     fn send(&mut self, record: &Record<'_>) {
@@ -63,14 +67,42 @@ impl<W: Write> WireLog<W> {
             charge_limit_w: limits.charge.power_w,
             charge_request_a: r.charge_request_a,
         }));
+        self.diagnoses(seen, time_ms);
         if seen.time_s + 1e-6 >= self.learnt_s + LEARNT_S {
             self.learnt_s = seen.time_s;
             let bias = seen.core.outcome().estimate.reference.current_bias_a;
             self.send(&Record::Learnt(Learnt {
                 time_ms,
+                capacity_ah: r.capacity_ah.value,
+                capacity_std_ah: r.capacity_ah.std,
+                resistance_factor: r.resistance_factor.value,
+                resistance_factor_std: r.resistance_factor.std,
                 current_offset_a: bias.value,
                 current_offset_std_a: bias.std,
-                ..Learnt::default()
+            }));
+        }
+    }
+
+    /// Writes what was detected, and what has gone, since the step before.
+    fn diagnoses(&mut self, seen: &Seen<'_>, time_ms: u64) {
+        let ledger = seen.core.ledger();
+        let (before, now) = (self.detected, ledger.detected());
+        self.detected = now;
+        for d in ledger.detections().filter(|d| !before.contains(d.id)) {
+            let f = d.finding;
+            let (number, cell) = (d.id as u8, f.place.unwrap_or(NO_CELL));
+            let (value, limit) = (f.value, f.limit);
+            self.send(&Record::Diagnosis(Diagnosis { time_ms, number, set: true, cell, value, limit }));
+        }
+        for id in before.iter().filter(|id| !now.contains(*id)) {
+            let (number, unknown) = (id as u8, f32::NAN);
+            self.send(&Record::Diagnosis(Diagnosis {
+                time_ms,
+                number,
+                set: false,
+                cell: NO_CELL,
+                value: unknown,
+                limit: unknown,
             }));
         }
     }

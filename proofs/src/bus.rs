@@ -6,6 +6,7 @@ use bms_can::command::Command;
 use bms_can::inverter::Inverter;
 use bms_can::report::{Report, Sender};
 use bms_can::{Frame, bms};
+use bms_core::controller::Controller;
 use bms_wire::{Decoder, Record, encode};
 use embedded_can::StandardId;
 
@@ -26,6 +27,7 @@ pub fn proof_can(bus: &mut Bus<'_>, bytes: &[u8]) {
     let mut send = |frame: &Frame| {
         black_box((frame.id(), frame.data()));
     };
+    bus.report.outlook = bus.report.look_ahead();
     bus.sender.fast(&bus.report, &mut send);
     bus.sender.slow(&bus.report, &mut send);
     bus.sender.cells(&bus.report, &mut send);
@@ -38,6 +40,12 @@ pub fn proof_can(bus: &mut Bus<'_>, bytes: &[u8]) {
     {
         black_box(bms::cell_voltages_raw(m));
     }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn proof_report<'a>(controller: &'a Controller<'a, 96, 24, 12>, bus: &mut Bus<'a>) {
+    bus.report = Report::of(controller, &bus.command.wish);
 }
 
 #[unsafe(no_mangle)]

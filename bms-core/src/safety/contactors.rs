@@ -294,6 +294,8 @@ impl Contactors {
                 return;
             }
             let next_ms = self.fatal_ms.saturating_add(PERIOD_MS.max(u32::from(dt_ms)));
+            // Late steps have used up more than the table counts: one that missed the fault, one that saw it.
+            let budget_ms = budget_ms.saturating_sub(2 * u32::from(dt_ms).saturating_sub(PERIOD_MS));
             let opens = match current_a {
                 Some(a) if a <= c.breaking_a => true,
                 Some(a) if a > rules.unbreakable_a => self.fatal_ms >= u32::from(rules.fuse_ms),

@@ -166,7 +166,14 @@ impl Ledger {
         let entry = id.entry();
         let Some(case) = self.cases.get_mut(id as usize) else { return };
         case.active = finding.is_some();
+        let whole_ms = entry.debounce_ms.saturating_add(entry.delay_ms);
         let Some(finding) = finding else {
+            // What is certain and does not end by itself is answered, even if it hides meanwhile.
+            if case.detected && !case.reacting && entry.latch != Latch::None {
+                case.held_ms = case.held_ms.saturating_add(dt_ms).min(whole_ms);
+                case.reacting = case.held_ms >= whole_ms;
+                return;
+            }
             case.held_ms = case.held_ms.saturating_sub(dt_ms);
             let ended = case.held_ms == 0 && entry.latch == Latch::None;
             if ended {
@@ -174,7 +181,6 @@ impl Ledger {
             }
             return;
         };
-        let whole_ms = entry.debounce_ms.saturating_add(entry.delay_ms);
         case.held_ms = case.held_ms.saturating_add(dt_ms).min(whole_ms);
         if !case.detected {
             case.finding = finding;
@@ -328,6 +334,23 @@ mod tests {
             run(&mut ledger, Diagnosis::CellVoltageHighFatal, (k % 3 != 0).then_some(BAD), 1);
         }
         assert_eq!(ledger.status(Diagnosis::CellVoltageHighFatal), Status::Reacting);
+    }
+
+    /// A current that is stuck agrees again as the true one passes by.
+    #[test]
+    fn a_latched_fault_that_hides_once_it_is_certain_is_answered() {
+        let mut ledger = Ledger::new();
+        let id = Diagnosis::CurrentDisagrees;
+        let steps = usize::from(id.entry().debounce_ms).div_ceil(100);
+        run(&mut ledger, id, Some(BAD), steps);
+        assert_eq!(ledger.status(id), Status::Detected);
+        run(&mut ledger, id, None, usize::from(id.entry().delay_ms).div_ceil(100));
+        assert_eq!(ledger.status(id), Status::Reacting);
+        ledger.acknowledge();
+        assert_eq!(ledger.status(id), Status::Reacting);
+        run(&mut ledger, id, None, 100);
+        ledger.acknowledge();
+        assert_eq!(ledger.status(id), Status::Clear);
     }
 
     #[test]

@@ -290,8 +290,7 @@ impl Arbiter {
             }
             None => pick(input.safe.charge),
         };
-        let charge =
-            Offer::new(safe_charge, input.cells, charge_share, most(of_charge, safety.charge_a));
+        let charge = Offer::new(safe_charge, input.cells, charge_share, most(of_charge, safety.charge_a));
         let mut out = PublishedLimits {
             discharge: self.discharge.step(&discharge, dt_s),
             charge: self.charge.step(&charge, dt_s),

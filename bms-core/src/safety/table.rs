@@ -325,7 +325,7 @@ diagnoses! {
     /// The state of charge is not known well enough for full power
     SocUncertain = 82, Information, 0 + 5000 + 0 ms, Tell, None, 0;
     /// Cells are still charged though the charger was told to stop
-    ChargerIgnoresLimit = 83, Fatal, 0 + 1000 + 1000 ms, Open, Acknowledge, 4000;
+    ChargerIgnoresLimit = 83, Fatal, 0 + 5000 + 1000 ms, Open, Acknowledge, 9000;
 }
 
 /// Numbers count from 0 without a gap, and every fault that is answered by opening is answered in time.

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use bms_can::Frame;
 use bms_can::inverter::Inverter;
-use bms_can::report::{Report, Sender};
+use bms_can::report::{Outlook, Report, Sender};
 
 use crate::closed_loop::Seen;
 
@@ -33,19 +33,27 @@ pub struct CanLog<W> {
     inverter: Option<Inverter>,
     sensors: usize,
     slow_s: f64,
+    outlook: Outlook,
     failed: Option<io::Error>,
 }
 
 impl<W: Write> CanLog<W> {
     /// For a pack with so many temperature sensors.
-    pub const fn new(out: W, sensors: usize, inverter: Option<Inverter>) -> Self {
-        let sender = Sender::new();
-        Self { out, sender, inverter, sensors, slow_s: f64::NEG_INFINITY, failed: None }
+    pub fn new(out: W, sensors: usize, inverter: Option<Inverter>) -> Self {
+        let (sender, outlook) = (Sender::new(), Outlook::default());
+        Self { out, sender, inverter, sensors, slow_s: f64::NEG_INFINITY, outlook, failed: None }
     }
 
     /// Writes the messages of a step.
     pub fn step(&mut self, seen: &Seen<'_>) {
-        let report = report(seen, self.sensors);
+        let mut report = report(seen, self.sensors);
+        // A sum of steps does not hit the time exactly.
+        let slow = seen.time_s + 1e-6 >= self.slow_s + SLOW_S;
+        if slow {
+            self.slow_s = seen.time_s;
+            self.outlook = report.look_ahead();
+        }
+        report.outlook = self.outlook;
         let (out, failed, mut at_s) = (&mut self.out, &mut self.failed, seen.time_s);
         let mut send = |frame: &Frame| {
             if failed.is_none() {
@@ -54,9 +62,7 @@ impl<W: Write> CanLog<W> {
             at_s += FRAME_S;
         };
         self.sender.fast(&report, &mut send);
-        // A sum of steps does not hit the time exactly.
-        if seen.time_s + 1e-6 >= self.slow_s + SLOW_S {
-            self.slow_s = seen.time_s;
+        if slow {
             self.sender.slow(&report, &mut send);
             self.sender.cells(&report, &mut send);
             if let Some(inverter) = &self.inverter {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bms_can::{BMS_DBC, Frame, INVERTER_DBC};
+use bms_core::safety::table::Diagnosis;
 use bms_sim::can::candump;
 use bms_sim::can::dbc::Database;
 use bms_wire::Decoder;
@@ -113,7 +114,12 @@ fn wire_log(bytes: &[u8], printer: &mut Printer<'_>) -> Result<Option<String>> {
             last_s = fields.get("time_ms").and_then(Value::as_f64).map_or(last_s, |ms| ms / 1000.0);
             let without_time = fields.iter().filter(|(name, _)| *name != "time_ms");
             let items = without_time
-                .map(|(name, value)| Item { name, value: short(value), unit: "", label: None })
+                .map(|(name, value)| Item {
+                    name,
+                    value: short(value),
+                    unit: "",
+                    label: label(kind, name, value),
+                })
                 .collect();
             printer.print(last_s, kind, items)?;
         }
@@ -121,6 +127,12 @@ fn wire_log(bytes: &[u8], printer: &mut Printer<'_>) -> Result<Option<String>> {
     let (good, bad) = (decoder.good(), decoder.bad());
     let rest = if decoder.is_within_frame() { ", and the beginning of one" } else { "" };
     Ok((good > 0).then(|| format!("{good} records, {bad} damaged frames{rest}")))
+}
+
+/// Name of a diagnosis by its number.
+fn label(kind: &str, name: &str, value: &Value) -> Option<&'static str> {
+    let number = value.as_u64().filter(|_| kind == "Diagnosis" && name == "number")?;
+    Some(Diagnosis::from_number(u8::try_from(number).ok()?)?.entry().name)
 }
 
 /// The number as single precision has it, without the digits that come from making it a double.

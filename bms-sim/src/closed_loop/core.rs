@@ -689,7 +689,7 @@ macro_rules! sizes {
         }
     };
 }
-sizes!(4 8 12 13 14 15 16 18 20 24 48 96 100 108);
+sizes!(4 8 12 14 16 18 24 48 96 108);
 
 impl Outcome {
     /// Nothing asked and nothing known, for so many groups.

@@ -3,11 +3,13 @@
 //! (a or b) and c. The table's debounce is the 3 s. (From a secondary source: to be checked against the standard.)
 //!
 //! A cell without a sensor cannot show (b) and (c). It is in runaway when its voltage has collapsed and the sensors next to
-//! it warm up faster than those of the rest of the pack.
+//! it warm up faster than those of the rest of the pack, or, far from any sensor, when the pack voltage confirms the collapse:
+//! no wire and no converter is to blame then, and a cell that lost a quarter of its voltage burns inside.
 
 use super::senses::temperature::Warmth;
-use super::senses::voltage::{Seen, trimmed_mean};
+use super::senses::voltage::{Seen, pack_error_v, trimmed_mean};
 use super::{Scene, low_pass, share};
+use crate::math::abs;
 use crate::safety::SensorPlaces;
 use crate::safety::ledger::{Finding, Ledger};
 use crate::safety::table::Diagnosis;
@@ -60,6 +62,21 @@ pub(super) fn warms(places: &SensorPlaces<'_>, all: &[Warmth], typical: f32, cel
 impl<const N: usize, const S: usize> Runaway<N, S> {
     pub(super) const NEW: Self = Self { collapsed: [false; N], before_v: f32::NAN, burning: [false; S] };
 
+    /// Whether the pack voltage shows that a cell which reads `collapsed_v` has indeed collapsed: with what it had before the
+    /// sum would be another. Only where one cell's voltage is more than the sensors' errors.
+    fn confirmed(&self, scene: &Scene<'_, N, S>, seen: &Seen<N>, collapsed_v: f32) -> bool {
+        let error_v = pack_error_v(scene.settings, scene.cells());
+        let mut sum_v = 0.0;
+        for reading in &seen.plausible {
+            let Some(v) = reading.valid() else { return false };
+            sum_v += v;
+        }
+        let pack_v = scene.frame.pack_voltage_v;
+        scene.settings.fitted.pack_voltage
+            && abs(pack_v - sum_v) <= error_v
+            && pack_v + 2.0 * error_v < sum_v - collapsed_v + self.before_v
+    }
+
     pub(super) fn step(
         &mut self,
         scene: &Scene<'_, N, S>,
@@ -97,10 +114,18 @@ impl<const N: usize, const S: usize> Runaway<N, S> {
         ledger.report(Diagnosis::ThermalRunaway, found);
 
         let typical = typical_rise(all);
-        let cells = (0_u16..).zip(&self.collapsed).filter(|(_, c)| **c).take(LOOKED_AT);
-        let mut nearby = cells.map(|(cell, _)| (cell, rise_nearby(places, all, typical, cell)));
-        let found = nearby.find(|(_, rise)| *rise > NEARBY_K_PER_S);
-        let finding = |(cell, value)| Finding { place: Some(cell), value, limit: NEARBY_K_PER_S };
-        ledger.report(Diagnosis::ThermalRunawayNearby, found.map(finding));
+        let collapsed = self.collapsed;
+        let cells = (0_u16..).zip(&collapsed).filter(|(_, c)| **c).take(LOOKED_AT);
+        let found = cells.map(|(cell, _)| (cell, rise_nearby(places, all, typical, cell))).find_map(
+            |(cell, rise)| {
+                let finding = |value, limit| Finding { place: Some(cell), value, limit };
+                if rise > NEARBY_K_PER_S {
+                    return Some(finding(rise, NEARBY_K_PER_S));
+                }
+                let reading = seen.plausible.get(usize::from(cell)).and_then(|r| r.valid());
+                reading.filter(|v| self.confirmed(scene, seen, *v)).map(|v| finding(v, collapsed_v))
+            },
+        );
+        ledger.report(Diagnosis::ThermalRunawayNearby, found);
     }
 }

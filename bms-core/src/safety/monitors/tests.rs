@@ -266,6 +266,11 @@ fn cases() -> Vec<Case> {
         case(ThermalRunawayNearby, Rest, |f, _, s| {
             cell(f, 7, if s < 0.5 { 2.0 } else { f32::NAN }) && rising(f, 2, 25.0, 0.08, s)
         }),
+        // Far from any warmth, but the pack voltage lacks what the cell has lost.
+        case(ThermalRunawayNearby, Rest, |f, _, _| {
+            f.pack_voltage_v -= f.cell_voltage_v[7] - 0.2;
+            cell(f, 7, 0.2)
+        }),
         case(ImbalanceInformation, Rest, |_, c, _| {
             c.soc_spread = [0.071, 0.02];
             true

@@ -342,6 +342,12 @@ impl<const N: usize> VoltageSense<N> {
     }
 }
 
+/// How far in V the pack voltage and the sum of the cells are apart at most while both are right.
+pub(in super::super) fn pack_error_v(settings: &SafetySettings, cells: f32) -> f32 {
+    let grade = &settings.grade;
+    DISAGREE * (grade.pack_voltage_share * cells * settings.cell_high_v.fatal + grade.cell_voltage_v * cells)
+}
+
 /// The pack voltage against the sum of the cells.
 pub(in super::super) fn check_pack<const N: usize, const S: usize>(
     scene: &Scene<'_, N, S>,
@@ -359,9 +365,7 @@ pub(in super::super) fn check_pack<const N: usize, const S: usize>(
     let lost = Finding { place: None, value: pack_v, limit: full_v };
     ledger.report(Diagnosis::PackVoltageLost, (!possible).then_some(lost));
     if let (Some(sum_v), true) = (sum_v, possible) {
-        let grade = &settings.grade;
-        let error_v = grade.pack_voltage_share * full_v + grade.cell_voltage_v * cells;
-        let differs = abs(pack_v - sum_v) > DISAGREE * error_v;
+        let differs = abs(pack_v - sum_v) > pack_error_v(settings, cells);
         let finding = Finding { place: None, value: pack_v, limit: sum_v };
         ledger.report(Diagnosis::PackVoltageDisagrees, differs.then_some(finding));
     }
