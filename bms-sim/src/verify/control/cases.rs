@@ -27,6 +27,8 @@ pub struct Case {
     pub main: Quantity,
     /// Its limit, inclusive.
     pub limit: f64,
+    /// A pack takes seconds of processor time: days of balancing.
+    pub long: bool,
     /// What is run, the whole control first.
     pub variants: &'static [Variant],
 }
@@ -119,6 +121,9 @@ const BALANCED: &[Variant] = &[Variant::WHOLE, Variant::PASSIVE_CELLS];
 
 macro_rules! case {
     ($target:literal, $name:literal, $pack:ident, $variants:ident) => {
+        case!($target, $name, $pack, $variants, false)
+    };
+    ($target:literal, $name:literal, $pack:ident, $variants:ident, $long:literal) => {
         Case {
             target: $target,
             name: $name,
@@ -126,6 +131,7 @@ macro_rules! case {
             pack: &$pack,
             main: if $target == 8 { Quantity::SpreadAtEnd } else { Quantity::DeltaT },
             limit: if $target == 8 { SPREAD_POINTS } else { DELTA_T_K },
+            long: $long,
             variants: $variants,
         }
     };
@@ -146,8 +152,8 @@ pub const CASES: &[Case] = &[
     case!(6, "target6_blocked_channel", NMC, TEMPERED),
     case!(7, "target7_preheat", NMC, PREHEATED),
     case!(8, "target8_balance_nmc", NMC, BALANCED),
-    case!(8, "target8_balance_lfp", LFP, BALANCED),
-    case!(8, "target8_even_lfp", LFP, BALANCED),
+    case!(8, "target8_balance_lfp", LFP, BALANCED, true),
+    case!(8, "target8_even_lfp", LFP, BALANCED, true),
 ];
 
 impl Case {

@@ -34,8 +34,12 @@ pub use targets::outcomes;
 /// Which packs are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packs {
-    /// How many of each variant of the control.
+    /// How many with the whole control …
     pub count: usize,
+    /// … how many where something is switched off for comparison …
+    pub compared: usize,
+    /// … and how many of each in scenarios that take long ([`Case::long`]).
+    pub long: usize,
     /// A variant that changes nothing in so many of them, to the last bit, does not act: no more of it are run.
     pub first: usize,
     /// Seed of the first; the others follow.
@@ -44,6 +48,9 @@ pub struct Packs {
 
 /// Packs of the acceptance protocol.
 const PACKS: usize = 200;
+/// Unless all are asked for: for comparison, and of long scenarios.
+const COMPARED: usize = 24;
+const LONG: usize = 48;
 const FIRST: usize = 3;
 /// Seeds of the packs; the scenarios themselves, which everybody looks at, have seed 1.
 const FIRST_SEED: u64 = 1000;
@@ -54,7 +61,14 @@ impl Packs {
     /// As a verification asks for.
     #[must_use]
     pub const fn of_run(options: &Options) -> Self {
-        Self { count: PACKS, first: FIRST, first_seed: FIRST_SEED + SEEDS * options.seed }
+        let [compared, long] = if options.full { [PACKS; 2] } else { [COMPARED, LONG] };
+        Self { count: PACKS, compared, long, first: FIRST, first_seed: FIRST_SEED + SEEDS * options.seed }
+    }
+
+    /// How many of a variant of a scenario.
+    fn of(&self, case: &Case, variant: &Variant) -> usize {
+        let most = if variant.whole() { self.count } else { self.compared };
+        if case.long && self.long < most { self.long } else { most }
     }
 }
 
@@ -218,20 +232,22 @@ pub fn score(
     for ((case, scenario), pack) in cases.iter().zip(&scenarios).zip(of_case) {
         let pack = &types[pack];
         scenario.check_against(pack.facts())?;
-        progress.stage(&format!("control: {}", scenario.title), case.variants.len() * packs.count);
+        let counts: Vec<usize> = case.variants.iter().map(|v| packs.of(case, v)).collect();
+        progress.stage(&format!("control: {}", scenario.title), counts.iter().sum());
         let run = |variants: &[&Variant], which: Range<usize>| {
             many(scenario, variants, packs.first_seed, which, pack, progress)
         };
-        let first = packs.first.min(packs.count);
+        let first = counts.iter().copied().min().unwrap_or(0).min(packs.first);
         let mut runs = run(&case.variants.iter().collect::<Vec<_>>(), 0..first)?;
         // Numbers are written with all their digits, and what is no number equals itself.
         let shown: Vec<String> = runs.iter().map(|packs| format!("{packs:?}")).collect();
         let acts = |k: usize| k == 0 || shown[k] != shown[0];
-        let acting: Vec<usize> = (0..runs.len()).filter(|k| acts(*k)).collect();
-        progress.advance((runs.len() - acting.len()) * (packs.count - first));
-        let others: Vec<&Variant> = acting.iter().map(|k| &case.variants[*k]).collect();
-        for (k, more) in acting.iter().zip(run(&others, first..packs.count)?) {
-            runs[*k].extend(more);
+        for (k, variant) in case.variants.iter().enumerate() {
+            if acts(k) {
+                runs[k].extend(run(&[variant], first..counts[k])?.into_iter().flatten());
+            } else {
+                progress.advance(counts[k] - first);
+            }
         }
         for (k, (variant, runs)) in case.variants.iter().zip(&runs).enumerate() {
             scores.push(collected(case, variant, acts(k), scenario, pack, runs));
