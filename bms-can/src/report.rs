@@ -362,8 +362,7 @@ impl<'a> Report<'a> {
         (full.v1, full.v2) = (0.0, 0.0);
         let full = left(full, nominal_a);
         let share = now.energy_wh / full.energy_wh;
-        let soe =
-            if self.usable_ah > 0.0 && full.energy_wh > 0.0 { share.max(0.0).min(1.0) } else { f32::NAN };
+        let soe = if self.usable_ah > 0.0 && full.energy_wh > 0.0 { share.clamp(0.0, 1.0) } else { f32::NAN };
         let empty = left(weakest, self.current_a);
         let emptied = self.current_a >= LEAST_C * weakest.capacity_ah;
         let full_a = FULL_C * fullest.capacity_ah;

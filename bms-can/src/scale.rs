@@ -59,7 +59,7 @@ impl Scale {
             return self.unknown.unwrap_or(self.min);
         }
         // Far beyond all ranges, and so that an infinity does not become a NaN.
-        let steps = ((value - self.offset) / self.factor).max(-1e12).min(1e12);
+        let steps = ((value - self.offset) / self.factor).clamp(-1e12, 1e12);
         round(steps).max(self.min).min(self.max)
     }
 
