@@ -293,28 +293,28 @@ impl PackSensors {
         self.offset_a += by_a;
     }
 
-    const fn from_now(&self, error: SignalError) -> Wrong {
+    const fn beginning(&self, error: SignalError) -> Wrong {
         Wrong { error, since_s: self.time_s, held: None }
     }
 
     /// From now on a temperature sensor reads wrongly.
     pub fn spoil_temperature(&mut self, sensor: usize, error: SignalError) {
-        self.wrong_sensed.push((sensor, self.from_now(error)));
+        self.wrong_sensed.push((sensor, self.beginning(error)));
     }
 
     /// From now on a cell voltage reads wrongly.
     pub fn spoil_voltage(&mut self, group: usize, error: SignalError) {
-        self.wrong_voltage.push((group, self.from_now(error)));
+        self.wrong_voltage.push((group, self.beginning(error)));
     }
 
     /// From now on a current sensor reads wrongly.
     pub fn spoil_current(&mut self, sensor: CurrentSensor, error: SignalError) {
-        self.wrong_current[sensor as usize] = Some(self.from_now(error));
+        self.wrong_current[sensor as usize] = Some(self.beginning(error));
     }
 
     /// From now on the pack voltage reads wrongly.
     pub fn spoil_pack_voltage(&mut self, error: SignalError) {
-        self.wrong_pack = Some(self.from_now(error));
+        self.wrong_pack = Some(self.beginning(error));
     }
 
     /// From now on a partner's messages are wrong.
