@@ -15,7 +15,7 @@ const TWO_MINUTES: &str = "format_version = 1\ntitle = 'Two minutes'\npack = 'x'
 #[test]
 fn a_seed_gives_the_same_pack_and_each_pack_its_own() {
     let case = Case { name: "two_minutes", text: TWO_MINUTES, variants: &CASES[0].variants[..2], ..CASES[0] };
-    let packs = Packs { count: 2, compared: 2, long: 2, first: 1, first_seed: 7 };
+    let packs = Packs { count: 2, compared: 2, long: 2, first: 2, first_seed: 7 };
     let scores = score(&[case, case], &packs, &Silent).unwrap();
     let counts: Vec<_> = scores.iter().map(|s| (s.packs, s.stopped, s.values.len())).collect();
     assert_eq!(counts, [(2, 0, 2); 4], "both with the whole control and with none");
