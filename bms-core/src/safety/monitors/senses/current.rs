@@ -91,10 +91,11 @@ impl CurrentSense {
 
         let still_a = STILL_SHARE * error_a;
         let moved_v = (MOVES * settings.grade.cell_voltage_v).max(2.0 * still_a * settings.cell_ohm);
-        // What the charge that passes moves by itself: nothing in a battery, much in a supercapacitor.
+        // What the charge that passes in a second (voltages may be so old) moves by itself: nothing in a battery, much in a
+        // supercapacitor.
         let largest_a = values.iter().flatten().fold(0.0_f32, |most, a| most.max(abs(*a)));
         let range_v = settings.cell_high_v.information - settings.cell_low_v.information;
-        let ramp_v = 2.0 * range_v * largest_a * scene.dt_s / (3600.0 * settings.capacity_ah);
+        let ramp_v = 2.0 * range_v * largest_a * scene.dt_s.max(1.0) / (3600.0 * settings.capacity_ah);
         let moved = match (typical_v, self.typical_v) {
             (Some(now_v), Some(before_v)) => {
                 abs(now_v - before_v) > ramp_v + moved_v * (scene.dt_s / AT_ONCE_S).max(1.0)
