@@ -49,8 +49,8 @@ pub struct Packs {
 /// Packs of the acceptance protocol.
 const PACKS: usize = 200;
 /// Unless all are asked for: for comparison, and of long scenarios.
-const COMPARED: usize = 24;
-const LONG: usize = 48;
+const COMPARED: usize = 8;
+const LONG: usize = 16;
 const FIRST: usize = 3;
 /// Seeds of the packs; the scenarios themselves, which everybody looks at, have seed 1.
 const FIRST_SEED: u64 = 1000;
