@@ -110,7 +110,21 @@ parallel = 1
 modules = 1
 [spread]
 [electrical]
+tab_ohm = 0.0
+busbar_ohm = 0.0
+cable_ohm = 1e-3
+contactor_ohm = 2e-4
+precharge_ohm = 22.0
+link_f = 1e-3
+fuse_rated_a = {fuse_a:?}
+fuse_i2t_a2s = 1e5
+fuse_ohm = 1e-4
+isolation_positive_ohm = 1e7
+isolation_negative_ohm = 1e7
 [thermal]
+neighbour_w_per_k = 0.0
+module_gap_w_per_k = 0.0
+end_to_ambient_w_per_k = 0.0
 surface_to_ambient_w_per_k = {outer:?}
 [sensors]
 corner = "good"
@@ -124,7 +138,15 @@ pulse_charge_a = {charge_a:?}
 discharge_temperature_c = [{cold:?}, {hot:?}]
 charge_temperature_c = [{charge_cold:?}, {hot:?}]
 [mass]
+housing_kg = 0.0
+cooling_kg = 0.0
+coolant_kg = 0.0
+bms_kg = 0.0
+busbars_kg = 0.0
+contactors_kg = 0.0
+other_kg = 0.0
 "#,
+        fuse_a = 1.5 * discharge_a.max(charge_a),
         name = info.name.replace(['"', '\\'], ""),
         core = 0.9 * j_per_k,
         surface = 0.1 * j_per_k,
@@ -217,6 +239,13 @@ pub(crate) mod tests {
             },
             fit: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_cell_alone_makes_a_pack_of_one() {
+        let pack = pack_of_one(&cell()).unwrap();
+        assert_eq!((pack.layout.series, pack.sensed_cells().len()), (1, 1));
+        assert_eq!(pack.limits.voltage_v, [2.0, 3.65]);
     }
 
     /// Every number of the source, table by table, is the one that the simulator computes with.
