@@ -21,10 +21,10 @@ const NUMBERS: [(&str, Change, f32, f32); 24] = [
         SAFETY.grade.current_full_a,
     ),
     ("pulse_charge_a", |s, x| s.pulse_charge_a = x, SAFETY.charge_a.fatal, SAFETY.grade.current_full_a),
-    ("rise_k_per_s", |s, x| s.rise_k_per_s[0] = x, 1e-3, 100.0),
-    ("rise_k_per_s", |s, x| s.rise_k_per_s[1] = x, 1e-3, 100.0),
-    ("imbalance", |s, x| s.imbalance[0] = x, 1e-3, 1.0),
-    ("imbalance", |s, x| s.imbalance[1] = x, 1e-3, 1.0),
+    ("rise_k_per_s", |s, x| s.rise_k_per_s[0] = x, 1e-3, SAFETY.rise_k_per_s[1]),
+    ("rise_k_per_s", |s, x| s.rise_k_per_s[1] = x, SAFETY.rise_k_per_s[0], 100.0),
+    ("imbalance", |s, x| s.imbalance[0] = x, 1e-3, SAFETY.imbalance[1]),
+    ("imbalance", |s, x| s.imbalance[1] = x, SAFETY.imbalance[0], 1.0),
     ("insulation_ohm_per_v", |s, x| s.insulation_ohm_per_v[0] = x, SAFETY.insulation_ohm_per_v[1], 1e6),
     ("insulation_ohm_per_v", |s, x| s.insulation_ohm_per_v[1] = x, 1.0, SAFETY.insulation_ohm_per_v[0]),
     ("highest_working_c", |s, x| s.highest_working_c = x, 0.0, 150.0),
@@ -133,6 +133,44 @@ fn levels_have_to_be_in_order_and_inside_what_can_be() {
         assert!(with(|s| s.grade.current_full_a = full_a).is_err());
     }
     assert_eq!(with(|s| s.grade.current_full_a = 1.1e4).map_err(name), Err("grade.current_full_a"));
+}
+
+#[test]
+fn times_of_the_contactors_have_to_be_some() {
+    type Set = fn(&mut SafetySettings, u16);
+    let numbers: [(&str, Set, u16, u16); 4] = [
+        (
+            "contactors.travel_ms",
+            |s, x| (s.contactors.travel_ms, s.contactors.precharge_ms) = (x, 2000),
+            1,
+            1000,
+        ),
+        (
+            "contactors.precharge_ms",
+            |s, x| (s.contactors.travel_ms, s.contactors.precharge_ms) = (1, x),
+            2,
+            30_000,
+        ),
+        ("contactors.precharges", |s, x| s.contactors.precharges = x as u8, 1, 100),
+        ("contactors.cool_down_s", |s, x| s.contactors.cool_down_s = x, 1, 3600),
+    ];
+    for (setting, set, least, most) in numbers {
+        for x in [least, most] {
+            assert_eq!(with(|s| set(s, x)), Ok(()), "{setting} = {x}");
+        }
+        for x in [0, most + 1] {
+            assert_eq!(with(|s| set(s, x)), Err(SafetySettingsError::Impossible(setting)), "{x}");
+        }
+    }
+    // A precharge that is over before its contactor has closed.
+    let over = |s: &mut SafetySettings| s.contactors.precharge_ms = s.contactors.travel_ms;
+    assert_eq!(with(over), Err(SafetySettingsError::Order("contactors.precharge_ms")));
+    for (setting, swap) in [
+        ("rise_k_per_s", (|s| s.rise_k_per_s.swap(0, 1)) as fn(&mut SafetySettings)),
+        ("imbalance", |s| s.imbalance.swap(0, 1)),
+    ] {
+        assert_eq!(with(swap), Err(SafetySettingsError::Order(setting)));
+    }
 }
 
 #[test]

@@ -256,6 +256,11 @@ impl SafetySettings {
         };
         pair("rise_k_per_s", self.rise_k_per_s, 1e-3, 100.0)?;
         pair("imbalance", self.imbalance, 1e-3, 1.0)?;
+        for (name, [first, second]) in [("rise_k_per_s", self.rise_k_per_s), ("imbalance", self.imbalance)] {
+            if first > second {
+                return Err(Order(name));
+            }
+        }
         pair("insulation_ohm_per_v", self.insulation_ohm_per_v, 1.0, 1e6)?;
         if self.insulation_ohm_per_v[0] < self.insulation_ohm_per_v[1] {
             return Err(Order("insulation_ohm_per_v"));
@@ -274,6 +279,15 @@ impl SafetySettings {
         let c = &self.contactors;
         possible("contactors.breaking_a", c.breaking_a > 0.0 && c.breaking_a <= 1e4)?;
         possible("contactors.precharged_share", (0.5..=1.0).contains(&c.precharged_share))?;
-        possible("contactors.precharged_a", c.precharged_a > 0.0 && c.precharged_a <= 1e3)
+        possible("contactors.precharged_a", c.precharged_a > 0.0 && c.precharged_a <= 1e3)?;
+        // No contactor moves in no time; one that takes longer than a second is none for a pack.
+        possible("contactors.travel_ms", (1..=1000).contains(&c.travel_ms))?;
+        possible("contactors.precharge_ms", (1..=30_000).contains(&c.precharge_ms))?;
+        if c.precharge_ms <= c.travel_ms {
+            // It would be over before its contactor has closed.
+            return Err(Order("contactors.precharge_ms"));
+        }
+        possible("contactors.precharges", (1..=100).contains(&c.precharges))?;
+        possible("contactors.cool_down_s", (1..=3600).contains(&c.cool_down_s))
     }
 }
