@@ -46,21 +46,25 @@ pub(super) fn ended<const K: usize>(ledger: &Ledger, ids: [Diagnosis; K]) -> [bo
 pub(super) struct Jump {
     own: f32,
     before: f32,
+    /// For how long in s it has agreed with the others since it jumped.
+    agreed_s: f32,
 }
 
 /// A jump has ended when less than this share of the limit is left.
 const LEFT: f32 = 0.5;
 /// What a sensor comes from, in times of the limit, when it was wrong before the jump and not after it.
 const ABSURD: f32 = 3.0;
+/// A sensor that agrees with the others for so long (s) is right, whatever it read before its jump.
+const AGREED_S: f32 = 60.0;
 
 impl Jump {
-    pub(super) const NONE: Self = Self { own: f32::NAN, before: f32::NAN };
+    pub(super) const NONE: Self = Self { own: f32::NAN, before: f32::NAN, agreed_s: 0.0 };
 
     /// What it has of its `own` against the others now; `error` is what it may have. Whether it has jumped.
     pub(super) fn step(&mut self, own: f32, limit: f32, error: f32) -> bool {
         // Comparisons with what is not known are false.
         if self.before.is_nan() && abs(own - self.own) > limit {
-            self.before = self.own;
+            (self.before, self.agreed_s) = (self.own, 0.0);
         }
         let back = abs(own - self.before) < LEFT * limit;
         let repaired = abs(self.before) > ABSURD * limit && abs(own) < 2.0 * error;
@@ -71,9 +75,20 @@ impl Jump {
         !self.before.is_nan()
     }
 
+    /// After [`Self::step`], where what a sensor shows together with the others is what is true: whether its jump is still to
+    /// be believed. What it came from was wrong once it has agreed with them for [`AGREED_S`].
+    pub(super) fn outlasts(&mut self, agrees: bool, dt_s: f32) -> bool {
+        let jumped = !self.before.is_nan();
+        self.agreed_s = if jumped && agrees { self.agreed_s + dt_s } else { 0.0 };
+        if self.agreed_s >= AGREED_S {
+            (self.before, self.agreed_s) = (f32::NAN, 0.0);
+        }
+        !self.before.is_nan()
+    }
+
     /// It was not seen: a step that was missed cannot be told from a jump.
     pub(super) const fn miss(&mut self) {
-        self.own = f32::NAN;
+        (self.own, self.agreed_s) = (f32::NAN, 0.0);
     }
 }
 

@@ -295,7 +295,8 @@ impl<const N: usize> VoltageSense<N> {
             match value {
                 Some(v) if !typical_v.is_nan() && wire == Wire::Sound => {
                     let own_v = v - typical_v;
-                    *jump = cell.jump.step(own_v, jump_v, error_v);
+                    *jump = cell.jump.step(own_v, jump_v, error_v)
+                        && cell.jump.outlasts(abs(own_v) < 2.0 * error_v, scene.dt_s);
                     *stuck = cell.stuck(v, typical_v, error_v);
                     cell.short_v = low_pass(cell.short_v, own_v, short_share);
                     // A sag counts against what is usual; where the charge shows in the voltage, less the spread of it.
