@@ -9,6 +9,8 @@ use crate::safety::table::Diagnosis;
 const OVERRUN: u32 = 3;
 /// Standard deviation of the state of charge (fraction) that full power does not go with.
 const SOC_STD: f32 = 0.10;
+/// The cells' states of charge surely differ by what is left of the difference after so many standard deviations.
+const SURE: f32 = 3.0;
 
 pub(super) fn check<const N: usize, const S: usize>(
     scene: &Scene<'_, N, S>,
@@ -32,8 +34,8 @@ pub(super) fn check<const N: usize, const S: usize>(
     let leaky = context.leaky.map(|cell| Finding { place: Some(cell), value: 1.0, limit: 0.0 });
     ledger.report(Diagnosis::LeakyCell, leaky);
     let [spread, std] = context.soc_spread;
-    // What is not sure does not count.
-    let surely = spread - std;
+    // What is not sure does not count. The two ends are chosen among many cells: each is likely to be an error's end, too.
+    let surely = spread - SURE * std;
     if surely.is_finite() {
         let ids = [Diagnosis::ImbalanceInformation, Diagnosis::ImbalanceWarning];
         for (id, limit) in ids.into_iter().zip(settings.imbalance) {
