@@ -654,6 +654,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         let charging = self.decision.mode == Mode::Charge;
         Context {
             told_closed: self.contactors.get().told_closed(),
+            wanted: self.wish.connects(),
             allowed_charge_a: self.decision.limits.charge.current_a,
             allowed_discharge_a: self.decision.limits.discharge.current_a,
             charging: charging && input.charger.connected,
@@ -753,6 +754,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             position: contactors.position(),
             lock: contactors.lock(),
             fault: stays_open,
+            coming: ledger.coming(Level::Fatal),
             alarm: alarm(ledger),
             plugged_in: input.charger.connected,
         };

@@ -323,6 +323,29 @@ impl Bench {
     }
 }
 
+/// A pack that is too hot when power comes back is not connected, not even for the time that the diagnosis takes.
+#[test]
+fn a_pack_that_is_too_hot_at_the_start_is_never_connected() {
+    let mut bench = Bench::new();
+    bench.temperature_c = f64::from(example::SAFETY.discharge_hot_c.fatal) + 2.0;
+    bench.ask(Wish::Drive);
+    for _ in 0..100 {
+        bench.run(1);
+        assert!(bench.open(), "{:?}", bench.modes);
+    }
+    assert_eq!(bench.status(Diagnosis::DischargeHotFatal), Status::Reacting);
+    assert_eq!(bench.mode(), Mode::Error);
+    // Cool again, acknowledged and asked for anew, it drives.
+    bench.temperature_c = 25.0;
+    bench.run(100).ask(Wish::Standby).run(50).acknowledge().ask(Wish::Drive).run(80);
+    assert_eq!(bench.mode(), Mode::Drive, "{:?}", bench.found());
+    // One that is hot and that nobody asks for has no fault.
+    let mut parked = Bench::new();
+    parked.temperature_c = f64::from(example::SAFETY.discharge_hot_c.fatal) + 2.0;
+    parked.run(100);
+    assert_eq!((parked.mode(), parked.status(Diagnosis::DischargeHotFatal)), (Mode::Standby, Status::Clear));
+}
+
 #[test]
 fn a_day_from_waking_up_to_sleep() {
     let charge = Wish::Charge { mode: ChargeMode::Normal, target_soc: 0.9 };

@@ -206,6 +206,14 @@ impl Ledger {
         })
     }
 
+    /// A diagnosis of this level is on its way: its condition holds, and it does not react yet.
+    #[must_use]
+    pub fn coming(&self, level: Level) -> bool {
+        self.cases.iter().zip(&TABLE).any(|(case, e)| {
+            e.level == level && !case.reacting && (case.detected || case.held_ms > 0 || case.active)
+        })
+    }
+
     /// What was found when it was detected.
     #[must_use]
     pub fn detection(&self, id: Diagnosis) -> Option<Detection> {

@@ -65,6 +65,8 @@ pub struct Readings<const N: usize, const S: usize> {
 pub struct Context {
     /// Contactors are told to be closed: plus, minus, precharge.
     pub told_closed: [bool; frame::CONTACTORS],
+    /// The pack is asked for: contactors are closed or will be.
+    pub wanted: bool,
     /// Charge and discharge current in A that are allowed at most, positive.
     pub allowed_charge_a: f32,
     /// See [`Self::allowed_charge_a`].
@@ -97,6 +99,7 @@ impl Context {
     /// Everything open, nothing asked for, all tests passed.
     pub const QUIET: Self = Self {
         told_closed: [false; frame::CONTACTORS],
+        wanted: false,
         allowed_charge_a: f32::INFINITY,
         allowed_discharge_a: f32::INFINITY,
         charging: false,

@@ -128,6 +128,8 @@ pub struct Facts {
     pub lock: Lock,
     /// A fatal diagnosis reacts.
     pub fault: bool,
+    /// The condition of a fatal diagnosis holds that does not react yet.
+    pub coming: bool,
     /// A thermal event goes on: somebody has to be warned.
     pub alarm: bool,
     /// A charger is plugged in.
@@ -208,8 +210,8 @@ pub const TRANSITIONS: [Transition; 33] = {
         T::new(
             Standby,
             Precharge,
-            "drive (no charger plugged in), charge or preheating is asked for, anew after a fault",
-            |f| f.wanted().is_some() && f.lock == Lock::Free,
+            "drive (no charger plugged in), charge or preheating is asked for, anew after a fault; no fatal diagnosis is on its way",
+            |f| f.wanted().is_some() && f.lock == Lock::Free && !f.coming,
         ),
         T::new(Standby, Balance, "balancing is asked for", |f| f.wish == Wish::Balance),
         T::new(Standby, Sleep, "sleep is asked for", |f| f.wish == Wish::Sleep),
@@ -267,6 +269,7 @@ pub const TRANSITIONS: [Transition; 33] = {
 ///     position: Position::Open,
 ///     lock: Lock::Free,
 ///     fault: false,
+///     coming: false,
 ///     alarm: false,
 ///     plugged_in: false,
 /// };
@@ -296,6 +299,7 @@ mod tests {
         position: Position::Open,
         lock: Lock::Free,
         fault: false,
+        coming: false,
         alarm: false,
         plugged_in: false,
     };
@@ -314,7 +318,7 @@ mod tests {
     fn all_facts() -> Vec<Facts> {
         let mut all = vec![];
         for wish in wishes() {
-            for bits in 0..16_u8 {
+            for bits in 0..32_u8 {
                 let bit = |k: u8| bits >> k & 1 == 1;
                 for self_test in [None, Some(false), Some(true)] {
                     for lock in [Lock::Free, Lock::NeedsAcknowledge, Lock::NeedsRelease] {
@@ -328,6 +332,7 @@ mod tests {
                                 fault: bit(1),
                                 alarm: bit(2),
                                 plugged_in: bit(3),
+                                coming: bit(4),
                             });
                         }
                     }
@@ -420,7 +425,7 @@ mod tests {
                 let to = next(from, &facts).unwrap_or(from);
                 if to.connects() {
                     assert_eq!((from, to, facts.lock), (Mode::Standby, Mode::Precharge, Lock::Free));
-                    assert!(facts.wish.connects() && !facts.fault);
+                    assert!(facts.wish.connects() && !facts.fault && !facts.coming);
                     assert!(!(facts.wish == Wish::Drive && facts.plugged_in));
                 }
             }

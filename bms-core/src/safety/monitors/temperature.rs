@@ -25,7 +25,7 @@ const SPREAD: [Diagnosis; 3] = [
 ];
 
 /// Information and warning count always, fatal only where the direction is used: a pack that is parked in the cold is
-/// derated and does not trip. Without a current reading every direction counts as used once contactors are closed.
+/// derated and does not trip. Heat counts as soon as the pack is asked for. Without a current reading every direction counts as used once contactors are closed.
 pub(super) fn check<const N: usize, const S: usize>(
     scene: &Scene<'_, N, S>,
     all: &[Warmth; S],
@@ -66,8 +66,8 @@ pub(super) fn check<const N: usize, const S: usize>(
         ..levels
     };
     let (hot, cold) = (f32::INFINITY, f32::NEG_INFINITY);
-    // Hot and connected is one step away from hot and loaded.
-    let levels = used(settings.discharge_hot_c, discharges || closed, hot);
+    // Hot and connected is one step away from hot and loaded; hot and asked for must not become that.
+    let levels = used(settings.discharge_hot_c, discharges || closed || context.wanted, hot);
     report_levels(ledger, DISCHARGE_HOT, levels, hottest, above);
     report_levels(ledger, CHARGE_HOT, used(settings.charge_hot_c, charges, hot), hottest, above);
     report_levels(ledger, DISCHARGE_COLD, used(settings.discharge_cold_c, discharges, cold), coldest, below);
