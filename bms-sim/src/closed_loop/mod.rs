@@ -186,6 +186,8 @@ pub type Watch<'a> = dyn FnMut(&Seen<'_>) -> ControlFlow<()> + 'a;
 /// Period of the protection in s and ms.
 const PROTECTION_S: f64 = 0.1;
 const PROTECTION_MS: u16 = 100;
+/// Time in s at which the pack was built: faults that were there from then on, before any look at it.
+pub const BUILT_S: f64 = -1.0;
 /// Around a fault the plant steps with the protection: from so many s before to so many after it.
 const BEFORE_FAULT_S: f64 = 5.0;
 const AFTER_FAULT_S: f64 = 600.0;
@@ -372,6 +374,10 @@ impl<'a, 'w> Bench<'a, 'w> {
             found: DiagnosisSet::default(),
             diagnosed: Vec::new(),
         };
+        // What has a time before the start was broken when the pack was built.
+        bench.time_s = BUILT_S;
+        bench.break_what_is_due()?;
+        bench.time_s = 0.0;
         let rest = |bench: &mut Self, dt_s: f64| {
             bench.ask(&Wish::Standby, ChargerReport::default(), 0.0, start.temperature_c, dt_s);
         };

@@ -7,18 +7,23 @@ use serde::Serialize;
 use super::case::{self, Case, Outcome};
 use super::catalog::{CATALOG, Kind};
 use super::driving::{self, Day, FalseTrip};
-use super::packs::packs;
+use super::packs::{CAR, LFP, SMALL, packs};
 use crate::closed_loop::ClosedLoopError;
 use crate::verify::Progress;
 
 /// Temperatures of the matrix in degC.
 pub const TEMPERATURES_C: [f64; 3] = [-20.0, 25.0, 45.0];
-/// Every so many days one is driven with the large pack.
-const LARGE_EVERY: u64 = 4;
+/// Packs of the days of driving, one day after another, and of the cases that are drawn.
+const DRIVEN: [usize; 8] = [SMALL, SMALL, LFP, CAR, SMALL, LFP, SMALL, CAR];
+const DRAWN: [usize; 4] = [SMALL, CAR, LFP, CAR];
+/// Every so many cases of a kind, at least one of each kind, one is done with the LFP pack too.
+const LFP_EVERY: usize = 5;
 /// A day of driving has about so many hours in which the protection is awake.
 const DAY_H: f64 = 4.9;
 /// Seeds of cases and of days.
 const FIRST_SEED: u64 = 500_000;
+/// … and of the cases with the LFP pack, beyond all others.
+const LFP_SEED: usize = 500_000;
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -160,7 +165,7 @@ impl Campaign {
     }
 }
 
-/// The cases of an effort: the matrix on the small pack, then drawn ones on both.
+/// The cases of an effort: the matrix on the small NMC pack, a part of it on the LFP pack, then drawn ones on all.
 #[must_use]
 pub fn cases(effort: &Effort) -> Vec<Case> {
     let matrix = CATALOG.iter().enumerate().flat_map(|(kind, k)| {
@@ -179,7 +184,26 @@ pub fn cases(effort: &Effort) -> Vec<Case> {
     for k in 0..effort.drawn {
         // In turns, with places, sizes and times drawn by the seed.
         let (kind, mode, temperature_c) = matrix[(k * 7919) % matrix.len()];
-        all.push(Case { kind, mode, temperature_c, pack: k % 2, seed: seed(matrix.len() + k) });
+        all.push(Case {
+            kind,
+            mode,
+            temperature_c,
+            pack: DRAWN[k % DRAWN.len()],
+            seed: seed(matrix.len() + k),
+        });
+    }
+    // Other modes and temperatures for every kind and campaign; their seeds do not depend on how much else is drawn.
+    let mut number = 0;
+    for kind in 0..CATALOG.len() {
+        let of: Vec<_> = matrix.iter().filter(|(k, ..)| *k == kind).collect();
+        let every = LFP_EVERY.min(of.len());
+        let turn = |k: &usize| (k + kind + effort.seed as usize).is_multiple_of(every);
+        for &(kind, mode, temperature_c) in (0..of.len()).filter(turn).map(|k| of[k]) {
+            if number % effort.every.max(1) == 0 {
+                all.push(Case { kind, mode, temperature_c, pack: LFP, seed: seed(LFP_SEED + number) });
+            }
+            number += 1;
+        }
     }
     all
 }
@@ -207,8 +231,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Campaign, ClosedL
     let days = (0..days)
         .into_par_iter()
         .map(|k| {
-            let large = k % LARGE_EVERY == LARGE_EVERY - 1;
-            let day = driving::day(first + k, &packs[usize::from(large)]);
+            let day = driving::day(first + k, &packs[DRIVEN[k as usize % DRIVEN.len()]]);
             progress.advance(1);
             day
         })
@@ -227,7 +250,8 @@ mod tests {
     fn the_matrix_is_complete() {
         let all = cases(&Effort { drawn: 0, ..Effort::DEFAULT });
         for (kind, k) in CATALOG.iter().enumerate() {
-            let of = all.iter().filter(|c| c.kind == kind).count();
+            let of = all.iter().filter(|c| c.kind == kind && c.pack == SMALL).count();
+            assert!(all.iter().any(|c| c.kind == kind && c.pack == LFP), "{}", k.name);
             let warm = k.modes.iter().filter(|m| **m == OperatingMode::Preheat).count();
             assert_eq!(of, 3 * k.modes.len() - 2 * warm, "{}", k.name);
         }

@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::OperatingMode;
 use super::catalog::{CATALOG, Hazard, Kind, Where, growth, place};
 use super::names;
+use super::packs::NAMES;
 use crate::closed_loop::sensors::Ranges;
-use crate::closed_loop::{self, ClosedLoopError, Options, PackType, Seen, protection_settings};
+use crate::closed_loop::{self, BUILT_S, ClosedLoopError, Options, PackType, Seen, protection_settings};
 use crate::scenario::{
     ChargeMode, Control, CycleName, Expect, Fault, FaultKind, Phase, Scenario, Seconds, Sensors, Start, Task,
 };
@@ -26,8 +27,9 @@ const TURN_S: f64 = 60.0;
 const BEYOND_S: f64 = 5.0;
 /// GB 38031-2025, 5.2.7 b: an alarm within five minutes, in ms.
 const ALARM_MS: f64 = 300_000.0;
-/// A hazard that has not come after so long (s) does not come.
-const NO_HAZARD_S: f64 = 400.0;
+/// What is done in a mode is done for so long (s) at least, and for so much longer than a hazard is waited for.
+const LEAST_S: f64 = 1500.0;
+const LONGER_S: f64 = 300.0;
 
 /// What is done to which pack.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +58,8 @@ pub struct Outcome {
     pub mode: OperatingMode,
     /// Temperature in degC.
     pub temperature_c: f64,
+    /// Pack of the campaign.
+    pub pack: &'static str,
     /// Groups in series.
     pub series: usize,
     /// Seed.
@@ -98,6 +102,8 @@ impl Outcome {
 struct Trace<'a> {
     kind: &'a Kind,
     what: FaultKind,
+    /// Cell or sensor that is broken.
+    place: Option<usize>,
     at_s: f64,
     full_a: f64,
     settings: bms_core::safety::settings::SafetySettings,
@@ -131,8 +137,11 @@ impl Trace<'_> {
             Hazard::When(is) => is(seen, &self.settings),
             Hazard::Moved { by } => (current_a - before_a).abs() > by * self.full_a,
             Hazard::CellMoved { by_v } => {
-                let v = place(&self.what).and_then(|k| seen.plant.pack().group_voltage_v().get(k).copied());
+                let v = self.place.and_then(|k| seen.plant.pack().group_voltage_v().get(k).copied());
                 v.is_some_and(|v| (v - *self.cell_v.get_or_insert(v)).abs() > by_v)
+            }
+            Hazard::Strayed { by } => {
+                growth(&self.what).is_some_and(|rate| rate * (t - self.at_s) >= by * self.full_a)
             }
             Hazard::Grown { to } => growth(&self.what).is_some_and(|rate| rate * (t - self.at_s) >= to),
         };
@@ -146,7 +155,7 @@ impl Trace<'_> {
         });
         for d in ledger.detections().filter(|d| self.kind.accepted.contains(&d.id)) {
             let there = self.kind.place == Where::Anywhere
-                || match (d.finding.place, place(&self.what)) {
+                || match (d.finding.place, self.place) {
                     (Some(found), Some(cell)) => usize::from(found).abs_diff(cell) <= 1,
                     // What is said of the whole pack names no cell.
                     (None, _) => true,
@@ -170,7 +179,7 @@ impl Trace<'_> {
         let alarm_s = if self.kind.alarm { ALARM_MS / 1000.0 } else { 0.0 };
         let over = match self.hazard_s {
             Some(from_s) => t > from_s + allowed_s.max(alarm_s) + BEYOND_S,
-            None => t > self.at_s + NO_HAZARD_S,
+            None => t > self.at_s + self.kind.patience_s,
         };
         if answered || over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -187,11 +196,14 @@ pub fn run(case: &Case, pack: &PackType) -> Result<Outcome, ClosedLoopError> {
     let what = (kind.make)(facts, &mut rng);
     // Just before a step begins, at which it breaks.
     let at_s = EARLIEST_S + (10.0 * rng.random_range(0.0..15.0_f64)).round() / 10.0 - 0.001;
-    let scenario = scenario(case, &what, at_s, kind.name);
+    let latent = kind.latent.map(|draw| draw(facts, &what, &mut rng));
+    let mut scenario = scenario(case, &what, at_s, kind);
+    scenario.faults.extend(latent.map(|what| Fault { at: Seconds(BUILT_S), what }));
     let ranges = Ranges::of(&pack.file, facts.capacity_ah);
     let mut trace = Trace {
         kind,
         what,
+        place: place(&what).or_else(|| latent.as_ref().and_then(place)),
         at_s,
         full_a: ranges.full_scale_a,
         settings: protection_settings(pack),
@@ -219,6 +231,7 @@ pub fn run(case: &Case, pack: &PackType) -> Result<Outcome, ClosedLoopError> {
         fault: kind.name,
         mode: case.mode,
         temperature_c: case.temperature_c,
+        pack: NAMES.get(case.pack).copied().unwrap_or_default(),
         series: facts.series,
         seed: case.seed,
         what,
@@ -237,8 +250,10 @@ pub fn run(case: &Case, pack: &PackType) -> Result<Outcome, ClosedLoopError> {
     })
 }
 
-fn scenario(case: &Case, what: &FaultKind, at_s: f64, name: &str) -> Scenario {
-    let long = Some(Seconds(1500.0));
+fn scenario(case: &Case, what: &FaultKind, at_s: f64, kind: &Kind) -> Scenario {
+    let name = kind.name;
+    let long_s = LEAST_S.max(kind.patience_s + LONGER_S);
+    let long = Some(Seconds(long_s));
     let drive = |cycle, seconds: f64| Task::Drive {
         cycle,
         repeat: None,
@@ -254,7 +269,7 @@ fn scenario(case: &Case, what: &FaultKind, at_s: f64, name: &str) -> Scenario {
         plugged,
     };
     let tasks = match case.mode {
-        OperatingMode::Drive => vec![drive(CycleName::Us06, 1500.0)],
+        OperatingMode::Drive => vec![drive(CycleName::Us06, long_s)],
         OperatingMode::Charge => vec![charge(ChargeMode::Normal, true)],
         OperatingMode::FastCharge => vec![charge(ChargeMode::Fast, true)],
         OperatingMode::Parked => vec![Task::Park { duration: Seconds(1500.0), awake: true, plugged: false }],

@@ -1,6 +1,7 @@
 //! What is broken in the campaign, when that becomes dangerous, and what must be diagnosed.
 
 use bms_core::safety::contactors::Position;
+use bms_core::safety::mode::Mode;
 use bms_core::safety::settings::SafetySettings;
 use bms_core::safety::table::{Diagnosis, Entry};
 use rand::{Rng, RngExt};
@@ -63,7 +64,15 @@ pub enum Hazard {
         /// Size.
         to: f64,
     },
+    /// When an error of the current that grows has grown to so much of the sensors' full scale.
+    Strayed {
+        /// Share of full scale.
+        by: f64,
+    },
 }
+
+/// A hazard that has not come after so long (s) does not come, where a fault does not need more.
+const NO_HAZARD_S: f64 = 400.0;
 
 /// What a place in the finding must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +83,9 @@ pub enum Where {
     There,
 }
 
+/// Draws a fault that is there from the start, from what breaks later.
+pub type Latent = fn(&PackFacts, &FaultKind, &mut dyn Rng) -> FaultKind;
+
 /// A kind of fault.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
@@ -83,6 +95,10 @@ pub struct Kind {
     pub group: Group,
     /// Draws one of its kind: a place, a size.
     pub make: fn(&PackFacts, &mut dyn Rng) -> FaultKind,
+    /// What is broken beside it from the start, unnoticed because nothing shows it until then.
+    pub latent: Option<Latent>,
+    /// A hazard that has not come after so long (s) does not come.
+    pub patience_s: f64,
     /// In which modes it matters.
     pub modes: &'static [OperatingMode],
     /// Diagnoses of which one must be made; the first sets the time.
@@ -119,6 +135,8 @@ const CONNECTED: &[OperatingMode] = &[Drive, Charge, FastCharge, Preheat];
 const MOVING: &[OperatingMode] = &[Drive, FastCharge, Preheat];
 const RESTING: &[OperatingMode] = &[Parked, Balancing];
 const CHARGING: &[OperatingMode] = &[Charge, FastCharge];
+const COOLED: &[OperatingMode] = &[Drive, FastCharge, Preheat];
+const LOADED: &[OperatingMode] = &[Drive, FastCharge];
 const DRIVING: &[OperatingMode] = &[Drive];
 const CLOSING: &[OperatingMode] = &[Closing];
 const OPENING: &[OperatingMode] = &[Opening];
@@ -145,6 +163,10 @@ fn hidden_v(s: &SafetySettings) -> f64 {
     f64::from(s.grade.cell_voltage_v) + 0.006
 }
 
+/// What a sensor may hide of a temperature in K: its error and the steps of its converter; two of them, of a difference.
+const HIDDEN_K: f64 = 2.5;
+const HIDDEN_SPREAD_K: f64 = 4.5;
+
 fn highest_v(seen: &Seen<'_>) -> f64 {
     seen.plant.pack().group_voltage_v().iter().copied().fold(0.0, f64::max)
 }
@@ -155,6 +177,29 @@ fn lowest_v(seen: &Seen<'_>) -> f64 {
 
 fn hottest_c(seen: &Seen<'_>) -> f64 {
     seen.plant.sensed_c().iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Hotter than any use allows; in a pack that is open and not used, so much hotter than the others that a cell is broken.
+fn too_hot(seen: &Seen<'_>, s: &SafetySettings) -> bool {
+    if seen.core.outcome().position == Position::Open {
+        return apart_k(seen) > f64::from(s.spread_k.fatal) + HIDDEN_SPREAD_K;
+    }
+    hottest_c(seen) > f64::from(s.discharge_hot_c.fatal.max(s.charge_hot_c.fatal)) + HIDDEN_K
+}
+
+fn apart_k(seen: &Seen<'_>) -> f64 {
+    hottest_c(seen) - seen.plant.sensed_c().iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// One part of the pack is so much hotter than another that its cooling must be broken.
+fn unevenly_hot(seen: &Seen<'_>, s: &SafetySettings) -> bool {
+    apart_k(seen) > f64::from(s.spread_k.warning) + HIDDEN_SPREAD_K
+}
+
+/// Too hot for full power.
+fn hot(seen: &Seen<'_>, s: &SafetySettings) -> bool {
+    let limit = if seen.core.outcome().mode == Mode::Charge { s.charge_hot_c } else { s.discharge_hot_c };
+    hottest_c(seen) > f64::from(limit.warning) + HIDDEN_K
 }
 
 fn voltage_fault(facts: &PackFacts, rng: &mut dyn Rng, error: SignalError) -> FaultKind {
@@ -170,6 +215,11 @@ fn heats_for_nothing(seen: &Seen<'_>, _: &SafetySettings) -> bool {
     seen.plant.devices().electric_w().heater > 700.0 && seen.core.outcome().heater_w < 1.0
 }
 
+/// Coolant is asked for and does not flow.
+fn coolant_stands(seen: &Seen<'_>, _: &SafetySettings) -> bool {
+    seen.core.outcome().flow_l_per_min > 0.5 && seen.plant.devices().actuation().flow_l_per_min <= 0.0
+}
+
 fn closes(seen: &Seen<'_>, _: &SafetySettings) -> bool {
     seen.core.outcome().position != Position::Open
 }
@@ -178,17 +228,28 @@ fn opens(seen: &Seen<'_>, _: &SafetySettings) -> bool {
     seen.core.outcome().position == Position::Open
 }
 
+/// Cells with a lower limit than this (V) are of iron phosphate; those of the campaign resist a quarter of what its NMC cells do.
+const LFP_V: f64 = 3.9;
+/// Share of full scale by which two current sensors surely disagree: three times the error of one, and both errors hide it.
+const DISAGREEING: f64 = 0.107;
 /// Full scale of the current sensor in A, as `Ranges` has it: five times the capacity.
 const FULL_C: f64 = 5.0;
 
 /// Row of the catalogue: name, group, draw, modes, accepted, place, hazard.
 macro_rules! faults {
-    ($($name:literal, $group:ident, $modes:ident, $accepted:expr, $place:ident, $hazard:expr, $alarm:literal, $make:expr;)+) => {
+    ($($name:literal, $group:ident, $modes:ident, $accepted:expr, $place:ident, $hazard:expr, $alarm:literal, $make:expr
+        $(, latent $latent:expr)? $(, within $patience_s:literal s)?;)+) => {
         /// All kinds of faults.
         pub const CATALOG: &[Kind] = &[$(Kind {
             name: $name,
             group: Group::$group,
             make: $make,
+            latent: {
+                let none: Option<Latent> = None;
+                $(let none: Option<Latent> = { let _: Option<Latent> = none; Some($latent) };)?
+                none
+            },
+            patience_s: { let s = NO_HAZARD_S; $(let s = { let _: f64 = s; $patience_s };)? s },
             modes: $modes,
             accepted: &$accepted,
             place: Where::$place,
@@ -199,7 +260,7 @@ macro_rules! faults {
 }
 
 use Diagnosis as D;
-use Hazard::{AtOnce, CellMoved, Grown, Moved, When};
+use Hazard::{AtOnce, CellMoved, Grown, Moved, Strayed, When};
 
 faults! {
     "hard short circuit inside a cell", Cells, AWAKE,
@@ -207,7 +268,11 @@ faults! {
         [D::InternalShort, D::CellVoltageJump, D::TemperatureRiseFatal, D::ThermalRunaway, D::ThermalRunawayNearby,
             D::CellVoltageLowFatal],
         Anywhere, AtOnce, false,
-        |f, r| FaultKind::InternalShort { cell: cell(f, r), ohm: r.random_range(0.006..0.012) };
+        |f, r| FaultKind::InternalShort {
+            cell: cell(f, r),
+            // Ten to twenty times the cell's own resistance.
+            ohm: r.random_range(0.006..0.012) * if f.cell_limits_v[1] < LFP_V { 0.25 } else { 1.0 },
+        };
     "thermal runaway of a cell with a sensor (nail)", Cells, AWAKE,
         [D::ThermalRunaway, D::TemperatureRiseFatal, D::ThermalRunawayNearby], Anywhere, AtOnce, true,
         |f, r| FaultKind::Runaway {
@@ -222,9 +287,20 @@ faults! {
             cell: (sensor(f, r) * (f.series / f.temperature_sensors).max(1) + 2).min(f.series - 1) * f.parallel,
             trigger: Trigger::Nail,
         };
+    "thermal runaway of a cell whose sensor is swapped with another's", Cells, AWAKE,
+        [D::ThermalRunaway, D::TemperatureRiseFatal, D::ThermalRunawayNearby], Anywhere, AtOnce, true,
+        |f, r| FaultKind::Runaway {
+            cell: sensor(f, r) * (f.series / f.temperature_sensors).max(1) * f.parallel,
+            trigger: Trigger::Nail,
+        },
+        latent |f, what, r| {
+            let own = place(what).unwrap_or(0) / (f.series / f.temperature_sensors).max(1) / f.parallel;
+            let other = (own + r.random_range(1..f.temperature_sensors)) % f.temperature_sensors;
+            FaultKind::Temperature { sensor: own, error: SignalError::SwappedWith(other) }
+        };
     "a hot cell (heater on it)", Cells, AWAKE,
         [D::TemperatureSpreadFatal, D::TemperatureRiseFatal, D::DischargeHotFatal, D::ChargeHotFatal, D::ThermalRunaway], Anywhere,
-        When(|seen, s| hottest_c(seen) > f64::from(s.discharge_hot_c.fatal.max(s.charge_hot_c.fatal)) + 2.5), false,
+        When(too_hot), false,
         |f, r| FaultKind::Runaway {
             cell: sensor(f, r) * (f.series / f.temperature_sensors).max(1) * f.parallel,
             trigger: Trigger::Heater,
@@ -241,6 +317,15 @@ faults! {
         [D::CellVoltageLowFatal, D::DeepDischarge], Anywhere,
         When(|seen, s| lowest_v(seen) < f64::from(s.cell_low_v.fatal) - hidden_v(s)), false,
         |f, r| FaultKind::LoadIgnores { current_a: f.capacity_ah * r.random_range(0.8..1.2) };
+    "over-discharge of a weak cell: the load ignores its limit", Cells, DRIVING,
+        [D::CellVoltageLowFatal, D::DeepDischarge], There,
+        When(|seen, s| lowest_v(seen) < f64::from(s.cell_low_v.fatal) - hidden_v(s)), false,
+        |f, r| FaultKind::LoadIgnores { current_a: f.capacity_ah * r.random_range(0.8..1.2) },
+        latent |f, _, r| FaultKind::WeakCell {
+            cell: cell(f, r) * f.parallel,
+            capacity_factor: r.random_range(0.6..0.8),
+            resistance_factor: 1.0,
+        };
     "over-current, discharge", Cells, DRIVING, [D::DischargePulseFatal], Anywhere, AtOnce, false,
         |f, r| FaultKind::LoadIgnores { current_a: f.capacity_ah * r.random_range(4.0..4.6) };
     "over-current, charge", Cells, DRIVING, [D::ChargePulseFatal, D::CellVoltageHighFatal], Anywhere, AtOnce, false,
@@ -251,6 +336,15 @@ faults! {
     "external short circuit of 5 mohm or less", Pack, CONNECTED,
         [D::DischargePulseFatal, D::FuseBlown], Anywhere, AtOnce, false,
         |_, r| FaultKind::ExternalShort { ohm: r.random_range(0.001..0.005) };
+    "overheating: the load ignores its limit, the chiller gives nothing", Pack, DRIVING, [D::DischargeHotFatal],
+        Anywhere, When(too_hot), false,
+        |f, r| FaultKind::LoadIgnores { current_a: f.capacity_ah * r.random_range(1.75..1.95) },
+        latent |_, _, _| FaultKind::ChillerOff {}, within 1800.0 s;
+    "overheating: the load ignores its limit, a cooling channel is blocked", Pack, DRIVING,
+        [D::DischargeHotFatal, D::TemperatureSpreadFatal], Anywhere, When(too_hot), false,
+        |f, r| FaultKind::LoadIgnores { current_a: f.capacity_ah * r.random_range(1.75..1.95) },
+        latent |f, _, r| FaultKind::BlockedChannel { channel: r.random_range(0..f.channels), share: 1.0 },
+        within 1800.0 s;
     "insulation below 100 ohm/V", Pack, AWAKE, [D::InsulationFatal], Anywhere, AtOnce, false,
         |f, r| FaultKind::Insulation { ohm: 3.4 * f.series as f64 * r.random_range(5.0..70.0) };
     "main fuse blows", Pack, CONNECTED, [D::FuseBlown], Anywhere, AtOnce, false,
@@ -279,6 +373,14 @@ faults! {
         |_, r| FaultKind::PrechargeOhm { ohm: r.random_range(1000.0..5000.0) };
     "interlock opens", Pack, CONNECTED, [D::InterlockOpen], Anywhere, AtOnce, false,
         |_, _| FaultKind::InterlockOpen {};
+    "pump stands still", Pack, COOLED, [D::CoolantLost], Anywhere, When(coolant_stands), false,
+        |_, _| FaultKind::PumpOff {};
+    "chiller gives nothing", Pack, LOADED, [D::ChargeHotWarning, D::DischargeHotWarning], Anywhere, When(hot), false,
+        |_, _| FaultKind::ChillerOff {}, within 2400.0 s;
+    "cooling channel blocked", Pack, LOADED,
+        [D::TemperatureSpreadWarning, D::ChargeHotWarning, D::DischargeHotWarning], Anywhere, When(unevenly_hot), false,
+        |f, r| FaultKind::BlockedChannel { channel: r.random_range(0..f.channels), share: r.random_range(0.9..1.0) },
+        within 2400.0 s;
     "heater cannot be switched off", Pack, DRIVING, [D::HeaterStuck], Anywhere,
         When(heats_for_nothing), false,
         |f, r| FaultKind::HeaterStuck { power_w: 4000.0 * f.series as f64 / 96.0 * r.random_range(0.8..1.4) };
@@ -340,7 +442,7 @@ faults! {
             let by = FULL_C * f.capacity_ah * r.random_range(0.12..0.3) * sign(r);
             FaultKind::Current { sensor: CurrentSensor::Main, error: SignalError::Jump(by) }
         };
-    "current drifts", Sensors, CONNECTED, [D::CurrentDisagrees], Anywhere, Grown { to: 80.0 }, false,
+    "current drifts", Sensors, CONNECTED, [D::CurrentDisagrees], Anywhere, Strayed { by: DISAGREEING }, false,
         |_, r| {
             let by = r.random_range(1.0..5.0) * sign(r);
             FaultKind::Current { sensor: CurrentSensor::Main, error: SignalError::Drift(by) }
@@ -414,7 +516,9 @@ pub const fn place(fault: &FaultKind) -> Option<usize> {
     match *fault {
         FaultKind::CellVoltage { cell, .. } => Some(cell),
         FaultKind::Temperature { sensor, .. } => Some(sensor),
-        FaultKind::InternalShort { cell, .. } | FaultKind::Runaway { cell, .. } => Some(cell),
+        FaultKind::InternalShort { cell, .. }
+        | FaultKind::Runaway { cell, .. }
+        | FaultKind::WeakCell { cell, .. } => Some(cell),
         _ => None,
     }
 }

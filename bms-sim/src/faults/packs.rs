@@ -4,33 +4,58 @@ use crate::closed_loop::{ClosedLoopError, PackType};
 use crate::known::KnownCell;
 use crate::pack_file::{PackFile, circuit};
 
-const CAR: &str = include_str!("../../../packs/car_circuit_96s1p.toml");
-const CIRCUIT: &str = "generic_nmc_5ah";
-/// Groups of the small pack, and its modules.
-const SMALL: [usize; 2] = [16, 2];
+/// The small pack of NMC cells, the car's of the same cells, and the small pack of LFP cells.
+pub const SMALL: usize = 0;
+/// See [`SMALL`].
+pub const CAR: usize = 1;
+/// See [`SMALL`].
+pub const LFP: usize = 2;
+/// Names of the packs for tables.
+pub const NAMES: [&str; 3] = ["NMC 16s", "NMC 96s", "LFP 16s"];
 
-/// The small pack, a sixth of the car's, and the car's: with cells that the laboratory has tested once.
+/// Files of the two cars, with the circuits of their cells.
+const NMC_CAR: [&str; 3] = [
+    include_str!("../../../packs/car_circuit_96s1p.toml"),
+    "packs/car_circuit_96s1p.toml",
+    "generic_nmc_5ah",
+];
+const LFP_CAR: [&str; 3] =
+    [include_str!("../../../packs/car_lfp_108s1p.toml"), "packs/car_lfp_108s1p.toml", "generic_lfp_2ah3"];
+/// Electrode area of the LFP car's cell in multiples of its circuit: 172.5 Ah.
+const LFP_SIZE: f64 = 75.0;
+/// Groups of the small packs, and their modules.
+const SMALL_LAYOUT: [usize; 2] = [16, 2];
+
+/// A sixth of a car's pack ([`SMALL`]), the car's ([`CAR`]), and a seventh of an LFP car's ([`LFP`]): with cells that the
+/// laboratory has tested once.
 ///
 /// # Errors
 /// When the packs cannot be made.
 pub fn packs() -> Result<Vec<PackType>, ClosedLoopError> {
-    let known = KnownCell::of_circuit(circuit(CIRCUIT), CIRCUIT)?;
-    let file = |small: bool| -> Result<PackFile, ClosedLoopError> {
-        let mut file = PackFile::parse(CAR, "packs/car_circuit_96s1p.toml".as_ref())
-            .map_err(|_| ClosedLoopError::Cell { cell: CIRCUIT.into() })?;
-        if small {
-            shrink(&mut file);
-        }
-        Ok(file)
-    };
-    [true, false].into_iter().map(|small| PackType::with_known(file(small)?, known.clone())).collect()
+    let [_, _, name] = NMC_CAR;
+    let known = KnownCell::of_circuit(circuit(name), name)?;
+    let [_, _, lfp_name] = LFP_CAR;
+    let lfp_known = KnownCell::of_circuit(circuit(lfp_name), lfp_name)?;
+    let (mut small, car, mut lfp) = (parsed(NMC_CAR)?, parsed(NMC_CAR)?, parsed(LFP_CAR)?);
+    shrink(&mut small, "Sixth of a car, circuit 16s1p, 150 Ah");
+    shrink(&mut lfp, "Seventh of a car, LFP circuit 16s1p, 172 Ah");
+    (lfp.cell.model, lfp.cell.circuit, lfp.cell.size) = (None, Some(lfp_name.into()), LFP_SIZE);
+    Ok(vec![
+        PackType::with_known(small, known.clone())?,
+        PackType::with_known(car, known)?,
+        PackType::with_known(lfp, lfp_known)?,
+    ])
 }
 
-/// A sixth of the car's pack, with machines to match.
-fn shrink(file: &mut PackFile) {
-    let [series, modules] = SMALL;
+fn parsed([text, path, circuit]: [&str; 3]) -> Result<PackFile, ClosedLoopError> {
+    PackFile::parse(text, path.as_ref()).map_err(|_| ClosedLoopError::Cell { cell: circuit.into() })
+}
+
+/// A part of a car's pack, with machines to match.
+fn shrink(file: &mut PackFile, name: &str) {
+    let [series, modules] = SMALL_LAYOUT;
     let share = series as f64 / file.layout.series as f64;
-    file.name = "Sixth of a car, circuit 16s1p, 150 Ah".into();
+    file.name = name.into();
     file.layout.series = series;
     file.layout.modules = modules;
     file.electrical.precharge_ohm *= share;

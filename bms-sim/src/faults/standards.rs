@@ -20,7 +20,7 @@ use bms_core::safety::table::Diagnosis;
 use serde::Serialize;
 
 use super::names;
-use super::packs::packs;
+use super::packs::{CAR, packs};
 use crate::closed_loop::sensors::{PackSensors, Ranges, Truth};
 use crate::closed_loop::{self, ClosedLoopError, Options, PackType};
 use crate::scenario::Scenario;
@@ -67,7 +67,7 @@ pub struct Verdict {
 /// When a pack cannot be made or the core refuses its settings.
 pub fn run() -> Result<Vec<Verdict>, ClosedLoopError> {
     let packs = packs()?;
-    let Some(car) = packs.last() else { return Ok(Vec::new()) };
+    let Some(car) = packs.get(CAR) else { return Ok(Vec::new()) };
     let mut all = SCENARIOS
         .iter()
         .map(|(clause, text)| protection(clause, &Scenario::parse(text)?, car))

@@ -82,11 +82,11 @@ pub fn campaign_table(campaign: &Campaign) -> String {
     for c in campaign.missed().take(LISTED) {
         let _ = writeln!(
             out,
-            "  missed: {}, {}, {:.0} degC, {} cells, seed {}: {:?}; detected by {}, reaction {}, first {}",
+            "  missed: {}, {}, {:.0} degC, {}, seed {}: {:?}; detected by {}, reaction {}, first {}",
             c.fault,
             c.mode.name(),
             c.temperature_c,
-            c.series,
+            c.pack,
             c.seed,
             c.what,
             c.detected_by.map_or("nothing", |id| id.entry().name),
@@ -98,11 +98,11 @@ pub fn campaign_table(campaign: &Campaign) -> String {
         let names: Vec<&str> = c.false_before.iter().map(|id| id.entry().name).collect();
         let _ = writeln!(
             out,
-            "  false trip before {}, {}, {:.0} degC, {} cells, seed {}: {}",
+            "  false trip before {}, {}, {:.0} degC, {}, seed {}: {}",
             c.fault,
             c.mode.name(),
             c.temperature_c,
-            c.series,
+            c.pack,
             c.seed,
             names.join(", ")
         );
