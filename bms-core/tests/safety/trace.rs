@@ -26,6 +26,7 @@ pub(crate) struct Requirement {
     diagnoses: Vec<String>,
     code: Vec<String>,
     tests: Vec<String>,
+    campaign: Vec<String>,
 }
 
 /// All of them by their ids.
@@ -53,9 +54,35 @@ fn asil_of(s: &str, e: &str, c: &str) -> Option<&'static str> {
     })
 }
 
-/// What is between back quotes.
+/// What is between back quotes, or other marks.
 fn quoted(text: &str) -> Vec<String> {
-    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    between(text, '`')
+}
+
+fn between(text: &str, mark: char) -> Vec<String> {
+    text.split(mark).skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Where the kinds of faults of `bms faults` are.
+const CATALOG: &str = "bms-sim/src/faults/catalog.rs";
+
+/// Kinds of faults in the catalogue, each with the diagnoses that are accepted: a row begins with its name at the margin of
+/// the `faults!` table, and names them as `D::Name`.
+fn kinds(catalog: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::new();
+    let mut name = None;
+    for line in catalog.lines() {
+        if let Some((row, _)) = line.strip_prefix("    \"").and_then(|l| l.split_once('"')) {
+            name = Some(row.to_owned());
+            found.insert(row.to_owned(), BTreeSet::new());
+        } else if line.starts_with('}') {
+            name = None;
+        }
+        let Some(diagnoses) = name.as_ref().and_then(|n| found.get_mut(n)) else { continue };
+        let after = line.split("D::").skip(1);
+        diagnoses.extend(after.map(|d| d.chars().take_while(|c| c.is_alphanumeric()).collect()));
+    }
+    found
 }
 
 fn listed(text: &str) -> Vec<String> {
@@ -131,6 +158,7 @@ impl Trace {
                     "Diagnoses" => requirement.diagnoses = quoted(&value),
                     "Code" => requirement.code = quoted(&value),
                     "Tests" => requirement.tests = quoted(&value),
+                    "Campaign" => requirement.campaign = between(&value, '"'),
                     _ => problems.push(format!("requirements.md: REQ-{id} has a field `{key}`")),
                 }
             }
@@ -236,8 +264,37 @@ impl Trace {
             problems
                 .extend(r.tests.iter().filter_map(|t| sources.test(t).err()).map(|e| format!("{id}: {e}")));
         }
+        problems.extend(self.campaign_problems(sources));
         let homeless = TABLE.iter().filter(|e| self.of_diagnosis(e.name).is_empty());
         problems.extend(homeless.map(|e| format!("`{}` belongs to no requirement", e.name)));
+        problems
+    }
+}
+
+impl Trace {
+    /// Kinds of faults that requirements name and that are not in the campaign, or that it answers with other diagnoses; and
+    /// those of the campaign that no requirement names.
+    fn campaign_problems(&self, sources: &Sources) -> Vec<String> {
+        let kinds = match sources.text(&format!("{CATALOG}::CATALOG")) {
+            Ok((text, _)) => kinds(&text),
+            Err(e) => return vec![e],
+        };
+        let mut problems = Vec::new();
+        let mut named = BTreeSet::new();
+        for (id, r) in &self.requirements {
+            for name in &r.campaign {
+                named.insert(name.as_str());
+                match kinds.get(name) {
+                    None => problems.push(format!("{id}: the campaign has no \"{name}\"")),
+                    Some(accepted) if !r.diagnoses.iter().any(|d| accepted.contains(d)) => {
+                        problems.push(format!("{id}: none of its diagnoses answers \"{name}\""));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        let left = kinds.keys().filter(|k| !named.contains(k.as_str()));
+        problems.extend(left.map(|k| format!("{CATALOG}: \"{k}\" is in no requirement")));
         problems
     }
 }
@@ -316,11 +373,14 @@ mod tests {
         "## SG-1: Not too high\n- Hazards: H-1, H-2\n- ASIL: C\n- Safe state: open\n- FTTI: 4000 ms\n";
     const CODE: &str = "pub const fn check<T>(x: T) {}\n// fn only_said()\n#[test]\nfn works() {}\n#[test]\n#[ignore]\nfn long() {}\nfn helper() {}\n";
 
+    const KINDS: &str =
+        "faults! {\n    \"too high\", Cells, AWAKE,\n        [D::CellVoltageHighFatal], Anywhere;\n}\n";
+
     fn problems(hazards: &str, goals: &str, requirements: &str) -> Vec<String> {
         let documents =
             Documents::of([("hazards.md", hazards), ("goals.md", goals), ("requirements.md", requirements)]);
         let (trace, mut problems) = Trace::parse(&documents);
-        problems.extend(trace.problems(&Sources::of([("a.rs", CODE)])));
+        problems.extend(trace.problems(&Sources::of([("a.rs", CODE), (CATALOG, KINDS)])));
         problems.retain(|p| !p.ends_with("belongs to no requirement"));
         problems
     }
@@ -329,7 +389,7 @@ mod tests {
         format!("### REQ-1 It is so\nText.\n- Goal: SG-1\n- Diagnoses: `CellVoltageHighFatal`\n{fields}")
     }
 
-    const SOUND: &str = "- Code: `a.rs::check`\n- Tests: `a.rs::works`\n";
+    const SOUND: &str = "- Code: `a.rs::check`\n- Tests: `a.rs::works`\n- Campaign: \"too high\"\n";
 
     #[test]
     fn a_sound_trace_has_no_problems_but_the_rest_of_the_table() {
@@ -345,7 +405,7 @@ mod tests {
     fn everything_that_can_be_missing_is_noticed() {
         let req = requirement;
         let sound = req(SOUND);
-        let cases: [(&str, &str, String, &str); 16] = [
+        let cases: [(&str, &str, String, &str); 19] = [
             (
                 "| H-1 | x | x | y | S3 | E4 | C3 | C | z |",
                 GOALS,
@@ -406,6 +466,19 @@ mod tests {
             ),
             (HAZARDS, &GOALS.replace(", H-2", ""), sound.clone(), "H-2 has no safety goal"),
             ("", GOALS, sound.clone(), "SG-1 answers H-1, which is not in hazards.md"),
+            (HAZARDS, GOALS, sound.replace("too high", "too low"), "REQ-1: the campaign has no \"too low\""),
+            (
+                HAZARDS,
+                GOALS,
+                sound.replace("too high", "too low"),
+                "bms-sim/src/faults/catalog.rs: \"too high\" is in no requirement",
+            ),
+            (
+                HAZARDS,
+                GOALS,
+                sound.replace("VoltageHighFatal", "VoltageLowFatal"),
+                "REQ-1: none of its diagnoses answers \"too high\"",
+            ),
             (HAZARDS, GOALS, format!("{sound}{sound}"), "requirements.md: REQ-1 is there twice"),
         ];
         for (hazards, goals, requirements, expected) in cases {
