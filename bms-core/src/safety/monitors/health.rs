@@ -1,6 +1,7 @@
 //! The controller itself: its time, its memory, and what other modules found out about the pack.
 
 use super::Scene;
+use crate::math::abs;
 use crate::measurement::Reading;
 use crate::safety::ledger::{Finding, Ledger};
 use crate::safety::table::Diagnosis;
@@ -12,9 +13,22 @@ const SOC_STD: f32 = 0.10;
 /// The cells' states of charge surely differ by what is left of the difference after so many standard deviations.
 const SURE: f32 = 3.0;
 
+/// Cells that differ by more than so many times the allowed error of their voltages do not differ by the sensors alone …
+const SHOWS: f32 = 3.0;
+/// … nor by their resistances, below this current in times of the capacity per hour.
+const QUIET_PER_H: f32 = 0.2;
+
+/// Highest voltage minus lowest, of those that are seen; below 0 if none is.
+fn differs(cell_voltage_v: &[Reading]) -> f32 {
+    let seen = cell_voltage_v.iter().filter_map(|v| v.valid());
+    let (lo, hi) = seen.fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), v| (v.min(lo), v.max(hi)));
+    hi - lo
+}
+
 pub(super) fn check<const N: usize, const S: usize>(
     scene: &Scene<'_, N, S>,
     board_c: Reading,
+    (cell_voltage_v, current_a): (&[Reading], Option<f32>),
     ledger: &mut Ledger,
 ) {
     let (settings, context) = (scene.settings, scene.context);
@@ -37,9 +51,16 @@ pub(super) fn check<const N: usize, const S: usize>(
     // What is not sure does not count. The two ends are chosen among many cells: each is likely to be an error's end, too.
     let surely = spread - SURE * std;
     if surely.is_finite() {
+        let shows = differs(cell_voltage_v) > SHOWS * settings.grade.cell_voltage_v
+            && current_a.is_some_and(|a| abs(a) < QUIET_PER_H * settings.capacity_ah);
         let ids = [Diagnosis::ImbalanceInformation, Diagnosis::ImbalanceWarning];
         for (id, limit) in ids.into_iter().zip(settings.imbalance) {
-            ledger.report(id, (surely > limit).then_some(alone(surely, limit)));
+            // Where no voltage shows it, an estimate is no finding; what was found before stays.
+            if surely <= limit {
+                ledger.report(id, None);
+            } else if shows {
+                ledger.report(id, Some(alone(surely, limit)));
+            }
         }
     }
     let uncertain = !context.soc_std.is_finite() || context.soc_std > SOC_STD;

@@ -113,7 +113,7 @@ impl<'a, const N: usize, const S: usize> Monitors<'a, N, S> {
         let [lo_c, hi_c] = PART_C;
         let celsius = |c: f32| Reading::within(c, lo_c, hi_c);
         let board_c = celsius(frame.board_c);
-        health::check(&scene, board_c, ledger);
+        health::check(&scene, board_c, (&cell_voltage_v, current_a), ledger);
         Readings {
             cell_voltage_v,
             sensors_c: warmth.map(|w| w.reading),

@@ -271,11 +271,15 @@ fn cases() -> Vec<Case> {
             f.pack_voltage_v -= f.cell_voltage_v[7] - 0.2;
             cell(f, 7, 0.2)
         }),
-        case(ImbalanceInformation, Rest, |_, c, _| {
+        case(ImbalanceInformation, Rest, |f, c, _| {
+            f.cell_voltage_v[3] -= 0.03;
+            f.cell_voltage_v[8] += 0.03;
             c.soc_spread = [0.111, 0.02];
             true
         }),
-        case(ImbalanceWarning, Rest, |_, c, _| {
+        case(ImbalanceWarning, Rest, |f, c, _| {
+            f.cell_voltage_v[3] -= 0.03;
+            f.cell_voltage_v[8] += 0.03;
             c.soc_spread = [0.161, 0.02];
             true
         }),
@@ -596,6 +600,20 @@ fn only_the_guilty_sensor_is_rejected_and_it_comes_back_when_its_diagnosis_has_e
     assert_eq!(rejected(&readings.cell_voltage_v), NONE);
     let readings = run(&mut safety, &mut pack, 3, |_, _| ());
     assert_eq!(rejected(&readings.sensors_c), NONE);
+}
+
+/// Cells of which an estimate says that they differ, and whose voltages all agree: no finding.
+#[test]
+fn an_imbalance_that_no_voltage_shows_is_none() {
+    let mut pack = Pack::new(Use::Rest, 5);
+    (pack.offset_v, pack.soc) = ([0.0; N], [0.6; N]);
+    let mut safety = used(&mut pack, &SETTINGS, 5);
+    pack.context.soc_spread = [0.3, 0.01];
+    run(&mut safety, &mut pack, 30, |_, _| ());
+    assert_eq!(found(&safety), []);
+    pack.soc[4] = 0.56;
+    run(&mut safety, &mut pack, 30, |_, _| ());
+    assert_eq!(found(&safety), [Diagnosis::ImbalanceInformation, Diagnosis::ImbalanceWarning]);
 }
 
 /// A cell that read wrongly from the start and is repaired: the step to the truth is a jump, which ends when it has agreed
