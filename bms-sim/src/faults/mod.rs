@@ -6,7 +6,7 @@
 //! hours of normal driving ─────────────────────────────────────────► closed_loop ─► false trips ────────────────┴─► Campaign
 //! ```
 //!
-//! The packs are circuits: protection is judged here, not accuracy. Sensors have the errors that GB/T 38661 allows at most,
+//! The packs are circuits, NMC and LFP: protection is judged here, not accuracy. Sensors have the errors that GB/T 38661 allows at most,
 //! each with an offset of its own, drawn anew for every run, and noise.
 //!
 //! Time counts from the moment at which a fault becomes dangerous ([`catalog::Hazard`]) until an accepted diagnosis reacts:
