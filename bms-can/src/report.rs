@@ -323,10 +323,7 @@ impl<'a> Report<'a> {
             capacity_share: capacity_ah.min / new_ah,
             weakest_at: capacity_ah.min_at,
             mean_capacity_share: capacity_ah.mean / new_ah,
-            capacity_ah: Learnt {
-                value: capacity_ah.mean,
-                std: Extremes::among(pack.cells().map(|c| c.capacity_ah.std)).mean,
-            },
+            capacity_ah: Learnt { value: capacity_ah.mean, std: estimate.soh_q.std * new_ah },
             resistance_factor: Learnt {
                 value: resistance.mean,
                 std: Extremes::among(pack.cells().map(|c| c.resistance_scale.std)).mean,

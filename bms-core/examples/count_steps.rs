@@ -11,9 +11,7 @@ use bms_core::balance::BalanceRules;
 use bms_core::balance::passive::BalanceLimits;
 use bms_core::bms::{BalanceMeans, Bms, Models, Request, Sample, Settings};
 use bms_core::cell::{CellModel, CellTables};
-use bms_core::charging::{
-    ChargeMode, ChargePlan, ChargeSettings, ChargerReport, CurrentTable, FullCriterion, Stage, Taper,
-};
+use bms_core::charging::{ChargeMode, ChargePlan, ChargeSettings, ChargerReport, CurrentTable, Stage};
 use bms_core::climate::ClimateSettings;
 use bms_core::energy;
 use bms_core::estimator::CellEstimator;
@@ -23,7 +21,7 @@ use bms_core::pack::{PackEstimator, PackMeasurement};
 use bms_core::predict::{Heat, Hold, PulseModel};
 use bms_core::preheat::{self, CoolantHeater, Films, Means, PackFacts, Pulses};
 use bms_core::soc::{Estimated, SocEstimator};
-use bms_core::sop::{self, Limits, Margin};
+use bms_core::sop::{self, Limits};
 use bms_core::temperatures::{CellPlace, Layout};
 use bms_core::thermal::ThermalParameters;
 use bms_core::tuning::Tuning;
@@ -179,22 +177,12 @@ fn whole_pack(steps: u32, charge: bool) -> bool {
         climate: ClimateSettings { films: MODULES as u8, pack_j_per_k: 96.0 * 80.0, ..ClimateSettings::CAR },
         preheat: Some(preheat::Settings::new(&model, facts, means)),
         charge: ChargeSettings {
-            cells_in_series: CELLS as u16,
-            normal: plan,
-            fast: plan,
-            limit: CurrentTable { temperature_c: &[0.0, 20.0], soc: &[0.5], current_a: &[0.0, 5.0] },
             temperature_c: [0.0, 50.0],
-            hysteresis_k: 2.0,
-            plating_horizon_s: 60.0,
-            margin: Margin::DEFAULT,
-            taper: Taper::TYPICAL,
-            full: FullCriterion::TYPICAL,
-            restart_soc: 0.03,
-            rise_a_per_s: 0.5,
-            rise_after_s: 2.0,
-            charger_min_a: 0.0,
-            charger_timeout_s: 5.0,
-            retry_s: 30.0,
+            ..ChargeSettings::typical(
+                CELLS as u16,
+                plan,
+                CurrentTable { temperature_c: &[0.0, 20.0], soc: &[0.5], current_a: &[0.0, 5.0] },
+            )
         },
         balance: BalanceMeans::Passive(BalanceLimits {
             rules: BalanceRules { channels: 48, power_w: 30.0, ..BalanceRules::TYPICAL },

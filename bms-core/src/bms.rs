@@ -12,12 +12,12 @@
 //! use bms_core::bms::{BalanceMeans, Bms, Models, Request, Sample, Settings};
 //! use bms_core::cell::CellModel;
 //! use bms_core::charging::{
-//!     ChargeMode, ChargePlan, ChargeSettings, ChargeState, ChargerReport, CurrentTable, FullCriterion, Stage, Taper,
+//!     ChargeMode, ChargePlan, ChargeSettings, ChargeState, ChargerReport, CurrentTable, Stage,
 //! };
 //! use bms_core::climate::ClimateSettings;
 //! use bms_core::measurement::Reading;
 //! use bms_core::soc::Estimated;
-//! use bms_core::sop::{Limits, Margin};
+//! use bms_core::sop::Limits;
 //! use bms_core::temperatures::{CellPlace, Layout};
 //! use bms_core::tuning::Tuning;
 //!
@@ -28,6 +28,7 @@
 //!     voltage_v: 4.2,
 //!     taper_a: 0.25,
 //! };
+//! let limit = CurrentTable { temperature_c: &[0.0, 10.0], soc: &[0.0], current_a: &[0.5, 5.0] };
 //! let settings = Settings {
 //!     layout: Layout {
 //!         cells: &[place; 4],
@@ -41,24 +42,7 @@
 //!     },
 //!     climate: ClimateSettings { pack_j_per_k: 300.0, films: 0, ..ClimateSettings::CAR },
 //!     preheat: None,
-//!     charge: ChargeSettings {
-//!         cells_in_series: 4,
-//!         normal: one_c,
-//!         fast: one_c,
-//!         limit: CurrentTable { temperature_c: &[0.0, 10.0], soc: &[0.0], current_a: &[0.5, 5.0] },
-//!         temperature_c: [0.0, 55.0],
-//!         hysteresis_k: 2.0,
-//!         plating_horizon_s: 30.0,
-//!         margin: Margin::DEFAULT,
-//!         taper: Taper::TYPICAL,
-//!         full: FullCriterion::TYPICAL,
-//!         restart_soc: 0.03,
-//!         rise_a_per_s: 0.5,
-//!         rise_after_s: 2.0,
-//!         charger_min_a: 0.0,
-//!         charger_timeout_s: 5.0,
-//!         retry_s: 30.0,
-//!     },
+//!     charge: ChargeSettings::typical(4, one_c, limit),
 //!     balance: BalanceMeans::None,
 //!     limits: Limits::of_cell(&cell, 20.0, 5.0),
 //!     power_every_s: 1.0,

@@ -66,6 +66,10 @@ const CONTRADICTIONS: u8 = 4;
 /// … after which the capacity is as uncertain as this (share of the new one).
 const DOUBT: f32 = 0.05;
 
+/// A filter takes a new capacity over in steps of this share of it at most, one a minute.
+const FOLLOW_SHARE: f32 = 5e-4;
+const FOLLOW_S: f32 = 60.0;
+
 /// A moment at which the SOC is known from the voltage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Anchor {
@@ -180,6 +184,7 @@ pub struct CapacityTracker {
     aged: f32,
     contradictions: u8,
     windows: u32,
+    since_followed_s: f32,
 }
 
 stored!(CapacityTracker {
@@ -192,6 +197,7 @@ stored!(CapacityTracker {
     aged: f32 => |t| t.aged >= 0.0,
     contradictions: u8,
     windows: u32,
+    since_followed_s: f32 => |t| t.since_followed_s >= 0.0,
 });
 
 impl CapacityTracker {
@@ -213,6 +219,7 @@ impl CapacityTracker {
             aged: 0.0,
             contradictions: 0,
             windows: 0,
+            since_followed_s: 0.0,
         })
     }
 
@@ -230,6 +237,19 @@ impl CapacityTracker {
     #[must_use]
     pub const fn windows(&self) -> u32 {
         self.windows
+    }
+
+    /// What a filter that works with `present_ah` is to work with next, `dt_s` after the last call: what was learnt, in steps
+    /// so small that its SOC goes along. `None` between two steps and where nothing is left to do.
+    pub fn follow(&mut self, model: &CellModel<'_>, present_ah: f32, dt_s: f32) -> Option<f32> {
+        self.since_followed_s += bound(dt_s, 0.0, 1e6);
+        if self.since_followed_s < FOLLOW_S {
+            return None;
+        }
+        self.since_followed_s = 0.0;
+        let largest = FOLLOW_SHARE * present_ah;
+        let step = bound(self.soh_q().value * model.tables().capacity_ah - present_ah, -largest, largest);
+        if step == 0.0 { None } else { Some(present_ah + step) }
     }
 
     /// Takes in one sample and what the SOC filter made of it; true when the capacity changed.

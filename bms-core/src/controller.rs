@@ -15,63 +15,18 @@
 //! are off; when it *reacts*, contactors open ([`crate::safety::contactors`]). Cooling goes on.
 //!
 //! ```
-//! use bms_core::bms::{BalanceMeans, Models, Settings};
-//! use bms_core::charging::{
-//!     ChargePlan, ChargeSettings, ChargerReport, CurrentTable, FullCriterion, Stage, Taper,
-//! };
+//! use bms_core::bms::Models;
 //! use bms_core::cell::CellModel;
-//! use bms_core::climate::ClimateSettings;
 //! use bms_core::controller::{Controller, ControllerSettings, Input};
 //! use bms_core::example;
 //! use bms_core::safety::frame::{Frame, Heard};
 //! use bms_core::safety::mode::{Mode, Wish};
 //! use bms_core::soc::Estimated;
-//! use bms_core::sop::{Limits, Margin};
-//! use bms_core::temperatures::{CellPlace, Layout};
 //! use bms_core::tuning::Tuning;
 //!
 //! let cell = CellModel::new(example::NMC_5AH)?;
-//! let place = CellPlace { channel: 0, along: 0.5, module: 0, to_coolant_w_per_k: 1.0, to_ambient_w_per_k: 0.1 };
-//! let plan = ChargePlan {
-//!     stages: &[Stage { current_a: 5.0, until_soc: 1.0, until_v: 4.2 }],
-//!     voltage_v: 4.2,
-//!     taper_a: 0.25,
-//! };
-//! let settings = Settings {
-//!     layout: Layout {
-//!         cells: &[place; 4],
-//!         sensor_cells: &[0, 2],
-//!         core_j_per_k: 60.0,
-//!         surface_j_per_k: 10.0,
-//!         core_surface_w_per_k: 2.0,
-//!         neighbour_w_per_k: 0.2,
-//!         coolant_j_per_l_k: 3500.0,
-//!         sensor_offset_std_k: 0.3,
-//!     },
-//!     climate: ClimateSettings { pack_j_per_k: 300.0, films: 0, ..ClimateSettings::CAR },
-//!     preheat: None,
-//!     charge: ChargeSettings {
-//!         cells_in_series: 4,
-//!         normal: plan,
-//!         fast: plan,
-//!         limit: CurrentTable { temperature_c: &[0.0, 10.0], soc: &[0.0], current_a: &[0.5, 5.0] },
-//!         temperature_c: [0.0, 55.0],
-//!         hysteresis_k: 2.0,
-//!         plating_horizon_s: 30.0,
-//!         margin: Margin::DEFAULT,
-//!         taper: Taper::TYPICAL,
-//!         full: FullCriterion::TYPICAL,
-//!         restart_soc: 0.03,
-//!         rise_a_per_s: 0.5,
-//!         rise_after_s: 2.0,
-//!         charger_min_a: 0.0,
-//!         charger_timeout_s: 5.0,
-//!         retry_s: 30.0,
-//!     },
-//!     balance: BalanceMeans::None,
-//!     limits: Limits::of_cell(&cell, 20.0, 5.0),
-//!     power_every_s: 1.0,
-//! };
+//! // Sensors on cells 0 and 2; what such settings hold is shown at [`crate::bms`].
+//! let settings = example::pack(&cell, &[example::PLACE; 4], &[0, 2]);
 //! let models = Models { cell: &cell, pulse: (&cell).into(), negative: None };
 //! let settings = ControllerSettings::new(&example::SAFETY, settings, 0x1234_5678);
 //! let start = Estimated { value: 0.5, std: 0.05 };

@@ -38,10 +38,8 @@ use crate::thermal::{CoreEstimate, CoreEstimator, ThermalParameterError, Thermal
 use crate::tuning::Tuning;
 
 /// Spread of new cells of one type against the tables: capacity and resistance (ratios).
-const NEW_CAPACITY_STD: f32 = 0.02;
+pub(crate) const NEW_CAPACITY_STD: f32 = 0.02;
 const NEW_RESISTANCE_STD: f32 = 0.05;
-/// The filter takes a new capacity over in steps of this share of it at most, one a minute.
-const CAPACITY_STEP: f32 = 5e-4;
 
 /// What one step tells about a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -71,7 +69,6 @@ pub struct CellState {
     capacity: CapacityTracker,
     resistance: ResistanceTracker,
     core: Option<CoreEstimator>,
-    since_capacity_s: f32,
 }
 
 stored!(CellState {
@@ -79,7 +76,6 @@ stored!(CellState {
     capacity: CapacityTracker,
     resistance: ResistanceTracker,
     core: Option<CoreEstimator>,
-    since_capacity_s: f32 => |s| s.since_capacity_s >= 0.0,
 });
 
 /// Estimator of one cell.
@@ -101,7 +97,6 @@ pub struct CellEstimator<'a> {
     capacity: CapacityTracker,
     resistance: ResistanceTracker,
     core: Option<CoreEstimator>,
-    since_capacity_s: f32,
 }
 
 impl<'a> CellEstimator<'a> {
@@ -153,7 +148,6 @@ impl<'a> CellEstimator<'a> {
             capacity: CapacityTracker::new(soh_q)?,
             resistance: ResistanceTracker::new(soh_r),
             core: None,
-            since_capacity_s: 0.0,
         })
     }
 
@@ -177,7 +171,6 @@ impl<'a> CellEstimator<'a> {
             capacity: self.capacity,
             resistance: self.resistance,
             core: self.core,
-            since_capacity_s: self.since_capacity_s,
         }
     }
 
@@ -191,7 +184,6 @@ impl<'a> CellEstimator<'a> {
             capacity: state.capacity,
             resistance: state.resistance,
             core: state.core,
-            since_capacity_s: state.since_capacity_s,
         }
     }
 
@@ -244,10 +236,9 @@ impl<'a> CellEstimator<'a> {
         self.resistance.step(self.model, &inside, &filter, dt_s);
         let reference = self.model.tables().capacity_ah;
         self.resistance.age(abs(filter.mean_current_a) * dt_s / (7200.0 * reference));
-        self.since_capacity_s += dt_s;
-        if self.since_capacity_s >= 60.0 {
-            self.since_capacity_s = 0.0;
-            self.follow_capacity();
+        if let Some(capacity_ah) = self.capacity.follow(self.model, self.soc.capacity_ah(), dt_s) {
+            // A capacity between two that were accepted is acceptable.
+            let _ = self.soc.set_capacity(capacity_ah);
         }
         let soh_q = self.capacity.soh_q();
         CellEstimate {
@@ -271,17 +262,6 @@ impl<'a> CellEstimator<'a> {
             point.current_a = mean_a;
         }
         Some(core.step(sample.temperature_c, ambient_c, loss_w(self.model, &point), dt_s))
-    }
-
-    fn follow_capacity(&mut self) {
-        let present = self.soc.capacity_ah();
-        let largest = CAPACITY_STEP * present;
-        let step =
-            bound(self.capacity.soh_q().value * self.model.tables().capacity_ah - present, -largest, largest);
-        if step != 0.0 {
-            // A capacity between two that were accepted is acceptable.
-            let _ = self.soc.set_capacity(present + step);
-        }
     }
 }
 

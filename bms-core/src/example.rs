@@ -1,7 +1,12 @@
 //! Ready tables of a made-up cell, for examples, tests and benches.
 
-use crate::cell::{CellTables, OcvAgeing};
+use crate::bms::{BalanceMeans, Settings};
+use crate::cell::{CellModel, CellTables, OcvAgeing};
+use crate::charging::{ChargePlan, ChargeSettings, CurrentTable, Stage};
+use crate::climate::ClimateSettings;
 use crate::safety::settings::{ContactorSettings, Fitted, Levels, SafetySettings, SensorGrade};
+use crate::sop::Limits;
+use crate::temperatures::{CellPlace, Layout};
 
 /// A made-up 5 Ah NMC cell: plausible numbers, not any maker's cell. Identify your own with `bms identify`.
 pub const NMC_5AH: CellTables<'static> = CellTables {
@@ -84,3 +89,51 @@ pub const SAFETY: SafetySettings = SafetySettings {
         cool_down_s: 60,
     },
 };
+
+/// A cell in the middle of a cooled channel.
+pub const PLACE: CellPlace =
+    CellPlace { channel: 0, along: 0.5, module: 0, to_coolant_w_per_k: 1.0, to_ambient_w_per_k: 0.1 };
+
+/// Charging such a cell with 1C.
+pub const ONE_C: ChargePlan<'static> = ChargePlan {
+    stages: &[Stage { current_a: 5.0, until_soc: 1.0, until_v: 4.2 }],
+    voltage_v: 4.2,
+    taper_a: 0.25,
+};
+
+/// Charge currents of such a cell over temperature.
+pub const CHARGE_LIMIT: CurrentTable<'static> =
+    CurrentTable { temperature_c: &[0.0, 10.0], soc: &[0.0], current_a: &[0.5, 5.0] };
+
+/// Heat of such cells, with sensors on the ones named.
+#[must_use]
+pub const fn layout<'a>(cells: &'a [CellPlace], sensor_cells: &'a [u16]) -> Layout<'a> {
+    Layout {
+        cells,
+        sensor_cells,
+        core_j_per_k: 60.0,
+        surface_j_per_k: 10.0,
+        core_surface_w_per_k: 2.0,
+        neighbour_w_per_k: 0.2,
+        coolant_j_per_l_k: 3500.0,
+        sensor_offset_std_k: 0.3,
+    }
+}
+
+/// A pack of such cells in series, as many as places: cooled, charged with 1C, neither heated nor balanced.
+#[must_use]
+pub fn pack<'a>(cell: &CellModel<'_>, cells: &'a [CellPlace], sensor_cells: &'a [u16]) -> Settings<'a> {
+    Settings {
+        layout: layout(cells, sensor_cells),
+        climate: ClimateSettings {
+            pack_j_per_k: 70.0 * cells.len() as f32,
+            films: 0,
+            ..ClimateSettings::CAR
+        },
+        preheat: None,
+        charge: ChargeSettings::typical(cells.len() as u16, ONE_C, CHARGE_LIMIT),
+        balance: BalanceMeans::None,
+        limits: Limits::of_cell(cell, 20.0, 5.0),
+        power_every_s: 1.0,
+    }
+}

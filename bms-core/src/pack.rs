@@ -42,7 +42,9 @@
 
 #![allow(clippy::needless_range_loop)] // indices read as in the equations
 
+use crate::capacity::CapacityTracker;
 use crate::cell::{CellModel, CircuitPoint, ParameterError, SOC_RANGE};
+use crate::estimator::NEW_CAPACITY_STD;
 use crate::math::{abs, bound, finite_or, median, sqrt};
 use crate::measurement::{Measurement, Reading};
 use crate::soc::{Estimate, Estimated, Fullest, OperatingPoint, SocEstimator, SocState, Status};
@@ -171,7 +173,7 @@ pub struct CellEstimate {
     pub soc_difference: Estimated,
     /// Resistance over the tables' resistance at the cell's temperature.
     pub resistance_scale: Estimated,
-    /// Present capacity in Ah; its band is that against the reference cell.
+    /// Present capacity in Ah; its band is that against the reference cell, whose own is [`PackEstimate::soh_q`].
     pub capacity_ah: Estimated,
     /// What holds for this cell alone: [`Status::VOLTAGE_LOST`], [`Status::TEMPERATURE_LOST`],
     /// [`Status::INNOVATION_REJECTED`], [`Status::RECOVERED`], [`Status::TRANSPORT_LIMITED`].
@@ -183,6 +185,8 @@ pub struct CellEstimate {
 pub struct PackEstimate {
     /// The reference cell; its current offset and its flags on current, time and rest are those of the pack.
     pub reference: Estimate,
+    /// Capacity of the reference cell over the new cell's, as learnt ([`crate::capacity`]).
+    pub soh_q: Estimated,
     /// State of charge of the pack, 0..=1: 0 when the emptiest cell is empty, 1 when the fullest is full.
     pub soc: Estimated,
     /// Charge between these two states in Ah.
@@ -242,6 +246,7 @@ stored!(Difference {
 
 stored!(PackEstimate {
     reference: Estimate,
+    soh_q: Estimated,
     soc: Estimated,
     usable_ah: f32,
     weakest: usize,
@@ -257,6 +262,8 @@ stored!(PackEstimate {
 pub struct PackState<const N: usize> {
     spread: Spread,
     reference: SocState,
+    capacity: CapacityTracker,
+    reference_v: Option<f32>,
     cells: [Difference; N],
     pending_soc: f32,
     pending_s: f32,
@@ -268,6 +275,8 @@ pub struct PackState<const N: usize> {
 stored!(PackState[N] {
     spread: Spread,
     reference: SocState,
+    capacity: CapacityTracker,
+    reference_v: Option<f32>,
     cells: [Difference; N],
     pending_soc: f32,
     pending_s: f32 => |s| (0.0..=1e6).contains(&s.pending_s),
@@ -291,6 +300,12 @@ struct Common {
     loaded: bool,
     current_known: bool,
     dt_s: f32,
+}
+
+/// A capacity that is known as well as that of a new cell.
+fn like_new(model: &CellModel<'_>, capacity_ah: f32) -> Result<CapacityTracker, ParameterError> {
+    let value = capacity_ah / model.tables().capacity_ah;
+    CapacityTracker::new(Estimated { value, std: NEW_CAPACITY_STD })
 }
 
 /// Resistance at small currents without delay, and of the RC pairs.
@@ -544,6 +559,9 @@ pub struct PackEstimator<'a, const N: usize> {
     tuning: &'a Tuning,
     spread: Spread,
     reference: SocEstimator<'a>,
+    capacity: CapacityTracker,
+    /// Voltage of the reference cell at the last update.
+    reference_v: Option<f32>,
     cells: [Difference; N],
     /// Counted SOC of the reference cell and time since the last update.
     pending_soc: f32,
@@ -588,6 +606,8 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             tuning,
             spread,
             reference: SocEstimator::starting_at(model, tuning, capacity_ah, start)?,
+            capacity: like_new(model, capacity_ah)?,
+            reference_v: None,
             cells: [Difference::new(&spread, Self::SHARE); N],
             pending_soc: 0.0,
             pending_s: 0.0,
@@ -603,6 +623,8 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         PackState {
             spread: self.spread,
             reference: self.reference.state(),
+            capacity: self.capacity,
+            reference_v: self.reference_v,
             cells: self.cells,
             pending_soc: self.pending_soc,
             pending_s: self.pending_s,
@@ -620,6 +642,8 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             tuning,
             spread: state.spread,
             reference: SocEstimator::restore(model, tuning, state.reference),
+            capacity: state.capacity,
+            reference_v: state.reference_v,
             cells: state.cells,
             pending_soc: state.pending_soc,
             pending_s: state.pending_s,
@@ -680,6 +704,7 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             self.look_up(&common);
             let moved_v = self.moved_to_reference(sample, &common);
             one.voltage_v = self.reference_voltage(&moved_v, &common);
+            self.reference_v = one.voltage_v.valid();
             let (number, fullest) = self.highest(sample);
             let was_full = self.estimate.reference.status.contains(Status::FULL);
             self.estimate.reference = self.reference.finish(&one, ahead, &fullest);
@@ -695,8 +720,23 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
             let none = Fullest { voltage_v: Reading::MISSING, soc_difference: Estimated::default() };
             self.estimate.reference = self.reference.finish(&one, ahead, &none);
         }
+        one.voltage_v = self.reference_v.map_or(Reading::MISSING, |v| Reading::within(v, -1.0, 10.0));
+        self.learn_capacity(&one, dt_s);
         self.report();
         &self.estimate
+    }
+
+    /// The capacity of the reference cell, from windows between rests. A charge ends with the fullest cell, which says nothing
+    /// of where the reference cell is.
+    fn learn_capacity(&mut self, one: &Measurement, dt_s: f32) {
+        let mut seen = self.estimate.reference;
+        seen.status = seen.status.without(Status::FULL);
+        self.capacity.step(self.model, self.tuning, one, &seen, dt_s);
+        if let Some(capacity_ah) = self.capacity.follow(self.model, self.reference.capacity_ah(), dt_s) {
+            // A capacity between two that were accepted is acceptable.
+            let _ = self.reference.set_capacity(capacity_ah);
+        }
+        self.estimate.soh_q = self.capacity.soh_q();
     }
 
     /// The cell with the highest voltage among those that agree with their estimates; a missing voltage where there is none.
@@ -823,12 +863,16 @@ impl<'a, const N: usize> PackEstimator<'a, N> {
         &self.reference
     }
 
-    /// Takes over a capacity (Ah) of the reference cell that was learnt; the cells' differences stay.
+    /// Takes over a capacity (Ah) of the reference cell that was measured elsewhere, such as in a workshop; the cells'
+    /// differences stay.
     ///
     /// # Errors
-    /// As [`SocEstimator::set_capacity`].
+    /// [`ParameterError::Capacity`] as for [`CapacityTracker::new`]; nothing changes then.
     pub fn set_capacity(&mut self, capacity_ah: f32) -> Result<(), ParameterError> {
-        self.reference.set_capacity(capacity_ah)
+        let new = like_new(self.model, capacity_ah)?;
+        self.reference.set_capacity(capacity_ah)?;
+        self.capacity = new;
+        Ok(())
     }
 
     /// Books a charge (Ah, positive out of the cell) that one cell alone gave or took: balancing.

@@ -439,6 +439,14 @@ stored!(CircuitPoint {
 /// A record goes with one fingerprint only. To bind it to one physical pack as well, xor in the pack's serial number.
 #[must_use]
 pub fn fingerprint(model: &CellModel<'_>, tuning: &Tuning) -> u32 {
+    let mut crc = 0;
+    each_word(model, tuning, |word| crc = extend_crc(crc, &word.to_le_bytes()));
+    crc
+}
+
+/// Gives all numbers of a cell's tables and tuning, one after another.
+#[inline]
+pub(crate) fn each_word(model: &CellModel<'_>, tuning: &Tuning, mut word: impl FnMut(u32)) {
     // Without `..`, so that a new field cannot be forgotten.
     let CellTables {
         capacity_ah,
@@ -494,12 +502,12 @@ pub fn fingerprint(model: &CellModel<'_>, tuning: &Tuning) -> u32 {
         update_period_s,
         parts: Parts { hysteresis, bias, correlated_error, anchors, resistance },
     } = *tuning;
-    let of = |crc: u32, numbers: &[f32]| {
+    let mut of = |numbers: &[f32]| {
         // The length keeps the end of one table apart from the start of the next.
-        let crc = extend_crc(crc, &(numbers.len() as u32).to_le_bytes());
-        numbers.iter().fold(crc, |crc, x| extend_crc(crc, &x.to_le_bytes()))
+        word(numbers.len() as u32);
+        numbers.iter().for_each(|x| word(x.to_bits()));
     };
-    let mut crc = of(0, &[capacity_ah, coulombic_efficiency, v_min, v_max, hysteresis_gamma]);
+    of(&[capacity_ah, coulombic_efficiency, v_min, v_max, hysteresis_gamma]);
     for table in [
         temperature_c,
         ocv_v,
@@ -516,45 +524,42 @@ pub fn fingerprint(model: &CellModel<'_>, tuning: &Tuning) -> u32 {
         fade,
         negative_v,
     ] {
-        crc = of(crc, table);
+        of(table);
     }
-    crc = of(
-        crc,
-        &[
-            initial_soc_std,
-            current_bias_std_c,
-            current_bias_walk_c,
-            zero_current_std_c,
-            charge_gain_std,
-            voltage_noise_v,
-            drop_error,
-            white_interval_s,
-            model_error_scale,
-            bias_voltage_share,
-            overpotential_cap,
-            fast_error,
-            slow_error,
-            resistance_std,
-            resistance_time_s,
-            polarisation_error,
-            axis_error_soc,
-            ageing_axis_error,
-            model_error_time_s,
-            model_error_length_soc,
-            hysteresis_noise,
-            collapse_share,
-            collapse_hold_s,
-            gate_sigma,
-            gate_recovery_s,
-            rest_current_c,
-            rest_time_s,
-            rest_voltage_std_v,
-            full_soc_std,
-            full_current_c,
-            update_period_s,
-        ],
-    );
-    extend_crc(crc, &[hysteresis, bias, correlated_error, anchors, resistance].map(u8::from))
+    of(&[
+        initial_soc_std,
+        current_bias_std_c,
+        current_bias_walk_c,
+        zero_current_std_c,
+        charge_gain_std,
+        voltage_noise_v,
+        drop_error,
+        white_interval_s,
+        model_error_scale,
+        bias_voltage_share,
+        overpotential_cap,
+        fast_error,
+        slow_error,
+        resistance_std,
+        resistance_time_s,
+        polarisation_error,
+        axis_error_soc,
+        ageing_axis_error,
+        model_error_time_s,
+        model_error_length_soc,
+        hysteresis_noise,
+        collapse_share,
+        collapse_hold_s,
+        gate_sigma,
+        gate_recovery_s,
+        rest_current_c,
+        rest_time_s,
+        rest_voltage_std_v,
+        full_soc_std,
+        full_current_c,
+        update_period_s,
+    ]);
+    [hysteresis, bias, correlated_error, anchors, resistance].map(u32::from).into_iter().for_each(word);
 }
 
 /// One of the two places that records are written to in turns.

@@ -6,10 +6,7 @@ use bms_core::balance::BalanceRules;
 use bms_core::balance::passive::BalanceLimits;
 use bms_core::bms::{self, BalanceMeans, Models};
 use bms_core::cell::{Age, CellModel};
-use bms_core::charging::{
-    ChargeMode, ChargePlan, ChargeSettings, ChargeState, ChargerReport, CurrentTable, FullCriterion, Stage,
-    Taper,
-};
+use bms_core::charging::{ChargeMode, ChargePlan, ChargeSettings, ChargeState, ChargerReport};
 use bms_core::climate::{Band, ClimateSettings};
 use bms_core::controller::{
     Controller, ControllerError, ControllerSettings, ControllerState, Input, MemoryPart,
@@ -24,9 +21,8 @@ use bms_core::safety::mode::{Mode, Wish};
 use bms_core::safety::settings::SafetySettings;
 use bms_core::safety::table::{Diagnosis, Level, Reaction};
 use bms_core::soc::Estimated;
-use bms_core::sop::{Limits, Margin};
+use bms_core::sop::Limits;
 use bms_core::store::{Store, fingerprint};
-use bms_core::temperatures::{CellPlace, Layout};
 use bms_core::tuning::Tuning;
 use proptest::prelude::*;
 
@@ -39,13 +35,8 @@ type Small = Controller<'static, N, S, M>;
 
 static MODEL: LazyLock<CellModel<'static>> = LazyLock::new(|| CellModel::new(example::NMC_5AH).unwrap());
 
-const PLACE: CellPlace =
-    CellPlace { channel: 0, along: 0.5, module: 0, to_coolant_w_per_k: 1.0, to_ambient_w_per_k: 0.1 };
-const ONE_C: ChargePlan<'_> = ChargePlan {
-    stages: &[Stage { current_a: 5.0, until_soc: 1.0, until_v: 4.2 }],
-    voltage_v: 4.18,
-    taper_a: 0.25,
-};
+/// Well below the limit of the protection.
+const GENTLE: ChargePlan<'_> = ChargePlan { voltage_v: 4.18, ..example::ONE_C };
 const COLD: Band = Band { heat_below_c: 10.0, cool_above_c: 40.0 };
 
 fn models() -> Models<'static> {
@@ -54,16 +45,6 @@ fn models() -> Models<'static> {
 
 fn settings() -> ControllerSettings<'static> {
     let bms = bms::Settings {
-        layout: Layout {
-            cells: &[PLACE; N],
-            sensor_cells: &[0, 2, 4],
-            core_j_per_k: 60.0,
-            surface_j_per_k: 10.0,
-            core_surface_w_per_k: 2.0,
-            neighbour_w_per_k: 0.2,
-            coolant_j_per_l_k: 3500.0,
-            sensor_offset_std_k: 0.3,
-        },
         climate: ClimateSettings {
             driving: COLD,
             pack_j_per_k: 400.0,
@@ -72,32 +53,14 @@ fn settings() -> ControllerSettings<'static> {
             films: 1,
             ..ClimateSettings::CAR
         },
-        preheat: None,
-        charge: ChargeSettings {
-            cells_in_series: N as u16,
-            normal: ONE_C,
-            fast: ONE_C,
-            limit: CurrentTable { temperature_c: &[0.0, 10.0], soc: &[0.0], current_a: &[0.5, 5.0] },
-            temperature_c: [0.0, 55.0],
-            hysteresis_k: 2.0,
-            plating_horizon_s: 30.0,
-            margin: Margin::DEFAULT,
-            taper: Taper::TYPICAL,
-            full: FullCriterion::TYPICAL,
-            restart_soc: 0.03,
-            rise_a_per_s: 0.5,
-            rise_after_s: 2.0,
-            charger_min_a: 0.0,
-            charger_timeout_s: 5.0,
-            retry_s: 30.0,
-        },
+        charge: ChargeSettings::typical(N as u16, GENTLE, example::CHARGE_LIMIT),
         balance: BalanceMeans::Passive(BalanceLimits {
             rest_s: 1.0,
             rules: BalanceRules { period_s: 60.0, window_s: 3.0, ..BalanceRules::TYPICAL },
             ..BalanceLimits::NMC
         }),
         limits: Limits::of_cell(&MODEL, 15.0, 7.5),
-        power_every_s: 1.0,
+        ..example::pack(&MODEL, &[example::PLACE; N], &[0, 2, 4])
     };
     ControllerSettings::new(&example::SAFETY, bms, KEY)
 }

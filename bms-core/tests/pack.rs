@@ -74,6 +74,7 @@ struct Cell {
     temperature_c: f64,
     offset_v: f64,
     leak_a: f64,
+    age: Age,
     v1: f64,
     v2: f64,
     h: f64,
@@ -94,7 +95,7 @@ impl Cell {
             * f64::from(m.tables().hysteresis_gamma))
         .exp();
         self.h = ah * self.h + (1.0 - ah) * if current_a > 0.0 { -1.0 } else { 1.0 };
-        let open = m.ocv(self.temperature_c as f32, self.soc as f32, &Age::NEW);
+        let open = m.ocv(self.temperature_c as f32, self.soc as f32, &self.age);
         let drop = f64::from(c.instant_drop(current_a as f32).0) + self.v1 + self.v2;
         f64::from(open.ocv_v) + f64::from(open.hysteresis_v) * self.h - self.resistance * drop
     }
@@ -135,6 +136,7 @@ impl<'a, const N: usize> Bench<'a, N> {
             temperature_c: 25.0 + 2.0 * s.next(),
             offset_v: 0.0012 * s.next(),
             leak_a: 0.0,
+            age: Age::NEW,
             v1: 0.0,
             v2: 0.0,
             h: 0.0,
@@ -295,6 +297,28 @@ fn differences_in_resistance_and_capacity_are_learnt() {
         assert!(off_r.abs() < 0.02 && off_q.abs() < 0.01, "cell {k}: {off_r} {off_q}");
         assert!(off_q.abs() < 3.0 * f64::from(cell(k).capacity_ah.std) / 5.0);
     }
+}
+
+#[test]
+fn what_all_cells_have_lost_is_learnt_between_rests() {
+    let mut b = Bench::<4>::new(&NMC, &Tuning::NMC, 0.9, 0.01, 9);
+    for cell in &mut b.cells {
+        cell.capacity_ah *= 0.92;
+        cell.age = NMC.age(0.08);
+    }
+    let present = b.cells.iter().map(|c| c.capacity_ah).sum::<f64>() / 4.0;
+    b.hold(0.0, 7200);
+    // Down to some 25 % and back, with rests between.
+    for _ in 0..6 {
+        b.hold(2.5, 4300);
+        b.hold(0.0, 7200);
+        b.hold(-2.5, 4300);
+        b.hold(0.0, 7200);
+    }
+    let (soh_q, capacity_ah) = (b.pack.estimate().soh_q, f64::from(b.pack.reference().capacity_ah()));
+    println!("{soh_q:?}, {capacity_ah} of {present} Ah");
+    assert!((f64::from(soh_q.value) - present / 5.0).abs() < 0.02 && soh_q.std < 0.02);
+    assert!((capacity_ah / present - 1.0).abs() < 0.02);
 }
 
 #[test]

@@ -3,16 +3,12 @@
 use std::ffi::CStr;
 use std::ptr::{null, null_mut};
 
-use bms_core::bms::{BalanceMeans, Models, Settings};
+use bms_core::bms::Models;
 use bms_core::cell::CellModel;
-use bms_core::charging::{ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper};
-use bms_core::climate::ClimateSettings;
 use bms_core::controller::ControllerSettings;
 use bms_core::example;
 use bms_core::parameters::{Chemistry, write};
 use bms_core::predict::PulseModel;
-use bms_core::sop::{Limits, Margin};
-use bms_core::temperatures::{CellPlace, Layout};
 use bms_ffi::sizes::{CELLS, MODULES, SENSORS};
 use bms_ffi::types::bms_status_t::{self, *};
 use bms_ffi::types::{bms_cell_t, bms_detection_t, bms_heard_t, bms_input_t, bms_output_t};
@@ -27,50 +23,9 @@ const KEY: u32 = 0x1234_5678;
 /// Parameters of a pack of the example's cells, for the sizes that the library was built for.
 fn block() -> Vec<u32> {
     let cell = CellModel::new(example::NMC_5AH).unwrap();
-    let places =
-        [CellPlace { channel: 0, along: 0.5, module: 0, to_coolant_w_per_k: 1.0, to_ambient_w_per_k: 0.1 };
-            CELLS];
+    let places = [example::PLACE; CELLS];
     let sensor_cells: [u16; SENSORS] = std::array::from_fn(|k| (k * CELLS / SENSORS) as u16);
-    let plan = ChargePlan {
-        stages: &[Stage { current_a: 5.0, until_soc: 1.0, until_v: 4.2 }],
-        voltage_v: 4.2,
-        taper_a: 0.25,
-    };
-    let settings = Settings {
-        layout: Layout {
-            cells: &places,
-            sensor_cells: &sensor_cells,
-            core_j_per_k: 60.0,
-            surface_j_per_k: 10.0,
-            core_surface_w_per_k: 2.0,
-            neighbour_w_per_k: 0.2,
-            coolant_j_per_l_k: 3500.0,
-            sensor_offset_std_k: 0.3,
-        },
-        climate: ClimateSettings { pack_j_per_k: 70.0 * CELLS as f32, films: 0, ..ClimateSettings::CAR },
-        preheat: None,
-        charge: ChargeSettings {
-            cells_in_series: CELLS as u16,
-            normal: plan,
-            fast: plan,
-            limit: CurrentTable { temperature_c: &[0.0, 10.0], soc: &[0.0], current_a: &[0.5, 5.0] },
-            temperature_c: [0.0, 55.0],
-            hysteresis_k: 2.0,
-            plating_horizon_s: 30.0,
-            margin: Margin::DEFAULT,
-            taper: Taper::TYPICAL,
-            full: FullCriterion::TYPICAL,
-            restart_soc: 0.03,
-            rise_a_per_s: 0.5,
-            rise_after_s: 2.0,
-            charger_min_a: 0.0,
-            charger_timeout_s: 5.0,
-            retry_s: 30.0,
-        },
-        balance: BalanceMeans::None,
-        limits: Limits::of_cell(&cell, 20.0, 5.0),
-        power_every_s: 1.0,
-    };
+    let settings = example::pack(&cell, &places, &sensor_cells);
     let models = Models { cell: &cell, pulse: PulseModel::from(&cell), negative: None };
     let mut words = vec![0; 65_536];
     let controller = ControllerSettings::new(&example::SAFETY, settings, KEY);

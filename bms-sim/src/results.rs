@@ -28,6 +28,22 @@ pub struct Results {
     pub notes: Vec<String>,
 }
 
+impl Default for Results {
+    /// Of this version, nothing yet.
+    fn default() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            cases: Vec::new(),
+            ablations: Vec::new(),
+            bounds: Vec::new(),
+            targets: Vec::new(),
+            sensor_terms: None,
+            causes: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// One run under one start error, sensor corner and current offset.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Case {

@@ -1,10 +1,10 @@
 use super::*;
 use crate::balance::BalanceStatus;
-use crate::charging::{ChargePlan, CurrentTable, FullCriterion, Stage, Taper};
+use crate::charging::CurrentTable;
 use crate::climate::Parts;
 use crate::example;
 use crate::preheat::{Films, Means, PackFacts, Pulses};
-use crate::sop::{CurrentLimit, Margin};
+use crate::sop::CurrentLimit;
 use crate::store::Store;
 use crate::temperatures::CellPlace;
 use proptest::prelude::*;
@@ -55,32 +55,17 @@ const FACTS: PackFacts = PackFacts {
     loss_w_per_k: 0.4,
     evening_s: 300.0,
 };
-const ONE_C: ChargePlan<'_> = ChargePlan {
-    stages: &[Stage { current_a: 5.0, until_soc: 1.0, until_v: 4.2 }],
-    voltage_v: 4.2,
-    taper_a: 0.25,
-};
 const CHARGE: ChargeSettings<'_> = ChargeSettings {
-    cells_in_series: N as u16,
-    normal: ONE_C,
-    fast: ONE_C,
-    limit: CurrentTable {
-        temperature_c: &[0.0, 10.0, 50.0, 55.0],
-        soc: &[0.0],
-        current_a: &[0.5, 5.0, 5.0, 1.0],
-    },
-    temperature_c: [0.0, 55.0],
-    hysteresis_k: 2.0,
     plating_horizon_s: 30.0,
-    margin: Margin::DEFAULT,
-    taper: Taper::TYPICAL,
-    full: FullCriterion::TYPICAL,
-    restart_soc: 0.03,
-    rise_a_per_s: 0.5,
-    rise_after_s: 2.0,
-    charger_min_a: 0.0,
-    charger_timeout_s: 5.0,
-    retry_s: 30.0,
+    ..ChargeSettings::typical(
+        N as u16,
+        example::ONE_C,
+        CurrentTable {
+            temperature_c: &[0.0, 10.0, 50.0, 55.0],
+            soc: &[0.0],
+            current_a: &[0.5, 5.0, 5.0, 1.0],
+        },
+    )
 };
 const BLEED: BalanceLimits = BalanceLimits { bleed_ohm: 12.0, rest_s: 300.0, ..BalanceLimits::NMC };
 

@@ -140,6 +140,46 @@ pub struct ChargeSettings<'a> {
     pub retry_s: f32,
 }
 
+impl<'a> ChargeSettings<'a> {
+    /// One plan for so many cells in series, within the table's currents; the rest as it usually is, from 0 to 55 degC.
+    ///
+    /// ```
+    /// use bms_core::charging::{ChargeController, ChargePlan, ChargeSettings, CurrentTable, Stage};
+    /// use bms_core::{cell::CellModel, example};
+    ///
+    /// let plan = ChargePlan {
+    ///     stages: &[Stage { current_a: 2.5, until_soc: 1.0, until_v: 4.2 }],
+    ///     voltage_v: 4.2,
+    ///     taper_a: 0.25,
+    /// };
+    /// let limit = CurrentTable { temperature_c: &[0.0, 10.0], soc: &[0.0], current_a: &[0.5, 5.0] };
+    /// let settings = ChargeSettings { charger_min_a: 0.1, ..ChargeSettings::typical(96, plan, limit) };
+    /// assert!(ChargeController::new(&CellModel::new(example::NMC_5AH)?, settings, None).is_ok());
+    /// # Ok::<(), bms_core::cell::ParameterError>(())
+    /// ```
+    #[must_use]
+    pub const fn typical(cells_in_series: u16, plan: ChargePlan<'a>, limit: CurrentTable<'a>) -> Self {
+        Self {
+            cells_in_series,
+            normal: plan,
+            fast: plan,
+            limit,
+            temperature_c: [0.0, 55.0],
+            hysteresis_k: 2.0,
+            plating_horizon_s: 60.0,
+            margin: Margin::DEFAULT,
+            taper: Taper::TYPICAL,
+            full: FullCriterion::TYPICAL,
+            restart_soc: 0.03,
+            rise_a_per_s: 0.5,
+            rise_after_s: 2.0,
+            charger_min_a: 0.0,
+            charger_timeout_s: 5.0,
+            retry_s: 30.0,
+        }
+    }
+}
+
 /// Why settings cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bms_sim::cell_file::Chemistry;
 use bms_sim::sensors::SensorCorner;
+use bms_sim::verify::Part;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
@@ -362,6 +363,10 @@ pub(super) struct VerifyArgs {
     /// Discard finished drives.
     #[arg(long, requires = "full")]
     pub(super) fresh: bool,
+    /// Only this part: `soc` (drives of single cells), `sop`, `soh`, `packs` (their cells), `control` (packs in closed loop)
+    /// or `faults`.
+    #[arg(long, value_name = "PART", value_parser = part(), conflicts_with = "filter")]
+    pub(super) only: Option<Part>,
     /// Only drives whose data set or file name contains this text.
     #[arg(long, value_name = "TEXT")]
     pub(super) filter: Option<String>,
@@ -371,7 +376,7 @@ pub(super) struct VerifyArgs {
     /// Bounds file; `bounds.toml` of the repository if not given.
     #[arg(long, value_name = "FILE")]
     pub(super) bounds: Option<PathBuf>,
-    /// Record what is reached now, plus 10 % or at least 0.3 points, as the new bounds.
+    /// Record what is reached now, plus 10 % or at least 0.3 points, as the new bounds; with --only, those of that part.
     #[arg(long, conflicts_with_all = ["quick", "filter"])]
     pub(super) update_bounds: bool,
     /// Exit with 1 when any run misses the 3-point target.
@@ -645,6 +650,11 @@ fn life_temperature(text: &str) -> Result<f64, String> {
         t if (-20.0..=60.0).contains(&t) => Ok(t),
         _ => Err("a temperature from -20 to 60 degC is asked for here".into()),
     }
+}
+
+fn part() -> impl TypedValueParser<Value = Part> {
+    PossibleValuesParser::new(Part::ALL.map(|(name, _)| name))
+        .try_map(|name| Part::named(&name).ok_or("no part of a verification"))
 }
 
 fn chemistry() -> impl TypedValueParser<Value = Chemistry> {

@@ -54,6 +54,7 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
         finished: args.full.then(|| args.report.join(FINISHED)),
         fresh: args.fresh,
         filter: args.filter.clone(),
+        only: args.only,
         seed: args.seed,
     };
     if args.update_bounds && !options.whole() {
@@ -82,7 +83,11 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
         results.bounds.extend(bounds::against_baselines(&summary.weighted, &options));
         results.notes.retain(|n| !n.starts_with("no bound"));
     }
-    measure_rate(&args.report, options.whole_plants() && !options.plants.is_empty(), &bar)?;
+    measure_rate(
+        &args.report,
+        options.only.is_none() && options.whole_plants() && !options.plants.is_empty(),
+        &bar,
+    )?;
     bar.finish();
     verified.write(&args.report)?;
 

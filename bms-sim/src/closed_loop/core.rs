@@ -12,9 +12,7 @@ use bms_core::balance::{BalanceRules, BalanceStatus};
 use bms_core::bms::{BalanceMeans, BmsError, Models, Settings};
 use bms_core::cell::{CellModel, ParameterError};
 use bms_core::charging::ChargerReport;
-use bms_core::charging::{
-    ChargeCommand, ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper,
-};
+use bms_core::charging::{ChargeCommand, ChargePlan, ChargeSettings, CurrentTable, Stage};
 use bms_core::climate::{Band, ClimateSettings, Parts};
 use bms_core::controller::{Controller, ControllerError, ControllerSettings, Decision, Input};
 use bms_core::pack::PackEstimate;
@@ -222,22 +220,14 @@ impl CoreSetup {
                 ..preheat::Settings::new(model, self.facts, self.means)
             }),
             charge: ChargeSettings {
-                cells_in_series: self.series as u16,
-                normal: plan(0),
                 fast: plan(1),
-                limit: CurrentTable { temperature_c: &self.table[0], soc: &[0.5], current_a: &self.table[1] },
                 temperature_c: [coldest_c, hottest_c],
-                hysteresis_k: 2.0,
-                plating_horizon_s: 60.0,
-                margin: Margin::DEFAULT,
-                taper: Taper::TYPICAL,
-                full: FullCriterion::TYPICAL,
-                restart_soc: 0.03,
                 rise_a_per_s: 0.1 * self.capacity_ah,
-                rise_after_s: 2.0,
-                charger_min_a: 0.0,
-                charger_timeout_s: 5.0,
-                retry_s: 30.0,
+                ..ChargeSettings::typical(
+                    self.series as u16,
+                    plan(0),
+                    CurrentTable { temperature_c: &self.table[0], soc: &[0.5], current_a: &self.table[1] },
+                )
             },
             balance: self.balance,
             limits,

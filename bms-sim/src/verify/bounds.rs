@@ -24,9 +24,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Options;
 use super::health::Figure;
 use super::weights::Weighted;
+use super::{Options, Part};
 use crate::report::{Condition, condition};
 use crate::results::{BoundCheck, Case};
 
@@ -124,8 +124,16 @@ impl Bounds {
             .map_err(|source| BoundsError::Io { path: path.into(), source })
     }
 
-    /// Replaces the bounds of the data and of the plants, if they were scored, by what was reached, with a margin.
+    /// Replaces the bounds of the data and of the plants, if they were scored, by what was reached, with a margin. Where one
+    /// part alone ran, only its bounds.
     pub fn record(&mut self, cases: &[Case], weighted: &[Weighted], figures: &[Figure], options: &Options) {
+        if options.only.is_some_and(|part| part != Part::Soc) {
+            for figure in figures {
+                let section = self.sections.entry(section(figure.plants, options).into()).or_default();
+                section.figures.insert(figure.name.clone(), figure_bound(figure));
+            }
+            return;
+        }
         for plants in [false, true] {
             if cases.iter().any(|c| c.plant == plants) {
                 self.record_section(plants, cases, weighted, figures, options);
@@ -154,7 +162,11 @@ impl Bounds {
             };
             new.sets.entry(set).or_default().insert(group.label().into(), bound);
         }
-        self.sections.insert(section(plants, options).into(), new);
+        let name = section(plants, options);
+        if options.only.is_some() {
+            new.figures = self.sections.remove(name).unwrap_or_default().figures;
+        }
+        self.sections.insert(name.into(), new);
     }
 
     /// Compares what was reached with what was recorded; returns the checks and the names of what has no bound.
@@ -287,6 +299,7 @@ mod tests {
             finished: None,
             fresh: false,
             filter: filter.map(Into::into),
+            only: None,
             seed: 1,
         }
     }
@@ -349,6 +362,15 @@ mod tests {
         assert_eq!(names(&bounds, &figures), ["p99", "too high", "tables"]);
         let full = Options { full: true, ..options(None) };
         assert!(bounds.check(&cases, &weighted, &figures, &full).1.contains(&"p99".to_owned()));
+        // A part alone leaves the bounds of the others.
+        let part = |part| Options { only: Some(part), ..options(None) };
+        let before = bounds.clone();
+        bounds.record(&[], &[], &[figure("new", 2.0, "%", true)], &part(Part::Control));
+        let names = |b: &Bounds| b.sections[PLANTS].figures.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&bounds), ["new", "p99", "too high"]);
+        bounds.record(&cases, &weighted, &[], &part(Part::Soc));
+        assert_eq!(names(&bounds).len(), 3);
+        assert_eq!(bounds.sections[PLANTS].sets, before.sections[PLANTS].sets);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::control::{self, ControlScore};
 use super::faults::{self, FaultScore};
-use super::{Options, Progress, VerifyError};
+use super::{Options, Part, Progress, VerifyError};
 use crate::lives::{self, Life, LifeOutcome};
 use crate::packs::{self, PackOptions, PackOutcome};
 use crate::plants::PLANTS;
@@ -256,14 +256,25 @@ const QUICK_PACKS: [&str; 2] = ["okane2022", "prada2013"];
 pub fn run(options: &Options, progress: &dyn Progress) -> Result<Option<Health>, VerifyError> {
     let mut health = Health::default();
     let physics = options.data.join("physics");
-    if options.whole() && physics.is_dir() {
+    if options.whole() && options.wants(Part::Power) && physics.is_dir() {
         health.power.extend(power_of_tables(&physics, options, &mut health.notes, progress)?);
     }
-    if options.whole_plants() {
+    if !options.whole_plants() {
+        return Ok((health != Health::default()).then_some(health));
+    }
+    if options.wants(Part::Power) {
         health.power.splice(0..0, power_of_plants(options, progress)?);
+    }
+    if options.wants(Part::Lives) {
         health.lives = lives_of(options, progress)?;
+    }
+    if options.wants(Part::Packs) {
         health.packs = packs_of(options, progress)?;
+    }
+    if options.wants(Part::Control) {
         health.control = control::run(options, progress)?;
+    }
+    if options.wants(Part::Faults) {
         health.faults = Some(faults::run(options, progress)?);
     }
     Ok((health != Health::default()).then_some(health))

@@ -42,6 +42,7 @@ use crate::scenario::ScenarioError;
 use crate::sop::SopError;
 use bounds::{Bounds, BoundsError};
 use health::{Figure, Health};
+use runner::Outcome;
 use weights::Weighted;
 
 /// Why a verification cannot be carried out.
@@ -108,6 +109,41 @@ pub enum VerifyError {
     Report(#[from] ReportError),
 }
 
+/// A part of a verification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// State of charge on drives of single cells.
+    Soc,
+    /// State of power.
+    Power,
+    /// State of health over lives.
+    Lives,
+    /// Cells of packs.
+    Packs,
+    /// Packs in closed loop.
+    Control,
+    /// Injected faults.
+    Faults,
+}
+
+impl Part {
+    /// All of them, by the name that a user gives.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("soc", Self::Soc),
+        ("sop", Self::Power),
+        ("soh", Self::Lives),
+        ("packs", Self::Packs),
+        ("control", Self::Control),
+        ("faults", Self::Faults),
+    ];
+
+    /// The one with that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, part)| part)
+    }
+}
+
 /// What to verify.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -127,6 +163,8 @@ pub struct Options {
     pub fresh: bool,
     /// Only drives whose data set or file contains this text.
     pub filter: Option<String>,
+    /// Nothing but this.
+    pub only: Option<Part>,
     /// Base of the seeds of all sensor errors.
     pub seed: u64,
 }
@@ -136,6 +174,12 @@ impl Options {
     #[must_use]
     pub fn whole(&self) -> bool {
         !self.quick && self.filter.is_none() && self.kind.whole()
+    }
+
+    /// Whether a part is asked for.
+    #[must_use]
+    pub fn wants(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
     }
 
     /// How much of the matrix the plants drive.
@@ -247,6 +291,18 @@ pub struct Summary {
     pub weighted: Vec<Weighted>,
 }
 
+/// Replays all drives, and those again that the experiments need.
+fn drives(options: &Options, progress: &dyn Progress) -> Result<Outcome, VerifyError> {
+    let filter = options.filter.as_deref();
+    progress.stage("making plants", options.plants.len());
+    let plants = plants::data_sets(&options.plants, options.extent(), filter, || progress.advance(1))?;
+    let plan = sets::plan(&options.data, &plants, filter)?;
+    let again = again::Drives::of(&plan);
+    let mut outcome = runner::run(plan, options, progress)?;
+    again.experiments(&outcome.cells, &mut outcome.results, options, progress)?;
+    Ok(outcome)
+}
+
 /// How many earlier summaries a results file keeps.
 const HISTORY: usize = 50;
 
@@ -259,14 +315,8 @@ pub fn verify(
     bounds: Option<&Bounds>,
     progress: &dyn Progress,
 ) -> Result<Verification, VerifyError> {
-    let filter = options.filter.as_deref();
-    progress.stage("making plants", options.plants.len());
-    let plants = plants::data_sets(&options.plants, options.extent(), filter, || progress.advance(1))?;
-    let plan = sets::plan(&options.data, &plants, filter)?;
-    let again = again::Drives::of(&plan);
-    let outcome = runner::run(plan, options, progress)?;
-    let (cells, mut results) = (outcome.cells, outcome.results);
-    again.experiments(&cells, &mut results, options, progress)?;
+    let Outcome { cells, mut results } =
+        if options.wants(Part::Soc) { drives(options, progress)? } else { Outcome::default() };
     let weighted = weights::all(&results.cases);
     let health = health::run(options, progress)?;
     results.notes.extend(health.iter().flat_map(|h| h.notes.clone()));

@@ -27,7 +27,7 @@ const TYPICAL_TRACES: usize = 12;
 const TRACE_POINTS: usize = 1500;
 
 /// What a run of the matrix gives.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// Identified cells.
     pub cells: Vec<IdentifiedCell>,
@@ -162,14 +162,10 @@ pub fn run(plan: SetPlan, options: &Options, progress: &dyn Progress) -> Result<
     });
     let identified: Vec<IdentifiedCell> = identified.collect();
     let results = Results {
-        version: env!("CARGO_PKG_VERSION").into(),
         cases: scored.into_iter().map(|s| s.case).collect(),
         ablations: ablation::summarise(&trials),
-        bounds: Vec::new(),
-        targets: Vec::new(),
-        sensor_terms: None,
-        causes: Vec::new(),
         notes,
+        ..Results::default()
     };
     Ok(Outcome { cells: identified, results })
 }

@@ -11,9 +11,7 @@ use bms_core::balance::BalanceRules;
 use bms_core::balance::passive::BalanceLimits;
 use bms_core::bms::{BalanceMeans, Models, Settings};
 use bms_core::cell::{CellModel, CellTables};
-use bms_core::charging::{
-    ChargeMode, ChargePlan, ChargeSettings, ChargerReport, CurrentTable, FullCriterion, Stage, Taper,
-};
+use bms_core::charging::{ChargeMode, ChargePlan, ChargeSettings, ChargerReport, CurrentTable, Stage};
 use bms_core::climate::ClimateSettings;
 use bms_core::controller::{Controller, ControllerSettings, ControllerState, Input};
 use bms_core::example;
@@ -24,7 +22,7 @@ use bms_core::safety::frame::{Frame, Heard, MINUS, PLUS, PRECHARGE};
 use bms_core::safety::mode::Wish;
 use bms_core::safety::settings::{Levels, SafetySettings, SensorGrade};
 use bms_core::soc::Estimated;
-use bms_core::sop::{Limits, Margin};
+use bms_core::sop::Limits;
 use bms_core::store::Stored;
 use bms_core::temperatures::{CellPlace, Layout};
 
@@ -242,22 +240,13 @@ impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N
             },
             preheat: Some(preheat::Settings::new(cell, facts, means)),
             charge: ChargeSettings {
-                cells_in_series: K::SERIES,
-                normal,
                 fast,
-                limit: CurrentTable { temperature_c, soc: &[0.5], current_a },
                 temperature_c: [0.0, 50.0],
-                hysteresis_k: 2.0,
-                plating_horizon_s: 60.0,
-                margin: Margin::DEFAULT,
-                taper: Taper::TYPICAL,
-                full: FullCriterion::TYPICAL,
-                restart_soc: 0.03,
-                rise_a_per_s: 0.5,
-                rise_after_s: 2.0,
-                charger_min_a: 0.0,
-                charger_timeout_s: 5.0,
-                retry_s: 30.0,
+                ..ChargeSettings::typical(
+                    K::SERIES,
+                    normal,
+                    CurrentTable { temperature_c, soc: &[0.5], current_a },
+                )
             },
             balance: BalanceMeans::Passive(K::BALANCE),
             limits: Limits {

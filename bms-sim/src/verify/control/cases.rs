@@ -27,8 +27,6 @@ pub struct Case {
     pub main: Quantity,
     /// Its limit, inclusive.
     pub limit: f64,
-    /// A pack takes seconds of processor time: days of balancing.
-    pub long: bool,
     /// What is run, the whole control first.
     pub variants: &'static [Variant],
 }
@@ -121,9 +119,6 @@ const BALANCED: &[Variant] = &[Variant::WHOLE, Variant::PASSIVE_CELLS];
 
 macro_rules! case {
     ($target:literal, $name:literal, $pack:ident, $variants:ident) => {
-        case!($target, $name, $pack, $variants, false)
-    };
-    ($target:literal, $name:literal, $pack:ident, $variants:ident, $long:literal) => {
         Case {
             target: $target,
             name: $name,
@@ -131,7 +126,6 @@ macro_rules! case {
             pack: &$pack,
             main: if $target == 8 { Quantity::SpreadAtEnd } else { Quantity::DeltaT },
             limit: if $target == 8 { SPREAD_POINTS } else { DELTA_T_K },
-            long: $long,
             variants: $variants,
         }
     };
@@ -152,8 +146,8 @@ pub const CASES: &[Case] = &[
     case!(6, "target6_blocked_channel", NMC, TEMPERED),
     case!(7, "target7_preheat", NMC, PREHEATED),
     case!(8, "target8_balance_nmc", NMC, BALANCED),
-    case!(8, "target8_balance_lfp", LFP, BALANCED, true),
-    case!(8, "target8_even_lfp", LFP, BALANCED, true),
+    case!(8, "target8_balance_lfp", LFP, BALANCED),
+    case!(8, "target8_even_lfp", LFP, BALANCED),
 ];
 
 impl Case {

@@ -36,10 +36,8 @@ pub use targets::outcomes;
 pub struct Packs {
     /// How many with the whole control …
     pub count: usize,
-    /// … how many where something is switched off for comparison …
+    /// … and how many where something is switched off for comparison.
     pub compared: usize,
-    /// … and how many of each in scenarios that take long ([`Case::long`]).
-    pub long: usize,
     /// A variant that changes nothing in so many of them, to the last bit, does not act: no more of it are run.
     pub first: usize,
     /// Seed of the first; the others follow.
@@ -48,9 +46,8 @@ pub struct Packs {
 
 /// Packs of the acceptance protocol.
 const PACKS: usize = 200;
-/// Unless all are asked for: for comparison, and of long scenarios.
+/// For comparison, unless all are asked for.
 const COMPARED: usize = 8;
-const LONG: usize = 16;
 const FIRST: usize = 3;
 /// Seeds of the packs; the scenarios themselves, which everybody looks at, have seed 1.
 const FIRST_SEED: u64 = 1000;
@@ -61,14 +58,13 @@ impl Packs {
     /// As a verification asks for.
     #[must_use]
     pub const fn of_run(options: &Options) -> Self {
-        let [compared, long] = if options.full { [PACKS; 2] } else { [COMPARED, LONG] };
-        Self { count: PACKS, compared, long, first: FIRST, first_seed: FIRST_SEED + SEEDS * options.seed }
+        let compared = if options.full { PACKS } else { COMPARED };
+        Self { count: PACKS, compared, first: FIRST, first_seed: FIRST_SEED + SEEDS * options.seed }
     }
 
-    /// How many of a variant of a scenario.
-    fn of(&self, case: &Case, variant: &Variant) -> usize {
-        let most = if variant.whole() { self.count } else { self.compared };
-        if case.long && self.long < most { self.long } else { most }
+    /// How many of a variant.
+    fn of(&self, variant: &Variant) -> usize {
+        if variant.whole() { self.count } else { self.compared }
     }
 }
 
@@ -232,7 +228,7 @@ pub fn score(
     for ((case, scenario), pack) in cases.iter().zip(&scenarios).zip(of_case) {
         let pack = &types[pack];
         scenario.check_against(pack.facts())?;
-        let counts: Vec<usize> = case.variants.iter().map(|v| packs.of(case, v)).collect();
+        let counts: Vec<usize> = case.variants.iter().map(|v| packs.of(v)).collect();
         progress.stage(&format!("control: {}", scenario.title), counts.iter().sum());
         let run = |variants: &[&Variant], which: Range<usize>| {
             many(scenario, variants, packs.first_seed, which, pack, progress)
