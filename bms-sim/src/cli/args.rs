@@ -354,9 +354,10 @@ pub(super) struct VerifyArgs {
     /// Only the right start with ideal sensors; no ablation, no comparison with the baselines.
     #[arg(long)]
     pub(super) quick: bool,
-    /// The whole matrix on the plants: every profile, age, temperature, start error and sensor corner, 200 cells that differ.
+    /// The whole matrix on the plants: every profile, age, temperature, start error and sensor corner, 200 cells that differ;
+    /// 200 packs for every comparison of the control.
     ///
-    /// Takes about ten minutes on two cores. Finished drives are kept in the report's folder (`finished.jsonl`): a run that
+    /// Takes hours, most of it for the control (see --only). Finished drives are kept in the report's folder (`finished.jsonl`): a run that
     /// was stopped goes on where it was, as long as the program is the same.
     #[arg(long)]
     pub(super) full: bool,

@@ -60,29 +60,21 @@ const AGREED_S: f32 = 60.0;
 impl Jump {
     pub(super) const NONE: Self = Self { own: f32::NAN, before: f32::NAN, agreed_s: 0.0 };
 
-    /// What it has of its `own` against the others now; `error` is what it may have. Whether it has jumped.
-    pub(super) fn step(&mut self, own: f32, limit: f32, error: f32) -> bool {
+    /// What it has of its `own` against the others now, `dt_s` after the last look; `error` is what it may have. Whether it has
+    /// jumped, and not back, nor to where it has agreed with the others for [`AGREED_S`] since.
+    pub(super) fn step(&mut self, own: f32, limit: f32, error: f32, dt_s: f32) -> bool {
         // Comparisons with what is not known are false.
         if self.before.is_nan() && abs(own - self.own) > limit {
             (self.before, self.agreed_s) = (self.own, 0.0);
         }
+        let agrees = abs(own) < 2.0 * error;
+        self.agreed_s = if agrees { self.agreed_s + dt_s } else { 0.0 };
         let back = abs(own - self.before) < LEFT * limit;
-        let repaired = abs(self.before) > ABSURD * limit && abs(own) < 2.0 * error;
+        let repaired = agrees && (abs(self.before) > ABSURD * limit || self.agreed_s >= AGREED_S);
         if back || repaired {
             self.before = f32::NAN;
         }
         self.own = own;
-        !self.before.is_nan()
-    }
-
-    /// After [`Self::step`], where what a sensor shows together with the others is what is true: whether its jump is still to
-    /// be believed. What it came from was wrong once it has agreed with them for [`AGREED_S`].
-    pub(super) fn outlasts(&mut self, agrees: bool, dt_s: f32) -> bool {
-        let jumped = !self.before.is_nan();
-        self.agreed_s = if jumped && agrees { self.agreed_s + dt_s } else { 0.0 };
-        if self.agreed_s >= AGREED_S {
-            (self.before, self.agreed_s) = (f32::NAN, 0.0);
-        }
         !self.before.is_nan()
     }
 

@@ -184,7 +184,7 @@ impl<const S: usize> TemperatureSense<S> {
             match value {
                 Some(c) if !typical_c.is_nan() => {
                     let own_k = c - typical_c;
-                    *jump = sensor.jump.step(own_k, jump_k, error_k);
+                    *jump = sensor.jump.step(own_k, jump_k, error_k, scene.dt_s);
                     *stuck = sensor.stuck(c, typical_c, error_k);
                     // One that reads as the others do has not drifted, whatever it did before.
                     *drift = abs(own_k - sensor.long_k) > drift_k && abs(own_k) > 2.0 * error_k;
@@ -192,7 +192,9 @@ impl<const S: usize> TemperatureSense<S> {
                         sensor.long_k = low_pass(sensor.long_k, own_k, long);
                     }
                 }
-                _ => sensor.jump.miss(),
+                // Nothing is left to compare with, nor what it jumped from.
+                Some(_) => sensor.jump = Jump::NONE,
+                None => sensor.jump.miss(),
             }
             let jumped = *jump;
             if wrong.contains(&true) || sensor.held.any() {

@@ -89,8 +89,13 @@ impl Cell {
         held: Suspicions::NONE,
     };
 
-    fn stuck(&mut self, voltage_v: f32, typical_v: f32, error_v: f32) -> bool {
+    /// Stands still while the others move with a load. Without one, a cell on a flat part of its curve may stand still while
+    /// others relax.
+    fn stuck(&mut self, voltage_v: f32, typical_v: f32, error_v: f32, loaded: bool) -> bool {
         if abs(voltage_v - self.anchor_v) <= STILL_SHARE * error_v {
+            if !loaded && self.anchor_typical_v != f32::INFINITY {
+                self.anchor_typical_v = typical_v;
+            }
             let stuck = abs(typical_v - self.anchor_typical_v) > STUCK * error_v;
             // It stays stuck though the others come back.
             if stuck {
@@ -269,7 +274,8 @@ impl<const N: usize> VoltageSense<N> {
         let typical_v = seen.typical_v.unwrap_or(f32::NAN);
         let ohmic_v = OHM_SHARE * self.load_ohm(scene, typical_v, current_a) * self.load_a;
         let flat = is_flat(settings, typical_v);
-        let quiet = flat && !scene.context.balancing && self.load_a < QUIET_PER_H * settings.capacity_ah;
+        let loaded = self.load_a >= QUIET_PER_H * settings.capacity_ah;
+        let quiet = flat && !scene.context.balancing && !loaded;
         let spread_v = charge_spread_v(settings);
         let drift_v = 2.0 * error_v + spread_v;
         let sag_v = SAG * error_v + ohmic_v;
@@ -295,9 +301,8 @@ impl<const N: usize> VoltageSense<N> {
             match value {
                 Some(v) if !typical_v.is_nan() && wire == Wire::Sound => {
                     let own_v = v - typical_v;
-                    *jump = cell.jump.step(own_v, jump_v, error_v)
-                        && cell.jump.outlasts(abs(own_v) < 2.0 * error_v, scene.dt_s);
-                    *stuck = cell.stuck(v, typical_v, error_v);
+                    *jump = cell.jump.step(own_v, jump_v, error_v, scene.dt_s);
+                    *stuck = cell.stuck(v, typical_v, error_v, loaded);
                     cell.short_v = low_pass(cell.short_v, own_v, short_share);
                     // A sag counts against what is usual; where the charge shows in the voltage, less the spread of it.
                     let usual_v = if cell.long_v.is_nan() { 0.0 } else { cell.long_v };
