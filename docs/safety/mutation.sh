@@ -23,7 +23,8 @@ mapfile -t others < <(sed -n 's/^\(pub \)\?mod \(.*\);/\2/p' bms-core/src/lib.rs
 skip=(--skip driving_with_the_worst_sensors --skip other_packs_and_slower_steps)
 for module in "${others[@]}"; do skip+=(--skip "$module::"); done
 # Test builds put much on the stack, and a mutant that fails need not fail in the simplest way.
-export PROPTEST_MAX_SHRINK_ITERS=0
+# No failure may be remembered for the mutants that follow, and all see the same inputs.
+export PROPTEST_MAX_SHRINK_ITERS=0 PROPTEST_DISABLE_FAILURE_PERSISTENCE=1 PROPTEST_RNG_SEED=1
 export RUST_MIN_STACK=33554432
 args=(--package bms-core --test-package bms-core --in-place --no-shuffle --output "$copy")
 for argument in ${BMS_MUTATION_TESTS:---lib --test=controller --test=protection}; do args+=(--cargo-arg="$argument"); done

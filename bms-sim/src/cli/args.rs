@@ -366,9 +366,9 @@ pub(super) struct VerifyArgs {
     pub(super) fresh: bool,
     /// Only this part: `soc` (drives of single cells), `sop`, `soh`, `packs` (their cells), `control` (packs in closed loop)
     /// or `faults`.
-    #[arg(long, value_name = "PART", value_parser = part(), conflicts_with = "filter")]
+    #[arg(long, value_name = "PART", value_parser = part())]
     pub(super) only: Option<Part>,
-    /// Only drives whose data set or file name contains this text.
+    /// Only drives whose data set or file name contains this text; with `--only control`, only scenarios whose name does.
     #[arg(long, value_name = "TEXT")]
     pub(super) filter: Option<String>,
     /// Base of the seeds of all sensor errors; bounds are recorded with 1.
@@ -378,7 +378,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) bounds: Option<PathBuf>,
     /// Record what is reached now, plus 10 % or at least 0.3 points, as the new bounds; with --only, those of that part.
-    #[arg(long, conflicts_with_all = ["quick", "filter"])]
+    #[arg(long, conflicts_with = "quick")]
     pub(super) update_bounds: bool,
     /// Exit with 1 when any run misses the 3-point target.
     #[arg(long)]

@@ -14,7 +14,7 @@ use bms_sim::report::table::summary_table;
 use bms_sim::report::{RATE_FOLDER, condition, difference, power};
 use bms_sim::results::{Case, TARGET_POINTS};
 use bms_sim::verify::bounds::{self, Bounds};
-use bms_sim::verify::{DataKind, Options, ResultsFile, figures, sets, verify};
+use bms_sim::verify::{DataKind, Options, Part, ResultsFile, figures, sets, verify};
 
 use super::args::VerifyArgs;
 use super::progress::Bar;
@@ -57,10 +57,14 @@ pub(super) fn run(args: VerifyArgs, quiet: bool) -> Result<Verdict> {
         only: args.only,
         seed: args.seed,
     };
-    if args.update_bounds && !options.whole() {
+    let alone = options.only == Some(Part::Control);
+    if args.filter.is_some() && options.only.is_some_and(|part| ![Part::Control, Part::Soc].contains(&part)) {
+        bail!("--filter chooses drives (--only soc) or scenarios (--only control)");
+    }
+    if args.update_bounds && !alone && !options.whole() {
         bail!("--update-bounds needs the whole of the repository's data or of the shared folder");
     }
-    if args.update_bounds && !options.plants.is_empty() && !options.whole_plants() {
+    if args.update_bounds && !alone && !options.plants.is_empty() && !options.whole_plants() {
         bail!("--update-bounds needs all plants or none");
     }
     let bounds_path = args.bounds.clone().or_else(|| root.map(|r| r.join(BOUNDS)));

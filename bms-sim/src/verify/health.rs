@@ -259,6 +259,9 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Option<Health>,
     if options.whole() && options.wants(Part::Power) && physics.is_dir() {
         health.power.extend(power_of_tables(&physics, options, &mut health.notes, progress)?);
     }
+    if options.wants_control() {
+        health.control = control::run(options, progress)?;
+    }
     if !options.whole_plants() {
         return Ok((health != Health::default()).then_some(health));
     }
@@ -270,9 +273,6 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Option<Health>,
     }
     if options.wants(Part::Packs) {
         health.packs = packs_of(options, progress)?;
-    }
-    if options.wants(Part::Control) {
-        health.control = control::run(options, progress)?;
     }
     if options.wants(Part::Faults) {
         health.faults = Some(faults::run(options, progress)?);

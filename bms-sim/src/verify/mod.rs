@@ -161,7 +161,7 @@ pub struct Options {
     pub finished: Option<PathBuf>,
     /// Discard what is in that file.
     pub fresh: bool,
-    /// Only drives whose data set or file contains this text.
+    /// Only drives whose data set or file, or scenarios whose name, contains this text.
     pub filter: Option<String>,
     /// Nothing but this.
     pub only: Option<Part>,
@@ -180,6 +180,12 @@ impl Options {
     #[must_use]
     pub fn wants(&self, part: Part) -> bool {
         self.only.is_none_or(|only| only == part)
+    }
+
+    /// Whether packs are run in closed loop: with all plants, or alone, when a filter may choose among their scenarios.
+    #[must_use]
+    pub fn wants_control(&self) -> bool {
+        self.only == Some(Part::Control) || (self.only.is_none() && self.whole_plants())
     }
 
     /// How much of the matrix the plants drive.

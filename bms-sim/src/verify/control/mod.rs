@@ -192,7 +192,9 @@ impl ControlScore {
 /// # Errors
 /// When a scenario, a pack or the core's settings cannot be used.
 pub fn run(options: &Options, progress: &dyn Progress) -> Result<Vec<ControlScore>, VerifyError> {
-    score(CASES, &Packs::of_run(options), progress)
+    let wanted = |case: &&Case| options.filter.as_ref().is_none_or(|text| case.name.contains(text.as_str()));
+    let cases: Vec<Case> = CASES.iter().filter(wanted).copied().collect();
+    score(&cases, &Packs::of_run(options), progress)
 }
 
 /// Runs some scenarios with all their variants.
