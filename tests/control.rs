@@ -15,7 +15,7 @@ const TWO_MINUTES: &str = "format_version = 1\ntitle = 'Two minutes'\npack = 'x'
 #[test]
 fn a_seed_gives_the_same_pack_and_each_pack_its_own() {
     let case = Case { name: "two_minutes", text: TWO_MINUTES, variants: &CASES[0].variants[..2], ..CASES[0] };
-    let packs = Packs { count: 2, compared: 2, long: 2, first: 2, first_seed: 7 };
+    let packs = Packs { count: 2, compared: 2, first: 2, first_seed: 7 };
     let scores = score(&[case, case], &packs, &Silent).unwrap();
     let counts: Vec<_> = scores.iter().map(|s| (s.packs, s.stopped, s.values.len())).collect();
     assert_eq!(counts, [(2, 0, 2); 4], "both with the whole control and with none");
@@ -34,11 +34,12 @@ fn a_part_that_changes_nothing_is_told_from_the_first_packs() {
     let text: String = TWO_MINUTES.replace("25.0", "40.0");
     let (text, variants) = (&*text.leak(), &*Vec::from(variants).leak());
     let case = Case { name: "two_minutes", text, variants, ..CASES[0] };
-    let scores =
-        score(&[case], &Packs { count: 3, compared: 3, long: 3, first: 2, first_seed: 7 }, &Silent).unwrap();
+    let scores = score(&[case], &Packs { count: 4, compared: 3, first: 2, first_seed: 7 }, &Silent).unwrap();
     let seen: Vec<_> = scores.iter().map(|s| (s.acts, s.packs)).collect();
-    assert_eq!(seen, [(true, 3), (true, 3), (false, 2), (false, 2)]);
-    assert_eq!(scores[2].values, scores[0].values[..2]);
+    assert_eq!(seen, [(true, 4), (true, 3), (true, 3), (false, 2), (false, 2)]);
+    // The packs that are compared stand beside the others a second time.
+    assert_eq!(scores[1].values, scores[0].values[..3]);
+    assert_eq!(scores[3].values, scores[0].values[..2]);
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub struct Variant {
 
 impl Variant {
     const WHOLE: Self = variant("whole control", |_| ());
+    /// The whole control again, over as many packs as are compared.
+    pub(super) const SAME_PACKS: Self = variant("whole control, the packs compared", |_| ());
     const PASSIVE: Self = variant("passive: no control of temperatures", |c| c.passive = true);
     const FILMS_ALIKE: Self = variant("passive: films all alike", |c| {
         only(c, |m| m.film = true);

@@ -249,6 +249,11 @@ pub fn score(
         }
         for (k, (variant, runs)) in case.variants.iter().zip(&runs).enumerate() {
             scores.push(collected(case, variant, acts(k), scenario, pack, runs));
+            // Beside the other variants, what the whole control reaches with the same packs.
+            if variant.whole() && packs.compared < runs.len() && case.variants.len() > 1 {
+                let same = &runs[..packs.compared];
+                scores.push(collected(case, &Variant::SAME_PACKS, true, scenario, pack, same));
+            }
         }
     }
     Ok(scores)
