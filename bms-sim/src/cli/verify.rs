@@ -10,7 +10,7 @@ use bms_sim::plants::{PLANTS, Plant};
 use bms_sim::report::control::control_table;
 use bms_sim::report::health::{lives_table, packs_table};
 use bms_sim::report::model::write_rate_page;
-use bms_sim::report::table::summary_table;
+use bms_sim::report::table::{bounds_table, summary_table};
 use bms_sim::report::{RATE_FOLDER, condition, difference, power};
 use bms_sim::results::{Case, TARGET_POINTS};
 use bms_sim::verify::bounds::{self, Bounds};
@@ -187,20 +187,9 @@ fn load_bounds(path: Option<&Path>, must_exist: bool) -> Result<Option<Bounds>> 
 }
 
 fn text(file: &ResultsFile, strict: bool) -> String {
-    let (summary, results) = (&file.summary, &file.results);
-    let mut out = summary_table(results);
-    out += "\nWeighted RMSE in points (every condition the same weight, every run within it the same)\n";
-    out += "                   cases |    BMS  Coulomb cnt  Textb. EKF   (held out: drives that no constant was tuned on)\n";
-    for w in &summary.weighted {
-        out += &format!(
-            "{:>16} {:>7} | {:6.2} {:12.2} {:11.2}\n",
-            w.label(),
-            w.cases,
-            w.bms_rmse_points,
-            w.coulomb_counter_rmse_points,
-            w.textbook_ekf_rmse_points
-        );
-    }
+    let results = &file.results;
+    let drives = !results.cases.is_empty();
+    let mut out = if drives { drives_text(file) } else { bounds_table(results) };
     if let Some(health) = &file.health {
         out += &power::table(&health.power);
         out += &lives_table(&health.lives);
@@ -220,13 +209,47 @@ fn text(file: &ResultsFile, strict: bool) -> String {
             t.number, t.name, t.measured, t.unit, t.limit, t.unit, t.detail
         );
     }
+    if drives {
+        out += &misses_text(file, strict);
+    }
+    if !results.notes.is_empty() {
+        out += "\nNotes\n";
+        for note in &results.notes {
+            out += &format!("  - {note}\n");
+        }
+    }
+    out
+}
+
+/// Drives of single cells: a line for every group, and the weighted whole.
+fn drives_text(file: &ResultsFile) -> String {
+    let summary = &file.summary;
+    let mut out = summary_table(&file.results);
+    out += "\nWeighted RMSE in points (every condition the same weight, every run within it the same)\n";
+    out += "                   cases |    BMS  Coulomb cnt  Textb. EKF   (held out: drives that no constant was tuned on)\n";
+    for w in &summary.weighted {
+        out += &format!(
+            "{:>16} {:>7} | {:6.2} {:12.2} {:11.2}\n",
+            w.label(),
+            w.cases,
+            w.bms_rmse_points,
+            w.coulomb_counter_rmse_points,
+            w.textbook_ekf_rmse_points
+        );
+    }
+    out
+}
+
+/// How many drives keep the target, the worst of the others, and what has changed since the last run.
+fn misses_text(file: &ResultsFile, strict: bool) -> String {
+    let (summary, results) = (&file.summary, &file.results);
     let mut misses: Vec<&Case> = results
         .cases
         .iter()
         .filter(|c| c.bms.max_points.is_nan() || c.bms.max_points > TARGET_POINTS)
         .collect();
     misses.sort_by(|a, b| b.bms.max_points.total_cmp(&a.bms.max_points));
-    out += &format!(
+    let mut out = format!(
         "\nTarget (maximum <= {TARGET_POINTS} points): {} of {} cases within it{}; {} miss it{}\n",
         summary.within_target,
         summary.cases,
@@ -253,11 +276,5 @@ fn text(file: &ResultsFile, strict: bool) -> String {
         out += &format!("  … and {} more in the report\n", misses.len() - LISTED);
     }
     out += &format!("\n{}\n", difference(&file.summaries()));
-    if !results.notes.is_empty() {
-        out += "\nNotes\n";
-        for note in &results.notes {
-            out += &format!("  - {note}\n");
-        }
-    }
     out
 }

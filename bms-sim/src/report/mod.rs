@@ -167,8 +167,12 @@ fn page(
         section("identification", "Identified cells", identification::identification(dir, cells)),
         section("notes", "Notes", sections::notes(results)),
     ];
+    // Where another part ran alone, nothing is said of drives.
+    let about_drives = states.is_none() || !cases.is_empty();
+    let always = ["verdict", "targets", "bounds", "notes"];
+    let sections = sections.into_iter().filter(|s| about_drives || always.contains(&s.id));
     let states = states.into_iter().flat_map(states_sections);
-    let sections: Vec<_> = sections.into_iter().chain(states).chain(rate_section(dir)).collect();
+    let sections: Vec<_> = sections.chain(states).chain(rate_section(dir)).collect();
     let intro = sections::intro(results, &link("results.json"), &link("runs.csv"));
     html::page("State of charge: verification report", &intro, &sections)
 }

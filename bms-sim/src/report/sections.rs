@@ -36,6 +36,16 @@ pub(super) fn intro(results: &Results, results_link: &str, runs_link: &str) -> S
 /// The verdict in one box.
 pub(super) fn verdict(results: &Results) -> String {
     let cases = &results.cases;
+    if cases.is_empty() && !results.targets.is_empty() {
+        let met = results.targets.iter().filter(|t| t.met).count();
+        let broken = results.bounds.iter().filter(|b| !b.ok).count();
+        return format!(
+            "<div class=\"verdict {}\"><strong>{met} of {} met, {broken} of {} broken.</strong> One part alone ran.</div>\n",
+            if broken == 0 { "good" } else { "bad" },
+            count(results.targets.len(), "target"),
+            count(results.bounds.len(), "bound"),
+        );
+    }
     if cases.is_empty() {
         return "<div class=\"verdict bad\"><strong>Nothing was scored.</strong> There is no run to judge.</div>\n"
             .into();

@@ -51,6 +51,13 @@ pub fn summary_table(results: &Results) -> String {
         out,
         "Errors in points of SOC (max and p99: worst run; RMSE and coverage: all scored hours). Target: max <= {TARGET_POINTS}."
     );
+    out + &bounds_table(results)
+}
+
+/// How many bounds hold, and those that do not.
+#[must_use]
+pub fn bounds_table(results: &Results) -> String {
+    let mut out = String::new();
     let broken: Vec<_> = results.bounds.iter().filter(|b| !b.ok).collect();
     if results.bounds.is_empty() {
         let _ = writeln!(out, "No recorded bounds.");
