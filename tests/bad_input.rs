@@ -91,6 +91,9 @@ fn impossible_options_are_refused_with_advice() {
     identify(&["--dataset", "d", "--voltage-limits", "4.2,2.5"], &["LO < HI"]);
     identify(&[], &["--dataset"]);
     refused(&["verify", "--quick", "--update-bounds"], &["cannot be used with"]);
+    refused(&["verify", "--only", "nothing"], &["control", "faults"]);
+    refused(&["verify", "--only", "sop", "--filter", "x"], &["--only soc", "--only control"]);
+    refused(&["faults", "--hours", "nan"], &["--hours", "finite"]);
     refused(&["frobnicate"], &["frobnicate"]);
 }
 

@@ -242,7 +242,7 @@ pub(super) struct FaultsArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
     /// Hours of normal driving.
-    #[arg(long, value_name = "H")]
+    #[arg(long, value_name = "H", value_parser = not_negative)]
     pub(super) hours: Option<f64>,
     /// Faults that are drawn beside the matrix of faults, modes and temperatures.
     #[arg(long, value_name = "N")]
@@ -669,6 +669,10 @@ fn chemistry() -> impl TypedValueParser<Value = Chemistry> {
 fn finite(text: &str) -> Result<f64, String> {
     let value: f64 = text.trim().parse().map_err(|_| "not a number".to_owned())?;
     if value.is_finite() { Ok(value) } else { Err("not a finite number".into()) }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    finite(text).and_then(|x| if x >= 0.0 { Ok(x) } else { Err("must not be below zero".into()) })
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -126,7 +126,7 @@ fn protection(
             opened_s.is_some() && cool
         };
     let figures = if propagation {
-        format!("alarm {} (limit {ALARM_S:.0} s); {lost} cells lost in all", text(alarm_s))
+        format!("alarm {} (limit {ALARM_S:.0} s); cells lost in all: {lost}", text(alarm_s))
     } else {
         format!("cut off {}; cells {lowest_v:.3} to {highest_v:.3} V", text(opened_s))
     };

@@ -41,7 +41,7 @@ fn by(row: &Row<'_>) -> String {
 #[must_use]
 pub fn campaign_table(campaign: &Campaign) -> String {
     let mut out = format!(
-        "{:52} {:>5} {:>9} {:>9} {:>9} {:>8} {:>9} {:>6}  detected by\n",
+        "{:72} {:>5} {:>9} {:>9} {:>9} {:>8} {:>9} {:>6}  detected by\n",
         "fault", "cases", "median", "worst", "reaction", "FTTI", "margin", "missed"
     );
     let mut group: Option<Group> = None;
@@ -55,7 +55,7 @@ pub fn campaign_table(campaign: &Campaign) -> String {
         let mark = if row.kind.row().ftti_ms > 0 { "" } else { "*" };
         let _ = writeln!(
             out,
-            "  {:50} {:>5} {:>9} {:>9} {:>9} {:>8} {:>9} {:>6}  {}",
+            "  {:70} {:>5} {:>9} {:>9} {:>9} {:>8} {:>9} {:>6}  {}",
             row.kind.name,
             row.cases,
             ms(median),
