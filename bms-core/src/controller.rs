@@ -84,7 +84,7 @@ use crate::balance::BalanceCommand;
 use crate::bms::{self, Bms, BmsError, BmsState, Models, Request, Sample};
 use crate::charging::{ChargeCommand, ChargerReport};
 use crate::climate::{self, Action, ClimateCommand};
-use crate::math::{bound, sqrt};
+use crate::math::{abs, bound, sqrt};
 use crate::measurement::Reading;
 use crate::preheat::PreheatCommand;
 use crate::safety::contactors::{ContactorInput, Contactors, Lock, OpeningRules, Position};
@@ -103,6 +103,8 @@ use crate::tuning::Tuning;
 
 /// Time in ms that the self-test takes: auxiliary contacts and welds show within it.
 const SELF_TEST_MS: u32 = 500;
+/// A curve is taken to rise by this much (V per unit of SOC) at least.
+const LEAST_SLOPE_V: f32 = 0.01;
 /// Time in ms between two looks at the tables in flash.
 const TABLES_EVERY_MS: u32 = 500;
 /// Readings that are missing for longer than this (ms) lower the limits.
@@ -605,6 +607,12 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         let (least, most) = estimate.extremes;
         let std = |cell: usize| self.bms.pack().cell(cell).map_or(f32::NAN, |c| c.soc_difference.std);
         let (a, b) = (std(estimate.weakest), std(estimate.fullest));
+        // What the sensors are allowed to read wrongly, in SOC where the cells' curves are as steep as here: a bound, of
+        // which three standard deviations are one.
+        let error_v = self.rules.get().safety.grade.cell_voltage_v;
+        let hidden =
+            |cell: usize| error_v / abs(self.bms.pack().slope_v(cell).unwrap_or(0.0)).max(LEAST_SLOPE_V);
+        let hidden = (hidden(estimate.weakest) + hidden(estimate.fullest)) / 3.0;
         let films_w: f32 = out.climate.film_w.iter().sum();
         let charging = self.decision.mode == Mode::Charge;
         Context {
@@ -614,7 +622,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             allowed_discharge_a: self.decision.limits.discharge.current_a,
             charging: charging && input.charger.connected,
             asked_charge_a: if charging { out.charge.current_a } else { 0.0 },
-            soc_spread: [most - least, sqrt(a * a + b * b)],
+            soc_spread: [most - least, sqrt(a * a + b * b) + hidden],
             soc_std: estimate.soc.std,
             asked_flow_l_per_min: out.climate.flow_l_per_min,
             asked_heater_w: out.climate.heater_w + films_w,

@@ -288,7 +288,8 @@ faults! {
             trigger: Trigger::Nail,
         };
     "thermal runaway of a cell whose sensor is swapped with another's", Cells, AWAKE,
-        [D::ThermalRunaway, D::TemperatureRiseFatal, D::ThermalRunawayNearby], Anywhere, AtOnce, true,
+        // As of a cell without a sensor: what gets warm is another cell's, as far as the core can know.
+        [D::ThermalRunawayNearby, D::ThermalRunaway, D::TemperatureRiseFatal], Anywhere, AtOnce, true,
         |f, r| FaultKind::Runaway {
             cell: sensor(f, r) * (f.series / f.temperature_sensors).max(1) * f.parallel,
             trigger: Trigger::Nail,
