@@ -186,7 +186,7 @@ pub fn write_campaign(dir: &Path, campaign: &Campaign, verdicts: &[Verdict]) -> 
 fn times(campaign: &Campaign) -> String {
     let rows = campaign.rows();
     let row_height = 20.0;
-    let (left, top, width) = (360.0, 40.0, 720.0);
+    let (left, top, width) = (480.0, 40.0, 720.0);
     let height = row_height * rows.len() as f64;
     let x = Axis::log(20.0, 200_000.0);
     let y = Axis::Linear(height..0.0);
