@@ -73,16 +73,10 @@ pub struct Row<'a> {
     pub worst_ms: f64,
     /// Time that was allowed in ms.
     pub allowed_ms: f64,
+    /// What was left of its time in the worst case, in ms.
+    pub margin_ms: f64,
     /// Cases that were not answered in time.
     pub missed: usize,
-}
-
-impl Row<'_> {
-    /// What was left of the time in the worst case, in ms.
-    #[must_use]
-    pub fn margin_ms(&self) -> f64 {
-        self.allowed_ms - self.worst_ms
-    }
 }
 
 impl Campaign {
@@ -115,6 +109,10 @@ impl Campaign {
                 detection_ms: [median, worst],
                 worst_ms: dangerous.iter().filter_map(|c| c.reaction_ms).fold(f64::NAN, f64::max),
                 allowed_ms: f64::from(kind.allowed_ms()),
+                margin_ms: dangerous
+                    .iter()
+                    .filter_map(|c| Some(c.allowed_ms - c.reaction_ms?))
+                    .fold(f64::NAN, f64::min),
                 missed: dangerous.iter().filter(|c| c.missed()).count(),
             })
         };

@@ -226,6 +226,9 @@ pub fn run(case: &Case, pack: &PackType) -> Result<Outcome, ClosedLoopError> {
     let from_s = trace.hazard_s;
     let since = |t: f64| from_s.map_or(0.0, |from| (1000.0 * (t - from)).max(0.0));
     let opens = |id: Diagnosis| id.entry().reaction == Reaction::Open;
+    // A fuse that has blown has ended the current: what is left is answered in the time for that.
+    let blown = trace.detected.is_some_and(|(id, _)| id == Diagnosis::FuseBlown);
+    let fuse_ms = if blown { Diagnosis::FuseBlown.entry().ftti_ms } else { 0 };
     Ok(Outcome {
         kind: case.kind,
         fault: kind.name,
@@ -241,7 +244,7 @@ pub fn run(case: &Case, pack: &PackType) -> Result<Outcome, ClosedLoopError> {
             let actuation_ms = trace.detected.map_or(0, |(id, _)| if opens(id) { ACTUATION_MS } else { 0 });
             since(t) + f64::from(actuation_ms)
         }),
-        allowed_ms: f64::from(kind.allowed_ms()),
+        allowed_ms: f64::from(kind.allowed_ms().max(fuse_ms)),
         // What was answered before it became dangerous is answered.
         hazard: from_s.is_some() || trace.reacted_s.is_some(),
         alarm_ms: trace.alarm_s.map(|t| 1000.0 * (t - at_s)),

@@ -62,7 +62,7 @@ pub fn campaign_table(campaign: &Campaign) -> String {
             ms(worst),
             ms(row.worst_ms),
             format!("{}{mark}", ms(row.allowed_ms)),
-            ms(row.margin_ms()),
+            ms(row.margin_ms),
             row.missed,
             by(&row)
         );
