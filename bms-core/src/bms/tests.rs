@@ -17,19 +17,9 @@ pub(crate) const M: usize = 2;
 const PLACES: [CellPlace; N] = [at(0.125, 0), at(0.375, 0), at(0.625, 1), at(0.875, 1)];
 
 const fn at(along: f32, module: u8) -> CellPlace {
-    CellPlace { channel: 0, along, module, to_coolant_w_per_k: 1.0, to_ambient_w_per_k: 0.1 }
+    CellPlace { along, module, ..example::PLACE }
 }
 
-const LAYOUT: Layout<'_> = Layout {
-    cells: &PLACES,
-    sensor_cells: &[0, 2],
-    core_j_per_k: 60.0,
-    surface_j_per_k: 10.0,
-    core_surface_w_per_k: 2.0,
-    neighbour_w_per_k: 0.2,
-    coolant_j_per_l_k: 3500.0,
-    sensor_offset_std_k: 0.3,
-};
 const CLIMATE: ClimateSettings = ClimateSettings {
     pack_j_per_k: 300.0,
     coolant_l: 0.1,
@@ -80,7 +70,7 @@ pub(crate) fn models<'a>(cell: &'a CellModel<'a>) -> Models<'a> {
 pub(crate) fn settings(cell: &CellModel<'_>) -> Settings<'static> {
     let means = Means { coolant: None, films: Some(FILMS), pulses: Some(PULSES) };
     Settings {
-        layout: LAYOUT,
+        layout: example::layout(&PLACES, &[0, 2]),
         climate: CLIMATE,
         preheat: Some(PreheatSettings::new(cell, FACTS, means)),
         charge: CHARGE,
