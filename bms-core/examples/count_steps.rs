@@ -16,6 +16,7 @@ use bms_core::climate::ClimateSettings;
 use bms_core::energy;
 use bms_core::estimator::CellEstimator;
 use bms_core::example;
+use bms_core::leak::LeakLimits;
 use bms_core::measurement::{Measurement, Reading};
 use bms_core::pack::{PackEstimator, PackMeasurement};
 use bms_core::predict::{Heat, Hold, PulseModel};
@@ -192,6 +193,7 @@ fn whole_pack(steps: u32, charge: bool) -> bool {
             heat: Some(Heat { capacity_j_per_k: 70.0, to_ambient_w_per_k: 0.0, ambient_c: 25.0 }),
             ..Limits::of_cell(&model, 15.0, 7.5)
         },
+        leak: Some(LeakLimits::TYPICAL),
         power_every_s: 10.0,
     };
     let models = Models { cell: &model, pulse: PulseModel::from(&model), negative: Some((&negative).into()) };

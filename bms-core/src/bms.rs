@@ -15,6 +15,7 @@
 //!     ChargeMode, ChargePlan, ChargeSettings, ChargeState, ChargerReport, CurrentTable, Stage,
 //! };
 //! use bms_core::climate::ClimateSettings;
+//! use bms_core::leak::LeakLimits;
 //! use bms_core::measurement::Reading;
 //! use bms_core::soc::Estimated;
 //! use bms_core::sop::Limits;
@@ -45,6 +46,7 @@
 //!     charge: ChargeSettings::typical(4, one_c, limit),
 //!     balance: BalanceMeans::None,
 //!     limits: Limits::of_cell(&cell, 20.0, 5.0),
+//!     leak: Some(LeakLimits::TYPICAL),
 //!     power_every_s: 1.0,
 //! };
 //! let models = Models { cell: &cell, pulse: (&cell).into(), negative: None };
@@ -99,6 +101,7 @@ use crate::charging::{
 use crate::climate::{
     Climate, ClimateCommand, ClimateError, ClimateInput, ClimateLedger, ClimateSettings, Mode,
 };
+use crate::leak::{LeakError, LeakLimits, LeakMonitor, LeakWatch, Leaky};
 use crate::math::{abs, bound, finite_or};
 use crate::measurement::Reading;
 use crate::pack::{PackEstimate, PackEstimator, PackMeasurement, PackState};
@@ -206,6 +209,8 @@ pub struct Settings<'a> {
     pub balance: BalanceMeans,
     /// Limits of a cell for its power.
     pub limits: Limits,
+    /// When a cell counts as leaky; `None` if nobody is to look.
+    pub leak: Option<LeakLimits>,
     /// How often the power is looked at, in s.
     pub power_every_s: f32,
 }
@@ -226,6 +231,8 @@ pub enum BmsError {
     Charge(ChargeSettingsError),
     /// The balancer's settings.
     Balance(BalanceError),
+    /// The leak monitor's limits.
+    Leak(LeakError),
 }
 
 impl core::fmt::Display for BmsError {
@@ -237,6 +244,7 @@ impl core::fmt::Display for BmsError {
             Self::Preheat(e) => e.fmt(f),
             Self::Charge(e) => e.fmt(f),
             Self::Balance(e) => e.fmt(f),
+            Self::Leak(e) => e.fmt(f),
         }
     }
 }
@@ -258,7 +266,8 @@ from!(
     Climate(ClimateError),
     Preheat(PreheatError),
     Charge(ChargeSettingsError),
-    Balance(BalanceError)
+    Balance(BalanceError),
+    Leak(LeakError)
 );
 
 /// The tables that the parts work with.
@@ -298,6 +307,8 @@ pub struct BmsState<const N: usize, const S: usize> {
     pub balance: Option<BalanceState<N>>,
     /// What the charge control remembers.
     pub charge: ChargeMemory,
+    /// How the cells discharged themselves.
+    pub leak: Option<LeakWatch<N>>,
 }
 
 stored!(BmsState[N, S] {
@@ -305,6 +316,7 @@ stored!(BmsState[N, S] {
     trims: SensorTrims<S>,
     balance: Option<BalanceState<N>>,
     charge: ChargeMemory,
+    leak: Option<LeakWatch<N>>,
 });
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -327,6 +339,8 @@ pub struct Bms<'a, const N: usize, const S: usize, const M: usize> {
     preheater: Option<Preheater<'a>>,
     charger: ChargeController<'a>,
     balancer: AnyBalancer<N>,
+    leak: Option<LeakWatch<N>>,
+    leaky: Option<Leaky>,
     since_power_s: f32,
     contactors_open: bool,
     heat_mean_w: f32,
@@ -371,6 +385,11 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
                 BalanceMeans::Passive(limits) => AnyBalancer::Passive(Balancer::new(limits)?),
                 BalanceMeans::Active(limits) => AnyBalancer::Active(ActiveBalancer::new(limits)?),
             },
+            leak: match settings.leak {
+                Some(limits) => Some(LeakWatch::new(capacity_ah, limits)?),
+                None => None,
+            },
+            leaky: None,
             since_power_s: f32::MAX,
             contactors_open: false,
             heat_mean_w: 0.0,
@@ -406,6 +425,10 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
                 BalanceMeans::Active(limits) => AnyBalancer::Active(ActiveBalancer::restore(limits, kept)?),
             };
         }
+        if let (Some(limits), Some(kept)) = (settings.leak, state.leak) {
+            let watch = kept.with_limits(limits)?;
+            (new.leaky, new.leak) = (watch.worst(), Some(watch));
+        }
         Ok(new)
     }
 
@@ -421,6 +444,22 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
                 AnyBalancer::Active(b) => Some(*b.state()),
             },
             charge: self.charger.memory(),
+            leak: self.leak,
+        }
+    }
+
+    /// The leaky cell that leaks most, if there is one: by the last look at a rested pack.
+    #[must_use]
+    pub const fn leaky(&self) -> Option<Leaky> {
+        self.leaky
+    }
+
+    /// What is known of the cells' self-discharge; `None` if nobody looks.
+    #[must_use]
+    pub const fn leaks(&self) -> Option<&LeakMonitor<N>> {
+        match &self.leak {
+            Some(watch) => Some(watch.monitor()),
+            None => None,
         }
     }
 
@@ -466,6 +505,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         let dt_s = bound(dt_s, 0.0, 1e6);
         self.step_temperatures(sample, dt_s);
         self.step_pack(sample, dt_s);
+        self.step_leak(sample, dt_s);
         let [weakest, fullest] = self.binding();
         let power = self.step_power([&weakest, &fullest], sample.contactors_open, dt_s);
         let charge = self.step_charge(sample, request, fullest, dt_s);
@@ -523,6 +563,9 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
             if *moved != 0.0 {
                 // More than a cell holds is not booked.
                 let _ = self.pack.bleed(k, *moved);
+                if let Some(watch) = &mut self.leak {
+                    watch.bled(k, *moved);
+                }
             }
         }
         // A bleed current shows in the wires; the estimator waits for the next window.
@@ -540,6 +583,18 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
             contactors_open: sample.contactors_open,
         };
         self.pack.step(&measurement, dt_s);
+    }
+
+    fn step_leak(&mut self, sample: &Sample<N, S, M>, dt_s: f32) {
+        let Some(watch) = &mut self.leak else { return };
+        if watch.step(rests(sample), dt_s) {
+            let mut differences = [Estimated::default(); N];
+            for (d, cell) in differences.iter_mut().zip(self.pack.cells()) {
+                *d = cell.soc_difference;
+            }
+            watch.look(self.pack.reference().raw_soc(), differences);
+            self.leaky = watch.worst();
+        }
     }
 
     /// States of the cells that end a discharge and a charge.
@@ -698,7 +753,6 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
         for (cell, ((estimate, slope_v), voltage_v)) in cells.iter_mut().zip(known) {
             *cell = BalanceCell::new(&estimate, *voltage_v, slope_v);
         }
-        let current = sample.current_a.valid();
         let input = BalanceInput {
             cells: &cells,
             soc: self.pack.reference().operating_point().soc,
@@ -711,7 +765,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
             activity: match request {
                 Request::Charge { .. } => Activity::Charging,
                 Request::Drive => Activity::Driving,
-                _ if sample.contactors_open || current.is_some_and(|i| abs(i) < 1.0) => Activity::Resting,
+                _ if rests(sample) => Activity::Resting,
                 _ => Activity::Driving,
             },
             dt_s,
@@ -725,6 +779,11 @@ impl<'a, const N: usize, const S: usize, const M: usize> Bms<'a, N, S, M> {
             }
         }
     }
+}
+
+/// No current to speak of.
+fn rests<const N: usize, const S: usize, const M: usize>(sample: &Sample<N, S, M>) -> bool {
+    sample.contactors_open || sample.current_a.valid().is_some_and(|i| abs(i) < 1.0)
 }
 
 #[cfg(test)]

@@ -370,7 +370,6 @@ pub struct Controller<'a, const N: usize, const S: usize, const M: usize> {
     wish: Wish,
     acknowledge: bool,
     store_damaged: bool,
-    leaky: Option<u16>,
     estimated_open: bool,
     estimated_fault: bool,
     started: bool,
@@ -469,7 +468,6 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             wish: Wish::Standby,
             acknowledge: false,
             store_damaged: false,
-            leaky: None,
             estimated_open: false,
             estimated_fault: false,
             started: false,
@@ -514,11 +512,6 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
     pub fn slept(&mut self, seconds: f32) {
         self.slept_s = bound(self.slept_s + bound(seconds, 0.0, 1e6), 0.0, 1e6);
         self.safety.slept();
-    }
-
-    /// The cell that leaks most, if one does ([`crate::leak::LeakMonitor::leaky`]).
-    pub const fn leaky(&mut self, cell: Option<u16>) {
-        self.leaky = cell;
     }
 
     /// What was decided last.
@@ -627,7 +620,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
             asked_flow_l_per_min: out.climate.flow_l_per_min,
             asked_heater_w: out.climate.heater_w + films_w,
             store_damaged: self.store_damaged,
-            leaky: self.leaky,
+            leaky: self.bms.leaky(),
             self_test_passed: self.self_test.passed != Some(false),
             balancing: out.balance.on().contains(&true),
             memory_sound: self.memory_sound(dt_ms),

@@ -4,6 +4,7 @@ use crate::bms::{BalanceMeans, Settings};
 use crate::cell::{CellModel, CellTables, OcvAgeing};
 use crate::charging::{ChargePlan, ChargeSettings, CurrentTable, Stage};
 use crate::climate::ClimateSettings;
+use crate::leak::LeakLimits;
 use crate::safety::settings::{ContactorSettings, Fitted, Levels, SafetySettings, SensorGrade};
 use crate::sop::Limits;
 use crate::temperatures::{CellPlace, Layout};
@@ -134,6 +135,7 @@ pub fn pack<'a>(cell: &CellModel<'_>, cells: &'a [CellPlace], sensor_cells: &'a 
         charge: ChargeSettings::typical(cells.len() as u16, ONE_C, CHARGE_LIMIT),
         balance: BalanceMeans::None,
         limits: Limits::of_cell(cell, 20.0, 5.0),
+        leak: Some(LeakLimits::TYPICAL),
         power_every_s: 1.0,
     }
 }

@@ -49,6 +49,11 @@ const SETTLED: u8 = 10;
 /// Resolution of the median (share of capacity).
 const CLOSE: f32 = 1e-5;
 
+/// Hours without current after which a pack has rested …
+pub const RESTED_H: f32 = 2.0;
+/// … and hours from one look at it to the next.
+pub const EVERY_H: f32 = 6.0;
+
 /// When a cell counts as leaky.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LeakLimits {
@@ -69,6 +74,12 @@ stored!(LeakLimits {
 impl LeakLimits {
     /// 5 % per month more than the others, and one false alarm in three million.
     pub const TYPICAL: Self = Self { per_month: 0.05, significance: 5.0, largest_soc_std: 0.02 };
+
+    fn check(&self) -> Result<(), LeakError> {
+        let positive = |x: f32| x > 0.0 && x < 1e5;
+        let all = [self.per_month, self.significance, self.largest_soc_std];
+        if all.into_iter().all(positive) { Ok(()) } else { Err(LeakError::Limits) }
+    }
 }
 
 /// One look at a pack of `N` cells, best after a rest.
@@ -257,13 +268,10 @@ impl<const N: usize> LeakMonitor<N> {
     /// # Errors
     /// [`LeakError`] when the capacity or a limit is not a positive number.
     pub fn new(capacity_ah: f32, limits: LeakLimits) -> Result<Self, LeakError> {
-        let positive = |x: f32| x > 0.0 && x < 1e5;
         if !(capacity_ah > 1e-3 && capacity_ah < 1e5) {
             return Err(LeakError::Capacity);
         }
-        if ![limits.per_month, limits.significance, limits.largest_soc_std].into_iter().all(positive) {
-            return Err(LeakError::Limits);
-        }
+        limits.check()?;
         Ok(Self { limits, capacity_ah, started: false, cells: [Trend::new(); N] })
     }
 
@@ -314,6 +322,106 @@ impl<const N: usize> LeakMonitor<N> {
     /// Numbers of the leaky cells.
     pub fn leaky(&self) -> impl Iterator<Item = usize> + '_ {
         (0..N).filter(|k| self.cell(*k).is_some_and(|c| c.leaky))
+    }
+
+    /// The leaky cell that leaks most, if there is one.
+    fn worst(&self) -> Option<Leaky> {
+        let mut worst: Option<Leaky> = None;
+        for (cell, number) in (0..N).zip(0_u16..) {
+            let Some(leak) = self.cell(cell).filter(|l| l.leaky) else { continue };
+            let per_month = leak.per_month.value;
+            if worst.is_none_or(|w| per_month > w.per_month) {
+                worst = Some(Leaky { cell: number, per_month, limit: self.limits.per_month });
+            }
+        }
+        worst
+    }
+}
+
+/// A cell that leaks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Leaky {
+    /// Its number.
+    pub cell: u16,
+    /// Share of the capacity that it loses in a month more than the median, and how much it may.
+    pub per_month: f32,
+    /// See [`Self::per_month`].
+    pub limit: f32,
+}
+
+/// Looks at a pack whenever it has rested: a [`LeakMonitor`] with the clock and the account of balancing that belong to it.
+/// [`crate::bms::Bms`] keeps one.
+///
+/// A pack has rested after [`RESTED_H`] hours without current, awake or asleep, and is looked at again after
+/// [`EVERY_H`] at the earliest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LeakWatch<const N: usize> {
+    monitor: LeakMonitor<N>,
+    bled_ah: [f32; N],
+    since_h: f32,
+    rested_h: f32,
+}
+
+stored!(LeakWatch[N] {
+    monitor: LeakMonitor<N>,
+    bled_ah: [f32; N] => |w| w.bled_ah.iter().all(|q| abs(*q) <= 1e6),
+    since_h: f32 => |w| (0.0..=1e4).contains(&w.since_h),
+    rested_h: f32 => |w| (0.0..=1e4).contains(&w.rested_h),
+});
+
+impl<const N: usize> LeakWatch<N> {
+    /// A watch over a pack whose cells have `capacity_ah`.
+    ///
+    /// # Errors
+    /// As [`LeakMonitor::new`].
+    pub fn new(capacity_ah: f32, limits: LeakLimits) -> Result<Self, LeakError> {
+        let monitor = LeakMonitor::new(capacity_ah, limits)?;
+        Ok(Self { monitor, bled_ah: [0.0; N], since_h: 0.0, rested_h: 0.0 })
+    }
+
+    /// The same with other limits.
+    ///
+    /// # Errors
+    /// [`LeakError::Limits`].
+    pub fn with_limits(mut self, limits: LeakLimits) -> Result<Self, LeakError> {
+        limits.check()?;
+        self.monitor.limits = limits;
+        Ok(self)
+    }
+
+    /// Charge in Ah that balancing took from a cell; negative for what it gave.
+    pub fn bled(&mut self, cell: usize, charge_ah: f32) {
+        if let Some(sum) = self.bled_ah.get_mut(cell) {
+            *sum = bound(*sum + finite_or(charge_ah, 0.0), -1e6, 1e6);
+        }
+    }
+
+    /// Time passes, with a current or at rest; whether the pack is to be looked at now ([`Self::look`]).
+    pub fn step(&mut self, resting: bool, dt_s: f32) -> bool {
+        let hours = bound(dt_s, 0.0, 1e7) / 3600.0;
+        self.since_h = bound(self.since_h + hours, 0.0, 1e4);
+        self.rested_h = if resting { bound(self.rested_h + hours, 0.0, 1e4) } else { 0.0 };
+        self.rested_h >= RESTED_H && (!self.monitor.started || self.since_h >= EVERY_H)
+    }
+
+    /// Takes in what a rested pack is known to be: SOC of the reference cell, and of every cell how far it is from that.
+    pub fn look(&mut self, soc: f32, soc_difference: [Estimated; N]) {
+        let (hours, bled_charge_ah) = (self.since_h, self.bled_ah);
+        self.monitor.add(&LeakSample { hours, soc, soc_difference, bled_charge_ah });
+        self.since_h = 0.0;
+        self.bled_ah = [0.0; N];
+    }
+
+    /// The leaky cell that leaks most, if there is one. Goes through all cells: ask after a look.
+    #[must_use]
+    pub fn worst(&self) -> Option<Leaky> {
+        self.monitor.worst()
+    }
+
+    /// What is known of every cell.
+    #[must_use]
+    pub const fn monitor(&self) -> &LeakMonitor<N> {
+        &self.monitor
     }
 }
 
@@ -377,6 +485,42 @@ mod tests {
             }
         }
         (monitor, first)
+    }
+
+    /// A pack that sleeps half of every day and is balanced: the watch finds the rests, and books what was bled.
+    #[test]
+    fn a_watch_looks_after_rests_and_names_the_worst() {
+        let mut watch = LeakWatch::<N>::new(5.0, LeakLimits::TYPICAL).unwrap();
+        let mut looks = 0;
+        let mut deficit = [0.0_f32; N];
+        for half_day in 0..40 {
+            for dt_s in [1.0, 4.0 * 3600.0] {
+                assert!(!watch.step(false, dt_s), "not while there is a current");
+            }
+            assert!(!watch.step(true, 3600.0), "an hour is no rest");
+            // Bled, not leaked; and two that leak, one of them more.
+            watch.bled(5, 5.0 * 0.004);
+            for (cell, lost) in [(5, 0.004), (9, 0.002), (11, 0.003)] {
+                deficit[cell] += lost;
+            }
+            if watch.step(true, 7.0 * 3600.0) {
+                looks += 1;
+                let known = deficit.map(|d| Estimated { value: -d, std: 0.002 });
+                watch.look(0.7, known);
+            }
+            assert!(!watch.step(true, 10.0), "not twice in a rest, {half_day}");
+        }
+        assert_eq!(looks, 40);
+        let worst = watch.worst().unwrap();
+        assert_eq!((worst.cell, worst.limit), (11, 0.05));
+        // 0.3 points in 12 hours and 11 seconds.
+        assert!((worst.per_month - 0.003 * 730.0 / 12.0).abs() < 0.02, "{worst:?}");
+        let all: Vec<usize> = watch.monitor().leaky().collect();
+        assert_eq!(all, [9, 11]);
+        let stricter = LeakLimits { per_month: 0.15, ..LeakLimits::TYPICAL };
+        assert_eq!(watch.with_limits(stricter).unwrap().monitor().leaky().collect::<Vec<_>>(), [11]);
+        let wrong = LeakLimits { significance: f32::NAN, ..LeakLimits::TYPICAL };
+        assert_eq!(watch.with_limits(wrong), Err(LeakError::Limits));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::cell::{CellModel, CellTables, OcvAgeing, ParameterError};
 use crate::charging::{ChargePlan, ChargeSettings, CurrentTable, FullCriterion, Stage, Taper};
 use crate::climate::{Band, ClimateSettings, Parts};
 use crate::controller::ControllerSettings;
+use crate::leak::LeakLimits;
 use crate::predict::{Heat, PulseModel, Surface};
 use crate::preheat::{self, CoolantHeater, Films, Means, PackFacts, PulseBounds, Pulses};
 use crate::safety::contactors::OpeningRules;
@@ -368,6 +369,7 @@ struct Flat {
     passive: Option<BalanceLimits>,
     active: Option<ActiveLimits>,
     limits: Limits,
+    leak: Option<LeakLimits>,
     power_every_s: f32,
     safety: SafetySettings,
     opening: OpeningRules,
@@ -413,6 +415,7 @@ stored!(Flat {
     passive: Option<BalanceLimits>,
     active: Option<ActiveLimits>,
     limits: Limits,
+    leak: Option<LeakLimits>,
     power_every_s: f32,
     safety: SafetySettings,
     opening: OpeningRules,
@@ -588,6 +591,7 @@ pub fn write(
         passive,
         active,
         limits: settings.limits,
+        leak: settings.leak,
         power_every_s: settings.power_every_s,
         safety: *controller.safety,
         opening: controller.opening,
@@ -801,6 +805,7 @@ impl<'a, const N: usize, const S: usize, const M: usize> Parameters<'a, N, S, M>
                 (None, None) => BalanceMeans::None,
             },
             limits: f.limits,
+            leak: f.leak,
             power_every_s: f.power_every_s,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bms_core::balance::BalanceRules;
 use bms_core::balance::passive::BalanceLimits;
-use bms_core::bms::{self, BalanceMeans, Models};
+use bms_core::bms::{self, BalanceMeans, BmsError, Models};
 use bms_core::cell::{Age, CellModel};
 use bms_core::charging::{ChargeMode, ChargePlan, ChargeSettings, ChargeState, ChargerReport};
 use bms_core::climate::{Band, ClimateSettings};
@@ -12,6 +12,7 @@ use bms_core::controller::{
     Controller, ControllerError, ControllerSettings, ControllerState, Input, MemoryPart,
 };
 use bms_core::example;
+use bms_core::leak::{LeakError, LeakLimits};
 use bms_core::measurement::Reading;
 use bms_core::safety::contactors::{Lock, OpeningRules, Position};
 use bms_core::safety::frame::{Frame, Heard};
@@ -690,6 +691,52 @@ fn time_asleep_counts_once() {
     assert_eq!(bench.mode(), Mode::Standby, "{:?}", bench.found());
 }
 
+/// Parked every night for two weeks: a cell that loses half a point a night more than the others is found, named and
+/// derated for, and is known over a power loss, too; in a pack without one nothing is found.
+#[test]
+fn a_cell_that_leaks_is_found_over_the_nights() {
+    let nights = |lost: f64| {
+        let mut bench = Bench::at(Wish::Standby);
+        for _ in 0..14 {
+            bench.ask(Wish::Sleep).run(20);
+            bench.controller.slept(12.0 * 3600.0);
+            bench.soc[2] -= lost;
+            bench.ask(Wish::Standby).run(20);
+        }
+        bench
+    };
+    assert_eq!(nights(0.0).found(), []);
+    let mut bench = nights(0.005);
+    assert_eq!(bench.status(Diagnosis::LeakyCell), Status::Reacting);
+    let found = bench.controller.safety().ledger().detection(Diagnosis::LeakyCell).unwrap().finding;
+    assert_eq!((found.place, found.limit), (Some(2), 0.05));
+    assert!((found.value - 0.005 * 730.0 / 12.0).abs() < 0.06, "{found:?}");
+    // As long as it leaks nothing ends that.
+    bench.acknowledge();
+    assert_eq!(bench.status(Diagnosis::LeakyCell), Status::Reacting);
+    let settings = settings();
+    let again = Small::restore(models(), &Tuning::NMC, &settings, bench.controller.state()).unwrap();
+    let mut bench = Bench { soc: bench.soc, ..Bench::with(again) };
+    bench.run(20);
+    assert_eq!(bench.status(Diagnosis::LeakyCell), Status::Reacting);
+    // Nobody looks where nobody is to.
+    let blind = ControllerSettings { bms: bms::Settings { leak: None, ..settings.bms }, ..settings };
+    let again = Small::restore(models(), &Tuning::NMC, &blind, bench.controller.state()).unwrap();
+    assert!(again.bms().leaky().is_none() && again.bms().leaks().is_none());
+}
+
+/// A parked car that is not switched off: the contactors stay closed, and cooling is that of a parked one.
+#[test]
+fn idling_stays_in_drive_and_asks_for_rest() {
+    let mut bench = Bench::driving();
+    bench.ask(Wish::Idle).run(50);
+    assert_eq!(bench.mode(), Mode::Drive);
+    assert!(!bench.open());
+    // A drive that is no longer wished for in the step in which a charge begins, or the other way round, is a rest.
+    bench.ask(Wish::Standby).run(1);
+    assert!(matches!(bench.mode(), Mode::Opening | Mode::Standby), "{:?}", bench.mode());
+}
+
 #[test]
 fn a_load_that_ignores_the_limits_is_not_cut_off_by_the_mode() {
     let mut bench = Bench::driving();
@@ -736,6 +783,11 @@ fn settings_that_cannot_be_are_refused() {
     assert!(matches!(error, ControllerError::Safety(_)));
     let error = Small::new(models(), &Tuning::NMC, &good, f32::NAN, start).err().unwrap();
     assert!(matches!(error, ControllerError::Bms(_)));
+    let unlooked =
+        bms::Settings { leak: Some(LeakLimits { per_month: f32::NAN, ..LeakLimits::TYPICAL }), ..good.bms };
+    let error = make(&ControllerSettings { bms: unlooked, ..good });
+    assert_eq!(error, Some(ControllerError::Bms(BmsError::Leak(LeakError::Limits))));
+    let error = error.unwrap();
     for e in [error, ControllerError::Opening, ControllerError::Limits] {
         assert!(!e.to_string().is_empty());
     }

@@ -80,6 +80,7 @@ pub(crate) fn settings(cell: &CellModel<'_>) -> Settings<'static> {
             charge: CurrentLimit::constant(10.0),
             ..Limits::of_cell(cell, 20.0, 10.0)
         },
+        leak: Some(LeakLimits::TYPICAL),
         power_every_s: 1.0,
     }
 }

@@ -361,6 +361,19 @@ mod tests {
         assert_eq!(ledger.status(id), Status::Clear);
     }
 
+    /// Certain, and over before its delay. Every row with a delay latches (and would be forgotten if it did not).
+    #[test]
+    fn what_ends_between_detection_and_reaction_is_answered() {
+        for e in TABLE.iter().filter(|e| e.delay_ms > 0) {
+            assert_ne!(e.latch, Latch::None, "{}", e.name);
+            let mut ledger = Ledger::new();
+            run(&mut ledger, e.id, Some(BAD), usize::from(e.debounce_ms).div_ceil(100));
+            assert_eq!(ledger.status(e.id), Status::Detected, "{}", e.name);
+            run(&mut ledger, e.id, None, usize::from(e.delay_ms).div_ceil(100));
+            assert_eq!(ledger.status(e.id), Status::Reacting, "{}", e.name);
+        }
+    }
+
     #[test]
     fn one_bad_sample_is_not_a_fault() {
         let mut ledger = Ledger::new();

@@ -37,6 +37,7 @@ use self::frame::Frame;
 use self::ledger::{DiagnosisSet, Ledger};
 use self::monitors::Monitors;
 use self::settings::{SafetySettings, SafetySettingsError};
+use crate::leak::Leaky;
 use crate::measurement::Reading;
 
 /// What of a frame may be used.
@@ -79,8 +80,8 @@ pub struct Context {
     pub soc_spread: [f32; 2],
     /// Standard deviation of the pack's state of charge (fraction).
     pub soc_std: f32,
-    /// A cell that leaks, by the leak monitor.
-    pub leaky: Option<u16>,
+    /// The cell that leaks most, if one does ([`crate::bms::Bms::leaky`]).
+    pub leaky: Option<Leaky>,
     /// Coolant flow that is asked for in L/min.
     pub asked_flow_l_per_min: f32,
     /// Power that heaters are asked for in W.

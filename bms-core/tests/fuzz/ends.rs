@@ -2,11 +2,10 @@
 
 use bms_core::controller::{Controller, ControllerError, ControllerSettings, Input, MemoryPart};
 use bms_core::safety::frame::{Frame, Heard};
-use bms_core::safety::ledger::{Ledger, Status};
+use bms_core::safety::ledger::Ledger;
 use bms_core::safety::limits::LimitedBy;
 use bms_core::safety::mode::{Mode, Wish};
 use bms_core::safety::settings::{Fitted, SafetySettings, SafetySettingsError, SensorGrade};
-use bms_core::safety::table::Diagnosis;
 use bms_core::soc::Estimated;
 use bms_core::tuning::Tuning;
 
@@ -61,18 +60,6 @@ fn a_pack_with_nothing_fitted_drives() {
     steps(&mut controller, 80);
     assert_eq!(controller.decision().mode, Mode::Drive, "{:?}", controller.decision().reason);
     assert_eq!(controller.decision().contactors, [true, true, false]);
-}
-
-#[test]
-fn a_leak_that_the_monitor_found_derates() {
-    let all = ControllerSettings { safety: &BARE, ..settings() };
-    let mut controller = Controller::<N, S, M>::new(models(), &Tuning::NMC, &all, 5.0, START).expect("sound");
-    controller.leaky(Some(2));
-    steps(&mut controller, 3);
-    let ledger = controller.safety().ledger();
-    assert_eq!(ledger.status(Diagnosis::LeakyCell), Status::Reacting);
-    assert_eq!(ledger.detection(Diagnosis::LeakyCell).expect("detected").finding.place, Some(2));
-    assert!(ledger.now_ms() == 300);
 }
 
 /// Each damage alone makes the self-test fail, and none closes a contactor.

@@ -250,6 +250,9 @@ pub(super) struct FaultsArgs {
     /// Only one in so many cases of the matrix.
     #[arg(long, value_name = "N")]
     pub(super) every: Option<usize>,
+    /// Only faults whose name contains this text.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) filter: Option<String>,
     /// Seed of packs, sensors, places and times.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use bms_sim::faults::catalog::CATALOG;
 use bms_sim::faults::{Effort, run as run_campaign, standards};
 use bms_sim::report::faults::{campaign_table, standards_table, write_campaign};
 
@@ -23,8 +24,12 @@ pub(super) fn run(args: &FaultsArgs, quiet: bool) -> Result<Verdict> {
     if let Some(every) = args.every {
         effort.every = every;
     }
+    let filter = args.filter.as_deref().unwrap_or_default();
+    if !CATALOG.iter().any(|k| k.name.contains(filter)) {
+        bail!("no fault of the campaign has `{filter}` in its name");
+    }
     let bar = Bar::new(quiet);
-    let campaign = run_campaign(&effort, &bar);
+    let campaign = run_campaign(&effort, filter, &bar);
     let verdicts = standards::run();
     bar.finish();
     let (campaign, verdicts) = (campaign?, verdicts?);

@@ -15,6 +15,7 @@ use bms_core::charging::ChargerReport;
 use bms_core::charging::{ChargeCommand, ChargePlan, ChargeSettings, CurrentTable, Stage};
 use bms_core::climate::{Band, ClimateSettings, Parts};
 use bms_core::controller::{Controller, ControllerError, ControllerSettings, Decision, Input};
+use bms_core::leak::LeakLimits;
 use bms_core::pack::PackEstimate;
 use bms_core::predict::{Heat, PulseModel, Surface};
 use bms_core::preheat::{self, CoolantHeater, Films, Means, PackFacts, PreheatCommand, PulseBounds, Pulses};
@@ -231,6 +232,7 @@ impl CoreSetup {
             },
             balance: self.balance,
             limits,
+            leak: Some(LeakLimits::TYPICAL),
             power_every_s: POWER_EVERY_S,
         }
     }

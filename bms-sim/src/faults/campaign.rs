@@ -206,14 +206,15 @@ pub fn cases(effort: &Effort) -> Vec<Case> {
     all
 }
 
-/// Runs a campaign.
+/// Runs a campaign; of the cases only those of faults whose name contains `filter`.
 ///
 /// # Errors
 /// When a pack cannot be made or the core refuses its settings.
-pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Campaign, ClosedLoopError> {
+pub fn run(effort: &Effort, filter: &str, progress: &dyn Progress) -> Result<Campaign, ClosedLoopError> {
     progress.stage("faults: cell in the laboratory", 1);
     let packs = packs()?;
-    let all = cases(effort);
+    let mut all = cases(effort);
+    all.retain(|c| CATALOG[c.kind].name.contains(filter));
     progress.stage("faults: injected", all.len());
     let cases = all
         .par_iter()

@@ -30,6 +30,12 @@ const ALARM_MS: f64 = 300_000.0;
 /// What is done in a mode is done for so long (s) at least, and for so much longer than a hazard is waited for.
 const LEAST_S: f64 = 1500.0;
 const LONGER_S: f64 = 300.0;
+/// A drive that nobody stops goes on so many times.
+const STUBBORN: usize = 20;
+const DAY_S: f64 = 86_400.0;
+const NIGHT_S: f64 = 11.0 * 3600.0;
+/// The daily charge ends after so long (s), if it is not full before.
+const DAILY_CHARGE_S: f64 = 5400.0;
 
 /// What is done to which pack.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -118,13 +124,20 @@ struct Trace<'a> {
 }
 
 impl Trace<'_> {
+    /// A place is that of the fault, or next to it.
+    fn is_there(&self, found: Option<u16>) -> bool {
+        found.zip(self.place).is_some_and(|(found, cell)| usize::from(found).abs_diff(cell) <= 1)
+    }
+
     fn see(&mut self, seen: &Seen<'_>) -> ControlFlow<()> {
         let ledger = seen.core.ledger();
         let t = seen.time_s;
         // The first step that ends after it broke.
         if t < self.at_s + 0.05 {
             for d in ledger.detections().filter(|d| d.id.entry().level > Level::Information) {
-                if !self.false_before.contains(&d.id) {
+                // What is broken from the start may be noticed.
+                let latent = self.kind.latent.is_some() && self.is_there(d.finding.place);
+                if !latent && !self.false_before.contains(&d.id) {
                     self.false_before.push(d.id);
                 }
             }
@@ -154,13 +167,10 @@ impl Trace<'_> {
             ledger.detections().map(|d| d.id).find(|id| id.entry().level > Level::Information && new(id))
         });
         for d in ledger.detections().filter(|d| self.kind.accepted.contains(&d.id)) {
+            // What is said of the whole pack names no cell.
             let there = self.kind.place == Where::Anywhere
-                || match (d.finding.place, self.place) {
-                    (Some(found), Some(cell)) => usize::from(found).abs_diff(cell) <= 1,
-                    // What is said of the whole pack names no cell.
-                    (None, _) => true,
-                    (Some(_), None) => false,
-                };
+                || d.finding.place.is_none()
+                || self.is_there(d.finding.place);
             if there && self.detected.is_none() {
                 self.detected = Some((d.id, t));
             }
@@ -268,10 +278,14 @@ fn scenario(case: &Case, what: &FaultKind, at_s: f64, kind: &Kind) -> Scenario {
         charger_c_rate: None,
         charger_kw: None,
         until_soc: None,
-        duration: long,
+        duration: if case.mode == OperatingMode::Daily { Some(Seconds(DAILY_CHARGE_S)) } else { long },
         plugged,
     };
     let tasks = match case.mode {
+        // A driver stops when there is no power left; a load that ignores the limits does not.
+        OperatingMode::Drive if matches!(what, FaultKind::LoadIgnores { .. }) => {
+            (0..STUBBORN).map(|_| drive(CycleName::Us06, long_s)).collect()
+        }
         OperatingMode::Drive => vec![drive(CycleName::Us06, long_s)],
         OperatingMode::Charge => vec![charge(ChargeMode::Normal, true)],
         OperatingMode::FastCharge => vec![charge(ChargeMode::Fast, true)],
@@ -285,6 +299,12 @@ fn scenario(case: &Case, what: &FaultKind, at_s: f64, kind: &Kind) -> Scenario {
         OperatingMode::Balancing => vec![Task::Balance { duration: long }],
         OperatingMode::Closing => {
             vec![Task::Balance { duration: Some(Seconds(TURN_S)) }, drive(CycleName::Us06, 60.0)]
+        }
+        OperatingMode::Daily => {
+            let night = || Task::Park { duration: Seconds(NIGHT_S), awake: false, plugged: false };
+            let day =
+                |_| [drive(CycleName::CltcP, 1800.0), night(), charge(ChargeMode::Normal, true), night()];
+            (0..(long_s / DAY_S).ceil() as usize).flat_map(day).collect()
         }
         OperatingMode::Opening => {
             vec![drive(CycleName::CltcP, TURN_S), Task::Balance { duration: Some(Seconds(60.0)) }]

@@ -6,7 +6,9 @@ use bms_core::safety::settings::SafetySettings;
 use bms_core::safety::table::{Diagnosis, Entry};
 use rand::{Rng, RngExt};
 
-use super::OperatingMode::{self, Balancing, Charge, Closing, Drive, FastCharge, Opening, Parked, Preheat};
+use super::OperatingMode::{
+    self, Balancing, Charge, Closing, Daily, Drive, FastCharge, Opening, Parked, Preheat,
+};
 use crate::closed_loop::Seen;
 use crate::scenario::{
     ContactorName, CurrentSensor, FaultKind, MemoryPart, MessageError, PackFacts, Partner, SignalError,
@@ -140,6 +142,7 @@ const LOADED: &[OperatingMode] = &[Drive, FastCharge];
 const DRIVING: &[OperatingMode] = &[Drive];
 const CLOSING: &[OperatingMode] = &[Closing];
 const OPENING: &[OperatingMode] = &[Opening];
+const DAILY: &[OperatingMode] = &[Daily];
 
 fn cell(facts: &PackFacts, rng: &mut dyn Rng) -> usize {
     rng.random_range(0..facts.series)
@@ -166,6 +169,8 @@ fn hidden_v(s: &SafetySettings) -> f64 {
 /// What a sensor may hide of a temperature in K: its error and the steps of its converter; two of them, of a difference.
 const HIDDEN_K: f64 = 2.5;
 const HIDDEN_SPREAD_K: f64 = 4.5;
+/// What the error of a cell voltage may hide of a state of charge where the curve is flat.
+const HIDDEN_SOC: f64 = 0.3;
 
 fn highest_v(seen: &Seen<'_>) -> f64 {
     seen.plant.pack().group_voltage_v().iter().copied().fold(0.0, f64::max)
@@ -220,6 +225,15 @@ fn coolant_stands(seen: &Seen<'_>, _: &SafetySettings) -> bool {
     seen.core.outcome().flow_l_per_min > 0.5 && seen.plant.devices().actuation().flow_l_per_min <= 0.0
 }
 
+/// Cells differ by more than the imbalance warns of and sensors may hide.
+fn spread_out(seen: &Seen<'_>, s: &SafetySettings) -> bool {
+    let range = |(least, most): (f64, f64), z: &f64| (z.min(least), z.max(most));
+    let (least, most) = seen.plant.group_soc().iter().fold((f64::INFINITY, f64::NEG_INFINITY), range);
+    let flat = f64::from(s.cell_high_v.fatal) < LFP_V;
+    let hidden = if flat { HIDDEN_SOC } else { 0.0 };
+    most - least > f64::from(s.imbalance[1]) + hidden
+}
+
 fn closes(seen: &Seen<'_>, _: &SafetySettings) -> bool {
     seen.core.outcome().position != Position::Open
 }
@@ -232,6 +246,8 @@ fn opens(seen: &Seen<'_>, _: &SafetySettings) -> bool {
 const LFP_V: f64 = 3.9;
 /// Share of full scale by which two current sensors surely disagree: three times the error of one, and both errors hide it.
 const DISAGREEING: f64 = 0.107;
+/// Hours in a month.
+const MONTH_H: f64 = 730.0;
 /// Full scale of the current sensor in A, as `Ranges` has it: five times the capacity.
 const FULL_C: f64 = 5.0;
 
@@ -327,6 +343,22 @@ faults! {
             capacity_factor: r.random_range(0.6..0.8),
             resistance_factor: 1.0,
         };
+    "over-discharge of a cell with too much resistance: the load ignores its limit", Cells, DRIVING,
+        [D::CellVoltageLowFatal, D::DeepDischarge, D::CellVoltageJump], Anywhere,
+        When(|seen, s| lowest_v(seen) < f64::from(s.cell_low_v.fatal) - hidden_v(s)), false,
+        |f, r| FaultKind::LoadIgnores { current_a: f.capacity_ah * r.random_range(0.8..1.2) },
+        latent |f, _, r| FaultKind::WeakCell {
+            cell: cell(f, r) * f.parallel,
+            capacity_factor: 1.0,
+            resistance_factor: r.random_range(1.5..4.0),
+        }, within 900.0 s;
+    "a cell discharges itself", Cells, DAILY, [D::LeakyCell, D::ImbalanceWarning], There, When(spread_out), false,
+        |f, r| FaultKind::Leak {
+            cell: cell(f, r) * f.parallel,
+            current_a: f.capacity_ah * r.random_range(0.2..0.5) / MONTH_H,
+        }, within 3_456_000.0 s;
+    "a balancing switch stays on", Cells, DAILY, [D::LeakyCell, D::ImbalanceWarning], There, When(spread_out), false,
+        |f, r| FaultKind::BleedStuck { cell: cell(f, r) }, within 3_456_000.0 s;
     "over-current, discharge", Cells, DRIVING, [D::DischargePulseFatal], Anywhere, AtOnce, false,
         |f, r| FaultKind::LoadIgnores { current_a: f.capacity_ah * r.random_range(4.0..4.6) };
     "over-current, charge", Cells, DRIVING, [D::ChargePulseFatal, D::CellVoltageHighFatal], Anywhere, AtOnce, false,
@@ -519,6 +551,8 @@ pub const fn place(fault: &FaultKind) -> Option<usize> {
         FaultKind::Temperature { sensor, .. } => Some(sensor),
         FaultKind::InternalShort { cell, .. }
         | FaultKind::Runaway { cell, .. }
+        | FaultKind::Leak { cell, .. }
+        | FaultKind::BleedStuck { cell }
         | FaultKind::WeakCell { cell, .. } => Some(cell),
         _ => None,
     }

@@ -45,6 +45,8 @@ pub enum OperatingMode {
     Closing,
     /// Contactors open some time after the fault.
     Opening,
+    /// Day after day: a drive, a night, a charge until full, a day parked.
+    Daily,
 }
 
 impl OperatingMode {
@@ -60,6 +62,7 @@ impl OperatingMode {
             Self::Balancing => "balancing",
             Self::Closing => "closing",
             Self::Opening => "opening",
+            Self::Daily => "day after day",
         }
     }
 

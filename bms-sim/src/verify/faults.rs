@@ -90,5 +90,5 @@ impl FaultScore {
 pub fn run(options: &Options, progress: &dyn Progress) -> Result<FaultScore, ClosedLoopError> {
     let effort = if options.full { Effort::DEFAULT } else { Effort::BRIEF };
     let effort = Effort { seed: options.seed, ..effort };
-    Ok(FaultScore::of(&faults::run(&effort, progress)?))
+    Ok(FaultScore::of(&faults::run(&effort, "", progress)?))
 }

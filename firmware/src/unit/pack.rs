@@ -15,6 +15,7 @@ use bms_core::charging::{ChargeMode, ChargePlan, ChargeSettings, ChargerReport, 
 use bms_core::climate::ClimateSettings;
 use bms_core::controller::{Controller, ControllerSettings, ControllerState, Input};
 use bms_core::example;
+use bms_core::leak::LeakLimits;
 use bms_core::measurement::Reading;
 use bms_core::predict::{Heat, PulseModel};
 use bms_core::preheat::{self, CoolantHeater, Films, Means, PackFacts, Pulses};
@@ -253,6 +254,7 @@ impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N
                 heat: Some(Heat { capacity_j_per_k: 70.0, to_ambient_w_per_k: 0.0, ambient_c: 25.0 }),
                 ..Limits::of_cell(cell, K::LIMITS_A[0], K::LIMITS_A[1])
             },
+            leak: Some(LeakLimits::TYPICAL),
             power_every_s: 10.0,
         };
         let models =

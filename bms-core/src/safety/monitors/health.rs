@@ -45,7 +45,7 @@ pub(super) fn check<const N: usize, const S: usize>(
     for (id, wrong) in flags {
         ledger.report(id, wrong.then_some(alone(1.0, 0.0)));
     }
-    let leaky = context.leaky.map(|cell| Finding { place: Some(cell), value: 1.0, limit: 0.0 });
+    let leaky = context.leaky.map(|l| Finding { place: Some(l.cell), value: l.per_month, limit: l.limit });
     ledger.report(Diagnosis::LeakyCell, leaky);
     let [spread, std] = context.soc_spread;
     // What is not sure does not count. The two ends are chosen among many cells: each is likely to be an error's end, too.

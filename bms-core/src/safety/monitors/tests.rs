@@ -6,6 +6,7 @@ use std::vec::Vec;
 use super::super::ledger::{DiagnosisSet, Status};
 use super::super::table::{ACTUATION_MS, COUNT, Diagnosis, Level};
 use super::super::{Context, Readings, Safety, SensorPlaces};
+use crate::leak::Leaky;
 use crate::measurement::{Reading, Validity};
 use crate::safety::frame::{Frame, Heard};
 use crate::safety::settings::{Fitted, SafetySettings};
@@ -458,7 +459,7 @@ fn cases() -> Vec<Case> {
             true
         }),
         case(LeakyCell, Drive, |_, c, _| {
-            c.leaky = Some(9);
+            c.leaky = Some(Leaky { cell: 9, per_month: 0.2, limit: 0.05 });
             true
         }),
         Case {
@@ -856,6 +857,40 @@ fn a_collapse_without_heat_or_heat_without_a_collapse_is_no_runaway() {
     assert_eq!(safety.monitors.runaway.collapsed, [false; N]);
 }
 
+/// Far from any sensor a collapsed cell is believed when the pack voltage says the same; without one it is not.
+#[test]
+fn a_collapse_is_confirmed_by_a_pack_voltage_that_is_fitted() {
+    for (settings, confirmed) in [(&SETTINGS, true), (&BARE, false)] {
+        let mut pack = Pack::new(Use::Rest, 18);
+        let mut safety = used(&mut pack, settings, 20);
+        run(&mut safety, &mut pack, 10, |f, _| {
+            let lost_v = f.cell_voltage_v[7] - 1.0;
+            f.cell_voltage_v[7] = 1.0;
+            f.pack_voltage_v -= lost_v;
+            f.fused_voltage_v -= lost_v;
+        });
+        let found = safety.ledger().status(Diagnosis::ThermalRunawayNearby) >= Status::Detected;
+        assert_eq!(found, confirmed);
+    }
+}
+
+/// Two sensors that show a runaway in the same step are one runaway, at the first of them.
+#[test]
+fn two_cells_that_burn_at_once_are_one_runaway() {
+    let mut pack = Pack::new(Use::Rest, 19);
+    let mut safety = used(&mut pack, &SETTINGS, 20);
+    for k in 0..300 {
+        let (mut frame, context) = pack.step(0.1);
+        for at in [1, 3] {
+            frame.sensors_c[at] = 25.0 + 0.2 * k as f32;
+            frame.cell_voltage_v[usize::from(PLACES.sensor_cells[at])] = 2.0;
+        }
+        safety.step(&frame, &context, 100);
+    }
+    let found = safety.ledger().detection(Diagnosis::ThermalRunaway).expect("a runaway").finding;
+    assert_eq!(found.place, Some(1));
+}
+
 #[test]
 fn a_small_pack_is_protected_too() {
     const ONE: SensorPlaces<'_> = SensorPlaces { sensor_cells: &[0], sensors: 1 };
@@ -1016,7 +1051,7 @@ fn any_context() -> impl Strategy<Value = Context> {
         asked_charge_a: x[2],
         soc_spread: [x[3], x[4]],
         soc_std: x[5],
-        leaky: (bits & 16 != 0).then_some(bits),
+        leaky: (bits & 16 != 0).then_some(Leaky { cell: bits, per_month: x[0], limit: x[1] }),
         asked_flow_l_per_min: x[6],
         asked_heater_w: x[7],
         wanted: bits & 512 != 0,
