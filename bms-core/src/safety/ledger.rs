@@ -392,4 +392,46 @@ mod tests {
         set.set(Diagnosis::CellVoltageLowFatal, false);
         assert!(set.iter().eq([Diagnosis::ChargerIgnoresLimit]));
     }
+
+    /// What is on its way has been seen and does not react yet; another level is none of its business.
+    #[test]
+    fn what_is_on_its_way_is_of_its_level_and_has_not_reacted() {
+        let id = Diagnosis::PlusFailsToClose;
+        let id = TABLE.iter().find(|e| e.level == Level::Fatal && e.delay_ms > 0).map_or(id, |e| e.id);
+        let mut ledger = Ledger::new();
+        assert!(!ledger.coming(Level::Fatal) && !ledger.coming(Level::Warning));
+        run(&mut ledger, id, Some(BAD), 1);
+        assert!(ledger.coming(Level::Fatal) && !ledger.coming(Level::Warning));
+        let e = id.entry();
+        run(&mut ledger, id, Some(BAD), usize::from(e.debounce_ms + e.delay_ms).div_ceil(100));
+        assert_eq!(ledger.status(id), Status::Reacting);
+        assert!(!ledger.coming(Level::Fatal));
+        // Seen for no time at all it is on its way; seen once and gone it is so until it is forgotten.
+        let mut ledger = Ledger::new();
+        ledger.report(Diagnosis::CellVoltageHighFatal, Some(BAD));
+        assert!(ledger.coming(Level::Fatal), "active alone");
+        assert_eq!(ledger.status(Diagnosis::CellVoltageHighFatal), Status::Pending);
+        let mut ledger = Ledger::new();
+        run(&mut ledger, Diagnosis::CellVoltageHighFatal, Some(BAD), 2);
+        run(&mut ledger, Diagnosis::CellVoltageHighFatal, None, 1);
+        assert!(ledger.coming(Level::Fatal), "held alone");
+        run(&mut ledger, Diagnosis::CellVoltageHighFatal, None, 1);
+        assert!(!ledger.coming(Level::Fatal));
+        // Detected and hidden it still is.
+        let mut ledger = Ledger::new();
+        run(&mut ledger, id, Some(BAD), usize::from(e.debounce_ms).div_ceil(100));
+        run(&mut ledger, id, None, 1);
+        assert!(ledger.coming(Level::Fatal), "detected");
+        assert_eq!(ledger.now_ms(), 100 * (u32::from(e.debounce_ms).div_ceil(100) + 1));
+    }
+
+    #[test]
+    fn a_set_with_something_in_it_is_not_empty() {
+        let mut set = DiagnosisSet::default();
+        set.set(Diagnosis::LeakyCell, true);
+        set.set(Diagnosis::LeakyCell, true);
+        assert!(!set.is_empty() && set.contains(Diagnosis::LeakyCell));
+        set.set(Diagnosis::LeakyCell, false);
+        assert!(set.is_empty());
+    }
 }

@@ -176,4 +176,10 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_check_sum_without_content_is_no_message() {
+        assert!((0..=u8::MAX).all(|crc| !check(&[crc], 0x2A0).sound));
+        assert!(!check(&[], 0x2A0).sound);
+    }
 }

@@ -137,6 +137,7 @@ pub fn known_answers() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::CellTables;
     use crate::example;
     use proptest::prelude::*;
 
@@ -180,5 +181,27 @@ mod tests {
         let steps = (1..).take_while(|_| watch.step(100)).count();
         assert_eq!(steps, 9);
         assert!(!watch.look() && !watch.step(1));
+    }
+
+    /// Any number of any table that is another one gives another sum; the same ones give the same.
+    #[test]
+    fn the_sum_depends_on_tables_and_tuning() {
+        let model = CellModel::new(example::NMC_5AH).unwrap();
+        let tuning = Tuning::NMC;
+        assert_eq!(sum(&model, &tuning), sum(&model, &tuning));
+        let mut other = example::NMC_5AH;
+        let mut seen = std::vec![sum(&model, &tuning)];
+        other.capacity_ah = 5.000_001;
+        seen.push(sum(&CellModel::new(other).unwrap(), &tuning));
+        other.v_max = 4.200_001;
+        seen.push(sum(&CellModel::new(other).unwrap(), &tuning));
+        seen.push(sum(&model, &Tuning::LFP));
+        // Two numbers that change places are another table.
+        let swapped = CellTables { v_min: other.v_max - 1.0, v_max: other.v_max, ..example::NMC_5AH };
+        seen.push(sum(&CellModel::new(swapped).unwrap(), &tuning));
+        let count = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), count);
     }
 }

@@ -291,3 +291,117 @@ impl SafetySettings {
         possible("contactors.cool_down_s", (1..=3600).contains(&c.cool_down_s))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Change = fn(&mut SafetySettings, f32);
+
+    /// Every number at its ends, beyond them, and none at all; the name in the error is that of the setting.
+    #[test]
+    fn every_number_has_its_range() {
+        let good = SafetySettings::EXAMPLE_NMC_5AH;
+        assert_eq!(good.check(), Ok(()));
+        let full_a = good.grade.current_full_a;
+        let ranges: [(&str, Change, f32, f32); 32] = [
+            ("cell_high_v", |s, x| s.cell_high_v.fatal = x, 4.22, 10.0),
+            ("cell_low_v", |s, x| s.cell_low_v.information = x, 2.8, 4.189),
+            ("cell_low_v", |s, x| s.cell_low_v.warning = x, 2.5, 3.0),
+            ("deep_discharge_v", |s, x| s.deep_discharge_v = x, -0.1, 2.5),
+            ("discharge_a", |s, x| s.discharge_a.information = x, 1e-3, 13.0),
+            ("charge_a", |s, x| s.charge_a.information = x, 1e-3, 9.0),
+            ("pulse_discharge_a", |s, x| s.pulse_discharge_a = x, 15.0, full_a),
+            ("pulse_charge_a", |s, x| s.pulse_charge_a = x, 10.0, full_a),
+            ("discharge_hot_c", |s, x| s.discharge_hot_c.information = x, -40.0, 55.0),
+            ("discharge_hot_c", |s, x| s.discharge_hot_c.fatal = x, 55.0, 120.0),
+            ("discharge_cold_c", |s, x| s.discharge_cold_c.information = x, -20.0, 60.0),
+            ("discharge_cold_c", |s, x| s.discharge_cold_c.fatal = x, -60.0, -20.0),
+            ("charge_hot_c", |s, x| s.charge_hot_c.information = x, -40.0, 50.0),
+            ("charge_cold_c", |s, x| s.charge_cold_c.fatal = x, -60.0, 0.0),
+            ("spread_k", |s, x| s.spread_k.information = x, 0.1, 15.0),
+            ("spread_k", |s, x| s.spread_k.fatal = x, 15.0, 100.0),
+            ("rise_k_per_s", |s, x| s.rise_k_per_s[0] = x, 1e-3, 1.0),
+            ("rise_k_per_s", |s, x| s.rise_k_per_s[1] = x, 0.1, 100.0),
+            ("imbalance", |s, x| s.imbalance[0] = x, 1e-3, 0.1),
+            ("imbalance", |s, x| s.imbalance[1] = x, 0.05, 1.0),
+            ("insulation_ohm_per_v", |s, x| s.insulation_ohm_per_v[0] = x, 100.0, 1e6),
+            ("insulation_ohm_per_v", |s, x| s.insulation_ohm_per_v[1] = x, 1.0, 500.0),
+            ("highest_working_c", |s, x| s.highest_working_c = x, 0.0, 150.0),
+            ("cell_ohm", |s, x| s.cell_ohm = x, 1e-9, 10.0),
+            ("capacity_ah", |s, x| s.capacity_ah = x, 1e-9, 1e5),
+            ("board_hot_c", |s, x| s.board_hot_c = x, 0.0, 200.0),
+            ("grade.cell_voltage_v", |s, x| s.grade.cell_voltage_v = x, 0.0, 0.1),
+            ("grade.pack_voltage_share", |s, x| s.grade.pack_voltage_share = x, 0.0, 0.1),
+            ("grade.temperature_k", |s, x| s.grade.temperature_k = x, 0.0, 10.0),
+            ("contactors.breaking_a", |s, x| s.contactors.breaking_a = x, 1e-9, 1e4),
+            ("contactors.precharged_share", |s, x| s.contactors.precharged_share = x, 0.5, 1.0),
+            ("contactors.precharged_a", |s, x| s.contactors.precharged_a = x, 1e-9, 1e3),
+        ];
+        for (name, change, lo, hi) in ranges {
+            let with = |x: f32| {
+                let mut s = good;
+                change(&mut s, x);
+                s.check()
+            };
+            assert_eq!((with(lo), with(hi)), (Ok(()), Ok(())), "{name} {lo} {hi}");
+            let step = |x: f32| 1e-3 * x.abs().max(1e-3);
+            for x in [lo - step(lo), hi + step(hi), f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let named = |e: SafetySettingsError| match e {
+                    SafetySettingsError::Impossible(n) | SafetySettingsError::Order(n) => n,
+                };
+                assert_eq!(with(x).map_err(named), Err(name), "{name} {x}");
+            }
+        }
+        // Zero is none of a thing that divides.
+        let zeros: [(&str, Change); 5] = [
+            ("cell_ohm", |s, x| s.cell_ohm = x),
+            ("capacity_ah", |s, x| s.capacity_ah = x),
+            ("grade.current_full_a", |s, x| s.grade.current_full_a = x),
+            ("contactors.breaking_a", |s, x| s.contactors.breaking_a = x),
+            ("contactors.precharged_a", |s, x| s.contactors.precharged_a = x),
+        ];
+        for (name, change) in zeros {
+            let mut s = good;
+            (s.pulse_discharge_a, s.pulse_charge_a) = (15.0, 10.0);
+            change(&mut s, 0.0);
+            assert!(s.check().is_err(), "{name}");
+        }
+        // A sensor's full scale bounds the pulses, and has a range of its own.
+        let mut wide = good;
+        (wide.grade.current_full_a, wide.pulse_discharge_a) = (1e4, 1e4);
+        assert_eq!(wide.check(), Ok(()));
+        for full_a in [1.1e4, f32::INFINITY] {
+            wide.grade.current_full_a = full_a;
+            assert_eq!(wide.check(), Err(SafetySettingsError::Impossible("grade.current_full_a")));
+        }
+        wide.pulse_discharge_a = 1.1e4;
+        assert_eq!(wide.check(), Err(SafetySettingsError::Impossible("pulse_discharge_a")));
+        // Levels that are the same are in order.
+        let mut same = good;
+        (same.cell_high_v, same.cell_low_v) = (Levels::new(4.2, 4.2, 4.2), Levels::new(3.0, 3.0, 3.0));
+        (same.rise_k_per_s, same.imbalance) = ([1.0; 2], [0.1; 2]);
+        same.insulation_ohm_per_v = [100.0; 2];
+        assert_eq!(same.check(), Ok(()));
+        same.cell_low_v = same.cell_high_v;
+        assert_eq!(same.check(), Err(SafetySettingsError::Order("cell_low_v")));
+        let mut contactors = good;
+        (contactors.contactors.travel_ms, contactors.contactors.precharge_ms) = (100, 100);
+        assert_eq!(contactors.check(), Err(SafetySettingsError::Order("contactors.precharge_ms")));
+        contactors.contactors.precharge_ms = 101;
+        assert_eq!(contactors.check(), Ok(()));
+        // Middle levels count, too.
+        for broken in
+            [Levels::new(4.19, 4.18, 4.25), Levels::new(4.19, 4.26, 4.25), Levels::new(4.19, f32::NAN, 4.25)]
+        {
+            let s = SafetySettings { cell_high_v: broken, ..good };
+            assert_eq!(s.check(), Err(SafetySettingsError::Order("cell_high_v")));
+        }
+        for broken in
+            [Levels::new(3.0, 3.1, 2.5), Levels::new(3.0, 2.4, 2.5), Levels::new(3.0, f32::NAN, 2.5)]
+        {
+            let s = SafetySettings { cell_low_v: broken, ..good };
+            assert_eq!(s.check(), Err(SafetySettingsError::Order("cell_low_v")));
+        }
+    }
+}

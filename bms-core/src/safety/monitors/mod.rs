@@ -16,6 +16,8 @@ mod senses;
 mod temperature;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod thresholds;
 
 /// What coolant, air and boards can be (degC).
 const PART_C: [f32; 2] = [-60.0, 150.0];

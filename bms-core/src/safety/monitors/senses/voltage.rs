@@ -390,3 +390,91 @@ fn charge_spread_v(settings: &SafetySettings) -> f32 {
     let [_, most] = settings.imbalance;
     most * (settings.cell_high_v.information - settings.cell_low_v.information)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::safety::Context;
+    use crate::safety::frame::Frame;
+    use crate::safety::monitors::links::Usable;
+    use crate::safety::settings::Levels;
+
+    /// Errors of 1 A and 1/64 V, 2 V from empty to full, at most 1/16 ohm.
+    const SETTINGS: SafetySettings = {
+        let mut s = SafetySettings::EXAMPLE_NMC_5AH;
+        (s.cell_low_v, s.cell_high_v) = (Levels::new(2.0, 1.75, 1.5), Levels::new(4.0, 4.25, 4.5));
+        (s.grade.current_share, s.grade.current_full_a, s.grade.cell_voltage_v) =
+            (1.0 / 64.0, 64.0, 1.0 / 64.0);
+        (s.cell_ohm, s.imbalance) = (0.0625, [0.125, 0.25]);
+        s
+    };
+    const FRAME: Frame<4, 1> = Frame::NOTHING;
+
+    fn scene<'a>(context: &'a Context, dt_s: f32) -> Scene<'a, 4, 1> {
+        let usable = Usable { front_end: true, current_sensor: true, insulation: true };
+        Scene { settings: &SETTINGS, frame: &FRAME, context, dt_ms: 100, dt_s, usable }
+    }
+
+    #[test]
+    fn the_flat_part_of_a_curve_is_where_it_is() {
+        for (v, flat) in [(2.5, false), (3.0, false), (3.01, true), (3.69, true), (3.71, false), (4.5, false)]
+        {
+            assert_eq!(is_flat(&SETTINGS, v), flat, "{v}");
+        }
+        assert!(!is_flat(&SETTINGS, f32::NAN));
+        assert_eq!(charge_spread_v(&SETTINGS), 0.5);
+    }
+
+    /// Steps of the current show the resistance, twice for what lasts; a fifth of the news counts.
+    #[test]
+    fn the_resistance_follows_steps_of_the_current() {
+        let context = Context::QUIET;
+        let scene = scene(&context, 0.1);
+        let new =
+            || VoltageSense::<4> { typical_v: 3.5, before_a: 10.0, cell_ohm: 0.03125, ..VoltageSense::NEW };
+        let after = |typical_v: f32, current_a: Option<f32>| {
+            let mut sense = new();
+            let ohm = sense.load_ohm(&scene, typical_v, current_a);
+            assert_eq!(ohm, sense.cell_ohm);
+            (ohm, sense)
+        };
+        // 8 A and 0.0625 V: 2 * 0.0078125 ohm.
+        assert_eq!(after(3.4375, Some(18.0)).0, 0.03125 + 0.2 * (0.015_625 - 0.03125));
+        assert_eq!(after(3.5625, Some(2.0)).0, 0.03125 + 0.2 * (0.015_625 - 0.03125));
+        // No more than the settings say.
+        assert_eq!(after(2.5, Some(18.0)).0, 0.03125 + 0.2 * (0.0625 - 0.03125));
+        // A step is one beyond five errors, and a voltage that is not known shows nothing.
+        assert_eq!(after(3.4375, Some(15.0)).0, 0.03125);
+        assert_ne!(after(3.4375, Some(15.5)).0, 0.03125);
+        assert_eq!(after(f32::NAN, Some(18.0)).0, 0.03125);
+        assert_eq!(after(3.4375, None).0, 0.03125);
+        // Nothing known: the most there can be.
+        let mut fresh = VoltageSense::<4>::NEW;
+        assert_eq!(fresh.load_ohm(&scene, 3.5, Some(-8.0)), 0.0625);
+        assert_eq!((fresh.load_a, fresh.before_a), (8.0, -8.0));
+        // The trace of a load fades, and one that is not known is what it was.
+        fresh.load_ohm(&scene, 3.5, Some(0.0));
+        assert!(fresh.load_a < 8.0 && fresh.load_a > 7.9);
+        fresh.load_ohm(&scene, 3.5, None);
+        assert!(fresh.load_a > 7.9);
+    }
+
+    /// With errors of 1/64 V: still within 0.2 of it, stuck when the others have moved by more than six.
+    #[test]
+    fn a_cell_is_stuck_beyond_six_errors() {
+        let error_v = 1.0 / 64.0;
+        let moves = |by_v: f32| {
+            let mut cell = Cell::NEW;
+            cell.stuck(3.5, 3.5, error_v, true);
+            cell.stuck(3.5, 3.5 - by_v, error_v, true)
+        };
+        assert!(!moves(6.0 * error_v) && moves(6.1 * error_v) && moves(-6.1 * error_v));
+        // At rest it is not looked at, and not made up for later; once stuck it stays so.
+        let mut cell = Cell::NEW;
+        cell.stuck(3.5, 3.5, error_v, true);
+        assert!(!cell.stuck(3.5, 3.0, error_v, false) && !cell.stuck(3.5, 3.0, error_v, true));
+        assert!(cell.stuck(3.5, 3.5, error_v, true) && cell.stuck(3.5, 3.0, error_v, false));
+        assert!(cell.stuck(3.5, 3.5, error_v, false));
+        assert!(!cell.stuck(3.6, 3.5, error_v, true));
+    }
+}
