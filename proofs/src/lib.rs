@@ -606,7 +606,6 @@ pub fn proof_controller_step<'a>(
     }
     let c = &mut protected.controller;
     c.slept(inputs.number[4]);
-    c.leaky(Some(inputs.index as u16));
     c.corrupt(protected.part);
     protected.decision = *c.step(&protected.input, inputs.milliseconds as u16);
     protected.state = c.state();
