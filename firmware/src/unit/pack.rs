@@ -445,7 +445,7 @@ impl<K: Kind, const N: usize, const S: usize, const M: usize> Unit for Pack<K, N
         d.numbers(&t.std_k);
         if learnt {
             // Room for the largest pack here.
-            let mut scratch = [0; 16_384];
+            let mut scratch = [0; 32_768];
             if ControllerState::<N, S>::ENCODED_LEN <= scratch.len() {
                 d.stored(&self.core.state(), &mut scratch);
             }
