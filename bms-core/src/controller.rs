@@ -997,4 +997,192 @@ mod tests {
         assert_eq!(extremes(&[v(3.5), Reading::MISSING, v(3.7)]), Some([3.7, 3.5]));
         assert!(seen_pack_v(&[Reading::MISSING]).is_nan() && extremes(&[Reading::MISSING]).is_none());
     }
+
+    const BARE: SafetySettings = {
+        let mut s = crate::example::SAFETY;
+        (s.fitted.second_current, s.fitted.pack_voltage, s.fitted.link_voltage) = (false, false, false);
+        (s.fitted.insulation, s.fitted.auxiliary_contacts, s.fitted.vehicle) = (false, false, false);
+        s
+    };
+    type Small<'a> = Controller<'a, 6, 3, 1>;
+
+    /// A sound frame of a pack at rest.
+    fn quiet(step: u32) -> Input<6, 3, 1> {
+        let heard = crate::safety::frame::Heard { fresh: true, counter: (step % 16) as u8, sound: true };
+        let frame = Frame {
+            cell_voltage_v: [3.70, 3.71, 3.69, 3.72, 3.70, 3.68],
+            sensors_c: [22.0, 25.0, 28.0],
+            current_a: 0.0,
+            interlock_closed: true,
+            inlet_c: 25.0,
+            outlet_c: 25.0,
+            ambient_c: 25.0,
+            board_c: 25.0,
+            front_end: heard,
+            current_sensor: heard,
+            charger: heard,
+            ..Frame::NOTHING
+        };
+        Input { frame, ..Input::NOTHING }
+    }
+
+    fn with_small(work: impl FnOnce(&mut Small<'_>)) {
+        let model = crate::cell::CellModel::new(crate::example::NMC_5AH).unwrap();
+        let places = [crate::example::PLACE; 6];
+        let bms = crate::example::pack(&model, &places, &[0, 2, 4]);
+        let settings = ControllerSettings::new(&BARE, bms, 7);
+        let models = Models { cell: &model, pulse: (&model).into(), negative: None };
+        let start = Estimated { value: 0.6, std: 0.02 };
+        work(&mut Small::new(models, &Tuning::NMC, &settings, 5.0, start).unwrap());
+    }
+
+    /// The spread of the cells with what the sensors may hide of it, heaters together, and a charge only in that mode.
+    #[test]
+    fn monitors_are_told_what_is_known_and_asked_for() {
+        with_small(|c| {
+            for k in 0..60 {
+                c.step(&quiet(k), 100);
+            }
+            (c.decision.bms.climate.heater_w, c.decision.bms.climate.film_w) = (100.0, [50.0]);
+            c.decision.bms.charge.current_a = 3.0;
+            let mut input = quiet(60);
+            for (mode, connected, charging, asked_a) in [
+                (Mode::Drive, true, false, 0.0),
+                (Mode::Charge, true, true, 3.0),
+                (Mode::Charge, false, false, 3.0),
+            ] {
+                c.decision.mode = mode;
+                input.charger.connected = connected;
+                let context = c.context(&input, 100);
+                assert_eq!((context.charging, context.asked_charge_a), (charging, asked_a));
+                assert_eq!(context.asked_heater_w, 150.0);
+            }
+            let context = c.context(&input, 100);
+            let e = *c.bms().estimate();
+            let (std, hidden): (std::vec::Vec<f32>, std::vec::Vec<f32>) = [e.weakest, e.fullest]
+                .map(|k| {
+                    let slope_v = abs(c.bms().pack().slope_v(k).unwrap()).max(LEAST_SLOPE_V);
+                    (c.bms().pack().cell(k).unwrap().soc_difference.std, 0.010 / slope_v / 3.0)
+                })
+                .into_iter()
+                .unzip();
+            let expected = std[0].hypot(std[1]) + hidden[0] + hidden[1];
+            assert!(e.weakest != e.fullest && e.extremes.1 > e.extremes.0);
+            assert!(abs(context.soc_spread[0] - (e.extremes.1 - e.extremes.0)) < 1e-6);
+            assert!(abs(context.soc_spread[1] - expected) < 1e-5 * expected, "{context:?} {expected}");
+        });
+    }
+
+    /// Of sensors and estimates the worse end.
+    #[test]
+    fn limits_see_the_worse_end_of_the_temperatures() {
+        with_small(|c| {
+            // Before anything is seen, hardly anything is known.
+            assert!(c.temperatures_c().is_some_and(|[hot_c, cold_c]| hot_c - cold_c >= 30.0));
+            for k in 0..60 {
+                c.step(&quiet(k), 100);
+            }
+            let t = *c.bms().temperatures();
+            c.readings.sensors_c = [Reading::MISSING; 3];
+            let [hot_c, cold_c] = c.temperatures_c().unwrap();
+            assert!(abs(hot_c - (t.summary.hottest_c + SIGMAS * t.std_k[t.hottest])) < 1e-4);
+            assert!(abs(cold_c - (t.summary.coldest_c - SIGMAS * t.std_k[t.coldest])) < 1e-4);
+            assert!(hot_c > t.summary.hottest_c && cold_c < t.summary.coldest_c);
+            c.readings.sensors_c = [70.0, 20.0, -30.0].map(|x| Reading::within(x, -50.0, 140.0));
+            assert_eq!(c.temperatures_c(), Some([70.0, -30.0]));
+        });
+    }
+
+    /// What feeds on the pack gets nothing behind open contactors, unless it is fed from outside; of a fault nothing heats.
+    #[test]
+    fn nothing_feeds_on_a_pack_that_is_open() {
+        with_small(|c| {
+            for k in 0..60 {
+                c.step(&quiet(k), 100);
+            }
+            let asked = ClimateCommand {
+                flow_l_per_min: 4.0,
+                chiller_w: 300.0,
+                heater_w: 200.0,
+                film_w: [50.0],
+                ..climate_off()
+            };
+            for (outside, left) in [(false, [0.0; 4]), (true, [4.0, 300.0, 200.0, 50.0])] {
+                (c.decision.bms.climate, c.powered_outside) = (asked, outside);
+                c.decide(100);
+                let d = &c.decision.bms.climate;
+                assert_eq!([d.flow_l_per_min, d.chiller_w, d.heater_w, d.film_w[0]], left);
+            }
+            c.safety.ledger_mut().advance(1000);
+            c.safety.ledger_mut().report(
+                Diagnosis::CellVoltageHighFatal,
+                Some(Finding { place: None, value: 1.0, limit: 0.0 }),
+            );
+            for _ in 0..40 {
+                c.safety.ledger_mut().advance(1000);
+                c.safety.ledger_mut().report(
+                    Diagnosis::CellVoltageHighFatal,
+                    Some(Finding { place: None, value: 1.0, limit: 0.0 }),
+                );
+            }
+            (c.decision.bms.climate, c.powered_outside) = (asked, true);
+            c.decide(100);
+            let d = &c.decision.bms.climate;
+            assert_eq!([d.flow_l_per_min, d.chiller_w, d.heater_w, d.film_w[0]], [4.0, 300.0, 0.0, 0.0]);
+        });
+    }
+
+    /// Estimates come when they are due; a pack of which something is not seen is blind until it is seen again; a charger is
+    /// heard if its message is new and sound, too.
+    #[test]
+    fn estimates_are_made_when_due_from_what_is_seen() {
+        with_small(|c| {
+            let mut step = 0;
+            let mut run = |c: &mut Small<'_>, change: &dyn Fn(&mut Input<6, 3, 1>)| {
+                let mut input = quiet(step);
+                change(&mut input);
+                c.step(&input, 100);
+                step += 1;
+            };
+            for _ in 0..100 {
+                run(c, &|_| ());
+            }
+            while c.since_estimate_ms != 0 {
+                run(c, &|_| ());
+            }
+            let every = c.rules.get().estimate_every_ms;
+            for _ in 1..every / 100 {
+                run(c, &|_| ());
+                assert_ne!(c.since_estimate_ms, 0);
+            }
+            run(c, &|_| ());
+            assert_eq!((c.since_estimate_ms, c.blind_ms), (0, 0));
+            type Change = fn(&mut Input<6, 3, 1>);
+            let changes: [(Change, bool); 4] = [
+                (|i| i.frame.cell_voltage_v[2] = f32::NAN, true),
+                (|i| i.frame.current_a = f32::NAN, true),
+                (|i| i.frame.sensors_c = [f32::NAN; 3], true),
+                (|i| i.frame.sensors_c[0] = f32::NAN, false),
+            ];
+            for (change, blind) in changes {
+                run(c, &|_| ());
+                assert_eq!(c.blind_ms, 0);
+                run(c, &change);
+                assert_eq!(c.blind_ms, if blind { 100 } else { 0 });
+            }
+            let changes: [(Change, bool); 4] = [
+                (|i| i.charger.heard = true, true),
+                (|i| i.charger.heard = false, false),
+                (|i| (i.charger.heard, i.frame.charger.fresh) = (true, false), false),
+                (|i| (i.charger.heard, i.frame.charger.sound) = (true, false), false),
+            ];
+            for (change, heard) in changes {
+                while c.since_estimate_ms != 0 || c.charger_heard {
+                    run(c, &|i| i.charger.heard = false);
+                }
+                run(c, &change);
+                assert_eq!(c.charger_heard, heard);
+            }
+        });
+    }
 }
