@@ -953,4 +953,184 @@ mod tests {
             }
         }
     }
+
+    /// At a position for so long (ms), seen from inside.
+    fn at(position: Position, told_closed: [bool; 3], in_position_ms: u16) -> Contactors {
+        Contactors {
+            position,
+            told_closed,
+            in_position_ms,
+            since_ms: [1000; 3],
+            ..Contactors::new(Lock::Free)
+        }
+    }
+
+    fn measured(current_a: f32, link_v: f32) -> ContactorInput {
+        let volts = |v| Reading::within(v, -1000.0, 1000.0);
+        ContactorInput {
+            close: true,
+            wanted: true,
+            acknowledged: false,
+            closed: [None; 3],
+            current_a: volts(current_a),
+            pack_v: volts(PACK_V),
+            link_v: volts(link_v),
+        }
+    }
+
+    /// A ledger in which this diagnosis reacts.
+    fn reacting(id: Diagnosis) -> Ledger {
+        let mut ledger = Ledger::new();
+        for _ in 0..200 {
+            ledger.advance(1000);
+            ledger.report(id, Some(Finding { place: None, value: 1.0, limit: 0.0 }));
+        }
+        ledger
+    }
+
+    #[test]
+    fn typical_rules_are_what_they_say() {
+        let rules = OpeningRules { quiet_a: 1.0, unload_ms: 2000, unbreakable_a: 80.0, fuse_ms: 500 };
+        assert_eq!(OpeningRules::typical(20.0), rules);
+    }
+
+    /// A fatal diagnosis opens at once what the contactors can break, leaves to the fuse what they cannot, and waits for the
+    /// rest as long as its time allows; late steps take from that.
+    #[test]
+    fn a_fatal_fault_opens_by_the_current() {
+        let breaking_a = settings().contactors.breaking_a;
+        let slow = TABLE
+            .iter()
+            .filter(|e| e.reaction == Reaction::Open)
+            .max_by_key(|e| e.ftti_ms - e.reaction_time_ms());
+        let slow = slow.unwrap();
+        let left_ms = slow.ftti_ms - slow.reaction_time_ms();
+        // What opens in one step of a fault that has lasted for so long.
+        let opens = |current_a: f32, fatal_ms: u32, dt_ms: u16| {
+            let mut c = Contactors { fatal_ms, ..at(Position::Closed, [true, true, false], 1000) };
+            c.step(&settings(), &RULES, &measured(current_a, PACK_V), dt_ms, &mut reacting(slow.id));
+            assert!(c.position == Position::Open || c.position == Position::Unloading);
+            c.position == Position::Open
+        };
+        assert!(left_ms > 2000, "{left_ms}");
+        assert!(opens(breaking_a, 0, 100) && !opens(1.01 * breaking_a, 0, 100));
+        assert!(!opens(100.0, 600, 100) && !opens(-100.0, 600, 100), "the fuse takes more than 100 A");
+        assert!(!opens(101.0, 599, 100) && opens(101.0, 600, 100) && opens(-101.0, 600, 100));
+        assert!(!opens(50.0, left_ms - 100, 100) && opens(50.0, left_ms - 99, 100));
+        // 300 ms instead of 100: 200 ms sooner, twice, and the step itself.
+        assert!(!opens(50.0, left_ms - 700, 300) && opens(50.0, left_ms - 699, 300));
+        // What unloads already goes on doing so.
+        let mut c = Contactors { fatal_ms: 0, ..at(Position::Unloading, [true, true, false], 700) };
+        c.step(&settings(), &RULES, &measured(50.0, PACK_V), 100, &mut reacting(slow.id));
+        assert_eq!((c.position, c.in_position_ms), (Position::Unloading, 800));
+    }
+
+    /// Nobody asks any more: it opens when it is quiet, or when it has waited and the contactors can break it.
+    #[test]
+    fn a_pack_that_is_not_asked_for_waits_for_the_current() {
+        let breaking_a = settings().contactors.breaking_a;
+        let opens = |current_a: f32, waited_ms: u16| {
+            let mut c = at(Position::Unloading, [true, true, false], waited_ms - 100);
+            let input = ContactorInput { close: false, ..measured(current_a, PACK_V) };
+            c.step(&settings(), &RULES, &input, 100, &mut Ledger::new());
+            c.position == Position::OpeningMinus
+        };
+        assert!(opens(1.0, 100) && !opens(1.01, 100) && opens(-1.0, 100));
+        assert!(!opens(breaking_a, 900) && opens(breaking_a, 1000) && !opens(1.01 * breaking_a, 5000));
+    }
+
+    /// Closing minus is given up as soon as nobody wants it; a failed precharge says what the link should have had.
+    #[test]
+    fn closing_is_given_up_and_a_failed_precharge_is_told() {
+        let mut c = at(Position::ClosingMinus, [false, true, false], 0);
+        let input = ContactorInput { close: false, ..measured(0.0, 0.0) };
+        c.step(&settings(), &RULES, &input, 100, &mut Ledger::new());
+        assert_eq!((c.position, c.told_closed), (Position::Open, [false; 3]));
+        let c = settings().contactors;
+        let mut ledger = Ledger::new();
+        ledger.advance(100);
+        at(Position::Precharging, [false, true, true], c.precharge_ms).step(
+            &settings(),
+            &RULES,
+            &measured(2.0 * c.precharged_a, 100.0),
+            100,
+            &mut ledger,
+        );
+        let found = ledger.detection(Diagnosis::PrechargeFailed).expect("failed").finding;
+        assert_eq!((found.value, found.limit), (100.0, c.precharged_share * PACK_V));
+    }
+
+    /// The link counts as charged at its share of the pack voltage, without a current, with time for the contactor; where it
+    /// is not measured, after the whole time.
+    #[test]
+    fn a_link_is_charged_at_its_share() {
+        let c = settings().contactors;
+        let charged = |settings: &SafetySettings, ms: u16, input: ContactorInput| {
+            at(Position::Precharging, [false, true, true], ms).precharged(settings, &input)
+        };
+        let edge_v = c.precharged_share * PACK_V;
+        let aux = settings();
+        assert!(charged(&aux, c.travel_ms, measured(0.0, edge_v + 0.1)));
+        assert!(!charged(&aux, c.travel_ms, measured(0.0, edge_v - 0.1)));
+        assert!(!charged(&aux, c.travel_ms - 1, measured(0.0, edge_v + 0.1)));
+        assert!(charged(&aux, c.travel_ms, measured(-c.precharged_a, edge_v + 0.1)));
+        assert!(!charged(&aux, c.travel_ms, measured(1.01 * c.precharged_a, edge_v + 0.1)));
+        let none = ContactorInput { pack_v: Reading::within(0.0, 0.0, 1.0), ..measured(0.0, 0.0) };
+        assert!(!charged(&aux, c.travel_ms, none));
+        let blind = without_link();
+        assert!(charged(&blind, c.precharge_ms, measured(0.0, f32::NAN)));
+        assert!(!charged(&blind, c.precharge_ms - 1, measured(0.0, f32::NAN)));
+    }
+
+    /// Without auxiliary contacts a weld shows in a link that rises by a quarter of the pack voltage, if it was at most half full;
+    /// a plus contactor that fails shows in a link below 80 %.
+    #[test]
+    fn the_link_tells_of_welds_and_failures() {
+        let s = without_aux();
+        let look = |settings: &SafetySettings, position: Position, before_v: f32, link_v: f32| {
+            let mut c = at(position, [false; 3], 0);
+            c.remember_link(&measured(0.0, before_v));
+            let mut ledger = Ledger::new();
+            ledger.advance(100);
+            c.look_at_link(settings, &measured(0.0, link_v), &mut ledger);
+            [Diagnosis::MinusWelded, Diagnosis::PlusWelded, Diagnosis::PlusFailsToClose]
+                .map(|id| ledger.status(id) > Status::Clear)
+        };
+        let none = [false; 3];
+        for (position, found) in
+            [(Position::Testing, [true, false, false]), (Position::ClosingMinus, [false, true, false])]
+        {
+            assert_eq!(look(&s, position, 40.0, 140.0), none);
+            assert_eq!(look(&s, position, 40.0, 141.0), found);
+            assert_eq!(look(&s, position, 200.0, 301.0), found);
+            assert_eq!(look(&s, position, 201.0, 400.0), none, "too full to tell");
+            assert_eq!(look(&settings(), position, 40.0, 400.0), none, "contacts tell");
+            assert_eq!(look(&without_link(), position, 40.0, 400.0), none, "nothing is measured");
+        }
+        assert_eq!(look(&s, Position::Closed, 0.0, 0.8 * PACK_V), none);
+        assert_eq!(look(&s, Position::Closed, 0.0, 319.0), [false, false, true]);
+        let mut neither = without_aux();
+        neither.fitted.link_voltage = false;
+        assert_eq!(look(&neither, Position::Closed, 0.0, 0.0), none);
+    }
+
+    /// Contacts are looked at once they had time, counted from the last change of what they were told.
+    #[test]
+    fn contacts_have_their_time() {
+        let travel_ms = settings().contactors.travel_ms;
+        let looks = |since_ms: u16| {
+            let mut c =
+                Contactors { since_ms: [since_ms; 3], ..at(Position::Closed, [true, true, false], 1000) };
+            let mut ledger = Ledger::new();
+            ledger.advance(100);
+            let closed = [Some(false), Some(true), Some(true)];
+            c.look_at_contacts(&settings(), &ContactorInput { closed, ..measured(0.0, PACK_V) }, &mut ledger);
+            [Diagnosis::PlusFailsToClose, Diagnosis::PrechargeWelded]
+                .map(|id| ledger.status(id) > Status::Clear)
+        };
+        assert_eq!((looks(travel_ms), looks(travel_ms + 1)), ([false; 2], [true; 2]));
+        let mut c = Contactors { since_ms: [700, 800, 900], ..at(Position::Closed, [true, true, false], 0) };
+        c.tell([true, true, true]);
+        assert_eq!(c.since_ms, [700, 800, 0]);
+    }
 }
