@@ -17,6 +17,7 @@ mod temperature;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+#[path = "tests/thresholds.rs"]
 mod thresholds;
 
 /// What coolant, air and boards can be (degC).
