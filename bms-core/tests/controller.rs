@@ -725,14 +725,13 @@ fn a_cell_that_leaks_is_found_over_the_nights() {
     assert!(again.bms().leaky().is_none() && again.bms().leaks().is_none());
 }
 
-/// A parked car that is not switched off: the contactors stay closed, and cooling is that of a parked one.
+/// A parked car that is not switched off: the contactors stay closed until nobody asks for the pack.
 #[test]
-fn idling_stays_in_drive_and_asks_for_rest() {
+fn idling_stays_in_drive_until_nobody_asks() {
     let mut bench = Bench::driving();
     bench.ask(Wish::Idle).run(50);
     assert_eq!(bench.mode(), Mode::Drive);
     assert!(!bench.open());
-    // A drive that is no longer wished for in the step in which a charge begins, or the other way round, is a rest.
     bench.ask(Wish::Standby).run(1);
     assert!(matches!(bench.mode(), Mode::Opening | Mode::Standby), "{:?}", bench.mode());
 }
