@@ -649,35 +649,35 @@ impl<'a, const N: usize, const S: usize, const M: usize> Controller<'a, N, S, M>
         acknowledges || unlocks
     }
 
-    fn step_contactors(&mut self, input: &Input<N, S, M>, acknowledged: bool, dt_ms: u16) {
+    /// A voltage that a fitted sensor reads and the pack can have.
+    fn volts(fitted: bool, v: f32) -> Reading {
         let most_v = LARGEST_CELL_V * N as f32;
-        let volts = |v: f32| Reading::within(v, -most_v, most_v);
-        let f = &input.frame;
+        if fitted { Reading::within(v, -most_v, most_v) } else { Reading::MISSING }
+    }
+
+    /// What the link is charged to: the voltage behind the fuse or of the pack, where it is measured and there is one at all;
+    /// else what the cells say, if all are seen.
+    fn battery_v(&self, frame: &Frame<N, S>) -> Reading {
+        let fitted = &self.safety.settings().fitted;
+        let measured =
+            [(fitted.link_voltage, frame.fused_voltage_v), (fitted.pack_voltage, frame.pack_voltage_v)];
+        let measured = measured.into_iter().map(|(fitted, v)| Self::volts(fitted, v));
+        measured.into_iter().find(|r| r.valid().is_some_and(|v| v > 0.0)).unwrap_or_else(|| {
+            let cells = self.readings.cell_voltage_v.iter();
+            cells.map(|r| r.valid()).sum::<Option<f32>>().map_or(Reading::MISSING, |v| Self::volts(true, v))
+        })
+    }
+
+    fn step_contactors(&mut self, input: &Input<N, S, M>, acknowledged: bool, dt_ms: u16) {
         let settings = self.safety.settings();
-        let mut sum_v = Some(0.0);
-        for v in &self.readings.cell_voltage_v {
-            sum_v = sum_v.zip(v.valid()).map(|(sum, v)| sum + v);
-        }
-        let cells = sum_v.map_or(Reading::MISSING, volts);
-        let measured = [
-            (settings.fitted.link_voltage, f.fused_voltage_v),
-            (settings.fitted.pack_voltage, f.pack_voltage_v),
-        ];
-        let mut pack_v = cells;
-        for (fitted, v) in measured {
-            // Behind the fuse, where it is measured and there is a voltage at all; else what the cells say.
-            if fitted && volts(v).valid().is_some_and(|v| v > 0.0) && pack_v == cells {
-                pack_v = volts(v);
-            }
-        }
         let contactor_input = ContactorInput {
             close: self.mode.get().connects(),
             wanted: self.wish.connects(),
             acknowledged,
-            closed: f.contactor_closed,
+            closed: input.frame.contactor_closed,
             current_a: self.readings.current_a,
-            pack_v,
-            link_v: if settings.fitted.link_voltage { volts(f.link_voltage_v) } else { Reading::MISSING },
+            pack_v: self.battery_v(&input.frame),
+            link_v: Self::volts(settings.fitted.link_voltage, input.frame.link_voltage_v),
         };
         let opening = self.rules.get().opening;
         let ledger = self.safety.ledger_mut();
@@ -925,7 +925,9 @@ fn asked(ledger: &Ledger) -> [Asked; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::charging::{ChargeMode, ChargeState};
     use crate::math::abs;
+    use crate::preheat::{self, Films, Means, PackFacts, PreheatState};
     use crate::safety::ledger::Finding;
     use crate::safety::table::TABLE;
 
@@ -1029,11 +1031,31 @@ mod tests {
     fn with_small(work: impl FnOnce(&mut Small<'_>)) {
         let model = crate::cell::CellModel::new(crate::example::NMC_5AH).unwrap();
         let places = [crate::example::PLACE; 6];
-        let bms = crate::example::pack(&model, &places, &[0, 2, 4]);
+        let facts = PackFacts {
+            series: 6,
+            parallel: 1,
+            cell_mass_g: 70.0,
+            cell_j_per_k: 70.0,
+            extra_j_per_k: 0.0,
+            loss_w_per_k: 0.4,
+            evening_s: 300.0,
+        };
+        let films = Some(Films { power_w: 60.0, efficiency: 0.97 });
+        let preheat = preheat::Settings::new(&model, facts, Means { films, ..Means::default() });
+        let bms =
+            bms::Settings { preheat: Some(preheat), ..crate::example::pack(&model, &places, &[0, 2, 4]) };
         let settings = ControllerSettings::new(&BARE, bms, 7);
         let models = Models { cell: &model, pulse: (&model).into(), negative: None };
         let start = Estimated { value: 0.6, std: 0.02 };
         work(&mut Small::new(models, &Tuning::NMC, &settings, 5.0, start).unwrap());
+    }
+
+    /// A fatal diagnosis reacts.
+    fn trip(c: &mut Small<'_>) {
+        let ledger = c.safety.ledger_mut();
+        ledger.advance(10_000);
+        ledger.report(Diagnosis::CellVoltageHighFatal, Some(Finding { place: None, value: 1.0, limit: 0.0 }));
+        assert!(ledger.reacts(Reaction::Open));
     }
 
     /// The spread of the cells with what the sensors may hide of it, heaters together, and a charge only in that mode.
@@ -1113,22 +1135,134 @@ mod tests {
                 let d = &c.decision.bms.climate;
                 assert_eq!([d.flow_l_per_min, d.chiller_w, d.heater_w, d.film_w[0]], left);
             }
-            c.safety.ledger_mut().advance(1000);
-            c.safety.ledger_mut().report(
-                Diagnosis::CellVoltageHighFatal,
-                Some(Finding { place: None, value: 1.0, limit: 0.0 }),
-            );
-            for _ in 0..40 {
-                c.safety.ledger_mut().advance(1000);
-                c.safety.ledger_mut().report(
-                    Diagnosis::CellVoltageHighFatal,
-                    Some(Finding { place: None, value: 1.0, limit: 0.0 }),
-                );
-            }
+            trip(c);
             (c.decision.bms.climate, c.powered_outside) = (asked, true);
             c.decide(100);
             let d = &c.decision.bms.climate;
             assert_eq!([d.flow_l_per_min, d.chiller_w, d.heater_w, d.film_w[0]], [4.0, 300.0, 0.0, 0.0]);
+        });
+    }
+
+    /// What the modes ask of the controls; while the pack only idles, rests, or has a fault, they rest.
+    #[test]
+    fn modes_ask_for_what_is_wished() {
+        type Change = fn(&mut Small<'_>, &mut Input<6, 3, 1>);
+        let asked = |mode: Mode, wish: Wish, celsius: f32, change: Change| {
+            let mut out = None;
+            with_small(|c| {
+                let mut input = quiet(0);
+                input.frame.sensors_c = [celsius; 3];
+                (input.frame.inlet_c, input.frame.outlet_c) = (celsius, celsius);
+                (input.charger.connected, input.charger.max_a, input.charger.max_v) = (true, 10.0, 30.0);
+                input.charger.current_a = Reading::within(0.0, -1.0, 1.0);
+                for counter in 0..60 {
+                    let heard = quiet(counter).frame.front_end;
+                    (input.frame.front_end, input.frame.current_sensor) = (heard, heard);
+                    c.step(&input, 100);
+                }
+                c.mode.set(mode);
+                c.wish = wish;
+                change(c, &mut input);
+                for _ in 0..5 {
+                    c.charger_heard = input.charger.heard;
+                    c.step_estimates(&input, true, 100);
+                }
+                let d = &c.decision.bms;
+                out = Some((d.climate.action, d.preheat.state, d.charge.state));
+            });
+            out.unwrap()
+        };
+        let nothing: Change = |_, _| ();
+        let rest = (Action::Off, PreheatState::Idle, ChargeState::Idle);
+        assert_eq!(asked(Mode::Drive, Wish::Drive, 40.0, nothing), (Action::Cooling, rest.1, rest.2));
+        assert_eq!(asked(Mode::Drive, Wish::Idle, 40.0, nothing), rest);
+        assert_eq!(asked(Mode::Standby, Wish::Drive, 40.0, nothing), rest);
+        let warm = Wish::Preheat { target_c: 15.0, time_left_s: 600.0, hold: false };
+        let (_, preheat, charge) = asked(Mode::Preheat, warm, -10.0, nothing);
+        assert_eq!((preheat, charge), (PreheatState::Heating, rest.2));
+        assert_eq!(asked(Mode::Standby, warm, -10.0, nothing), rest);
+        let charge = Wish::Charge { mode: ChargeMode::Fast, target_soc: 0.9 };
+        let state = |change| asked(Mode::Charge, charge, 25.0, change).2;
+        assert_eq!(state(nothing), ChargeState::WaitingForCharger);
+        assert_eq!(state(|_, input| input.charger.heard = true), ChargeState::ConstantCurrent(0));
+        for (mode, wish, celsius) in
+            [(Mode::Drive, Wish::Drive, 40.0), (Mode::Preheat, warm, -10.0), (Mode::Charge, charge, 25.0)]
+        {
+            let fault: Change = |c, input| {
+                input.charger.heard = true;
+                trip(c);
+            };
+            assert_eq!(asked(mode, wish, celsius, fault), rest);
+        }
+    }
+
+    /// Behind the fuse, else of the pack, where it is fitted and there is one; else of the cells, if all are seen.
+    #[test]
+    fn the_link_is_charged_to_what_is_known_best() {
+        let battery_v = |[link, pack]: [bool; 2], [fused_v, pack_v, cell_v]: [f32; 3]| {
+            let mut out = None;
+            with_small(|c| {
+                let mut safety = BARE;
+                (safety.fitted.link_voltage, safety.fitted.pack_voltage) = (link, pack);
+                let places = SensorPlaces { sensor_cells: &[0, 2, 4], sensors: 3 };
+                let mut c = *c;
+                c.safety = Safety::new(&safety, places, &DiagnosisSet::default()).unwrap();
+                c.readings.cell_voltage_v =
+                    [3.5, 3.5, 3.5, 3.5, 3.5, cell_v].map(|v| Reading::within(v, 0.0, 5.0));
+                let frame = Frame { fused_voltage_v: fused_v, pack_voltage_v: pack_v, ..Frame::NOTHING };
+                out = c.battery_v(&frame).valid();
+            });
+            out
+        };
+        let both = [true, true];
+        assert_eq!(battery_v(both, [20.0, 20.5, 3.0]), Some(20.0));
+        assert_eq!(battery_v([false, true], [20.0, 20.5, 3.0]), Some(20.5));
+        assert_eq!(battery_v([true, false], [20.0, 20.5, 3.0]), Some(20.0));
+        assert_eq!(battery_v([false, false], [20.0, 20.5, 3.0]), Some(20.5));
+        for none_v in [0.0, -1.0, 36.1, f32::NAN] {
+            assert_eq!(battery_v(both, [none_v, 20.25, 3.0]), Some(20.25));
+            assert_eq!(battery_v(both, [none_v, none_v, 3.0]), Some(20.5));
+        }
+        assert_eq!(battery_v(both, [36.0, 20.25, 3.0]), Some(36.0));
+        assert_eq!(battery_v([false, false], [20.0, 20.0, f32::NAN]), None);
+    }
+
+    /// What is injected fails the next self-test, whenever that is; one that has passed is not made again in a fault, one
+    /// that has not is.
+    #[test]
+    fn a_self_test_is_made_once() {
+        let tested = |mode: Mode, passed: Option<bool>, fails: bool| {
+            let mut out = None;
+            with_small(|c| {
+                c.mode.set(mode);
+                c.self_test = SelfTest { running_ms: 0, passed, fails };
+                for _ in 0..5 {
+                    c.step_mode(&Input { wish: Wish::Standby, ..quiet(0) }, 100);
+                    c.mode.set(mode);
+                }
+                out = Some(c.self_test.passed);
+            });
+            out.unwrap()
+        };
+        assert_eq!(tested(Mode::SelfTest, None, false), Some(true));
+        assert_eq!(tested(Mode::SelfTest, None, true), Some(false));
+        assert_eq!(tested(Mode::Error, None, true), Some(false));
+        assert_eq!(tested(Mode::Error, Some(false), false), Some(true));
+        assert_eq!(tested(Mode::Error, Some(true), true), Some(true));
+        assert_eq!(tested(Mode::Drive, None, false), None);
+        // What is wrong with the tables fails it, too; a failure that waits for it is not forgotten when it begins.
+        with_small(|c| {
+            c.corrupt(MemoryPart::Arithmetic);
+            for k in 0..8 {
+                c.step(&quiet(k), 100);
+            }
+            assert_eq!((*c.mode.get(), c.self_test.passed), (Mode::Error, Some(false)));
+        });
+        with_small(|c| {
+            c.corrupt(MemoryPart::Tables);
+            c.mode.set(Mode::SelfTest);
+            c.step_mode(&quiet(0), 500);
+            assert_eq!(c.self_test.passed, Some(false));
         });
     }
 

@@ -1039,13 +1039,21 @@ mod tests {
         assert!(!opens(breaking_a, 900) && opens(breaking_a, 1000) && !opens(1.01 * breaking_a, 5000));
     }
 
-    /// Closing minus is given up as soon as nobody wants it; a failed precharge says what the link should have had.
+    /// Closing is given up as soon as nobody wants it; a failed precharge says what the link should have had.
     #[test]
     fn closing_is_given_up_and_a_failed_precharge_is_told() {
         let mut c = at(Position::ClosingMinus, [false, true, false], 0);
         let input = ContactorInput { close: false, ..measured(0.0, 0.0) };
         c.step(&settings(), &RULES, &input, 100, &mut Ledger::new());
         assert_eq!((c.position, c.told_closed), (Position::Open, [false; 3]));
+        // A link that is charged in that moment is not connected any more.
+        for told_closed in [[false, true, true], [true, true, true]] {
+            let position = if told_closed[PLUS] { Position::ClosingPlus } else { Position::Precharging };
+            let mut c = at(position, told_closed, 1000);
+            let input = ContactorInput { close: false, ..measured(0.0, PACK_V) };
+            c.step(&settings(), &RULES, &input, 100, &mut Ledger::new());
+            assert_eq!((c.position, c.told_closed), (Position::OpeningMinus, [false, true, false]));
+        }
         let c = settings().contactors;
         let mut ledger = Ledger::new();
         ledger.advance(100);

@@ -495,6 +495,27 @@ mod tests {
         assert_eq!((out.charge.current_a, out.charge.by), (SAFETY.charge_a.information, Overload));
     }
 
+    /// A charge is bounded by the pulse that the cells take, whatever the pack foresees for a drive.
+    #[test]
+    fn a_charge_looks_ahead_for_itself() {
+        let dead = LimitInput { safe: PowerLimits { charge: [limit(0.0); 3], ..input().safe }, ..input() };
+        let charge = LimitInput { charge_control_a: Some(5.0), ..dead };
+        for (input, current_a) in [(dead, 0.0), (charge, 5.0)] {
+            let out = once(SETTINGS, &input).charge;
+            assert_eq!((out.current_a, out.power_w), (current_a, current_a * 350.0));
+        }
+        // Nor has a drive that follows to wait.
+        let mut arbiter = Arbiter::new(SETTINGS, 96.0, 4.2);
+        arbiter.step(&SAFETY, &charge, 0.1);
+        let out = arbiter.step(&SAFETY, &input(), 0.1).charge;
+        assert_eq!((out.current_a, out.by), (8.0, LimitedBy::Power));
+        assert!((out.power_w / (96.0 * 3.6 * 8.0) - 1.0).abs() < 1e-6);
+        let of = |asked_a: f32, pack_v: f32| {
+            DirectionLimit::of_charger(asked_a, 1.0, (1.0, LimitedBy::Power), 100.0, pack_v).power_w
+        };
+        assert_eq!([of(5.0, 8.0), of(5.0, -8.0), of(5.0, f32::NAN)], [40.0, 0.0, 0.0]);
+    }
+
     #[test]
     fn nothing_is_allowed_at_once_when_it_must_not_be() {
         let i = input();

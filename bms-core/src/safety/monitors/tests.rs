@@ -836,6 +836,24 @@ fn no_rise_is_seen_over_a_step_that_is_too_long_nor_in_a_jump() {
     assert_eq!(found(&safety), []);
 }
 
+/// 7 K in every second that is seen, with or without hours between them.
+#[test]
+fn what_changed_in_a_sleep_is_no_rise() {
+    for sleeps in [true, false] {
+        let mut pack = Pack::new(Use::Rest, 15);
+        let mut safety = used(&mut pack, &SETTINGS, 5);
+        run(&mut safety, &mut pack, 60, |f, _| f.sensors_c = [11.0; S]);
+        for c in [18.0, 25.0, 32.0, 39.0] {
+            if sleeps {
+                safety.slept();
+            }
+            run(&mut safety, &mut pack, 1, |f, _| f.sensors_c = [c; S]);
+        }
+        assert_eq!(found(&safety).contains(&Diagnosis::TemperatureRiseFatal), !sleeps);
+        assert_eq!(found(&safety).is_empty(), sleeps);
+    }
+}
+
 #[test]
 fn a_collapse_without_heat_or_heat_without_a_collapse_is_no_runaway() {
     let mut pack = Pack::new(Use::Rest, 16);

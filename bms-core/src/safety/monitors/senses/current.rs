@@ -194,3 +194,49 @@ impl CurrentSense {
         Current { current_a, mean_current_a, pulse_a }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::safety::Context;
+    use crate::safety::frame::Frame;
+    use crate::safety::monitors::links::Usable;
+    use crate::safety::settings::SafetySettings;
+
+    /// After more than a second without a movement; a moment in which nothing is read starts it anew, and takes nothing back.
+    #[test]
+    fn a_current_is_stuck_after_a_second() {
+        let still = |ms: u16, by_a: f32| {
+            let mut sensor = Still::NEW;
+            sensor.step(Some(5.0), 0.125, false, 100);
+            sensor.step(Some(5.0 + by_a), 0.125, true, ms);
+            sensor
+        };
+        assert!(!still(1000, 0.0).stuck && still(1001, 0.0).stuck);
+        assert!(still(1001, 0.125).stuck && still(1001, -0.125).stuck && !still(1001, 0.126).stuck);
+        let mut sensor = still(1001, 0.0);
+        sensor.held.update([true], [false]);
+        sensor.step(None, 0.125, true, 100);
+        assert_eq!((sensor.stuck, sensor.still_ms, sensor.held.any()), (false, 0, true));
+        sensor.step(Some(5.0), 0.125, true, 2000);
+        assert!(!sensor.stuck);
+    }
+
+    /// Nothing flows 1.4 s and the contactors' time after they were told to open.
+    #[test]
+    fn contactors_have_time_to_open() {
+        let settings = SafetySettings::EXAMPLE_NMC_5AH;
+        let after = |ms: u16| {
+            let frame = Frame::<1, 1>::NOTHING;
+            let usable = Usable { front_end: true, current_sensor: true, insulation: true };
+            let (settings, frame, context) = (&settings, &frame, &Context::QUIET);
+            let scene = Scene { settings, frame, context, dt_ms: ms, dt_s: 1e-3 * f32::from(ms), usable };
+            let (mut sense, mut ledger) = (CurrentSense::NEW, Ledger::new());
+            ledger.advance(ms);
+            sense.open(&scene, [Some(9.0); 2], &mut ledger);
+            ledger.status(Diagnosis::CurrentWhileOpen) != Status::Clear
+        };
+        let opened_ms = 1400 + settings.contactors.travel_ms;
+        assert!(!after(opened_ms) && after(opened_ms + 1));
+    }
+}

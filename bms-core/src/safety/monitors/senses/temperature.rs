@@ -226,6 +226,10 @@ impl<const S: usize> TemperatureSense<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::safety::Context;
+    use crate::safety::frame::Frame;
+    use crate::safety::monitors::links::Usable;
+    use crate::safety::settings::{Levels, SafetySettings};
 
     /// A pack that cooled down for hours has not done so within a tenth of a second.
     #[test]
@@ -237,5 +241,79 @@ mod tests {
         sense.sensors[0].follow(24.0, 5.0, 0.1, shares);
         let s = &sense.sensors[0];
         assert_eq!((s.fast_c, s.middle_c, s.slow_c), (24.0, 24.0, 24.0));
+    }
+
+    const SHARES: [f32; 3] = [0.5, 0.25, 0.125];
+
+    /// A jump is carried along, a step of its size is not; beyond a fire nothing is followed, and after three of those it is
+    /// not known any more.
+    #[test]
+    fn steps_are_followed_jumps_carried_along() {
+        let after = |raw_c: &[f32], dt_s: f32| {
+            let mut sensor = Sensor::NEW;
+            sensor.follow(20.0, 5.0, 0.1, SHARES);
+            for c in raw_c {
+                sensor.follow(*c, 5.0, dt_s, SHARES);
+            }
+            [sensor.fast_c, sensor.middle_c, sensor.slow_c, sensor.last_c]
+        };
+        assert_eq!(after(&[25.0], 0.1), [22.5, 21.25, 20.625, 25.0]);
+        assert_eq!(after(&[25.5], 0.1), [25.5, 25.5, 25.5, 25.5]);
+        assert_eq!(after(&[25.0], 2.0), [22.5, 21.25, 20.625, 25.0]);
+        assert_eq!(after(&[25.0], 2.1), [25.0, 25.0, 25.0, 25.0]);
+        for none in [-51.0, 1001.0, f32::NAN] {
+            assert_eq!(after(&[none], 0.1), [20.0; 4]);
+            assert_eq!(after(&[none, none], 0.1), [20.0; 4]);
+            assert!(after(&[none, none, none], 0.1)[3].is_nan());
+            assert_eq!(after(&[none, none, 20.0, none, none], 0.1), [20.0; 4]);
+        }
+        assert_eq!((after(&[-50.0], 0.1)[3], after(&[1000.0], 0.1)[3]), (-50.0, 1000.0));
+    }
+
+    /// With an error of 2 K: within 0.3 K of where it was it has not moved.
+    #[test]
+    fn a_sensor_that_moves_less_than_its_noise_is_stuck() {
+        let stuck = |by_k: f32, typical_k: f32| {
+            let mut sensor = Sensor::NEW;
+            assert!(!sensor.stuck(0.0, 0.0, 2.0));
+            sensor.stuck(by_k, typical_k, 2.0)
+        };
+        assert!(!stuck(0.0, 6.0) && stuck(0.0, 6.5) && stuck(0.0, -6.5));
+        assert!(stuck(STILL_SHARE * 2.0, 6.5) && stuck(-0.29, 6.5) && !stuck(0.31, 6.5));
+    }
+
+    /// Three errors of 3 K away from what is usual, and two from the others; what has jumped or drifted teaches nothing.
+    #[test]
+    fn a_sensor_drifts_away_from_the_others_and_from_itself() {
+        let own = |usual_k: f32, before_k: f32, own_k: f32| {
+            let mut settings = SafetySettings::EXAMPLE_NMC_5AH;
+            (settings.grade.temperature_k, settings.spread_k) = (3.0, Levels::new(1.0, 2.0, 3.0));
+            let mut sense = TemperatureSense::<4>::NEW;
+            let mut frame = Frame::<1, 4>::NOTHING;
+            let mut readings = [Reading::MISSING; 4];
+            for (k, at_k) in [before_k, own_k].into_iter().enumerate() {
+                frame.sensors_c = [25.0, 25.0, 25.0 + at_k, 25.0];
+                let usable = Usable { front_end: true, current_sensor: true, insulation: true };
+                let (settings, frame, context) = (&settings, &frame, &Context::QUIET);
+                let scene = Scene { settings, frame, context, dt_ms: 100, dt_s: 0.1, usable };
+                if k == 1 {
+                    sense.sensors[2].long_k = usual_k;
+                }
+                readings = sense.step(&scene, 4, &mut Ledger::new()).map(|w| w.reading);
+            }
+            assert!(readings[3].valid().is_some());
+            (readings[2].valid().is_none(), sense.sensors[2].long_k != usual_k)
+        };
+        let (kept, rejected) = ((false, true), (true, false));
+        assert_eq!(own(0.0, 9.0, 9.0), kept);
+        assert_eq!(own(0.0, 9.25, 9.25), rejected);
+        assert_eq!(own(0.0, -9.25, -9.25), rejected);
+        assert_eq!(own(-4.0, 5.5, 5.5), kept);
+        assert_eq!(own(-4.0, 6.0, 6.0), kept);
+        assert_eq!(own(-4.0, 6.25, 6.25), rejected);
+        assert_eq!(own(4.0, -6.25, -6.25), rejected);
+        assert_eq!(own(6.0, -2.75, -2.75), kept);
+        // A jump of more than 11 K that ends where it is usual.
+        assert_eq!(own(7.0, -5.0, 6.5), rejected);
     }
 }
