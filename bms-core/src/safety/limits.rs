@@ -535,6 +535,14 @@ mod tests {
     }
 
     #[test]
+    fn what_limits_has_the_number_of_its_line() {
+        assert_eq!(
+            [LimitedBy::Power, LimitedBy::ChargeControl, LimitedBy::Rise].map(LimitedBy::code),
+            [3, 12, 13]
+        );
+    }
+
+    #[test]
     fn a_ramp_without_width_is_a_step() {
         let levels = Levels::new(1.0, 2.0, 2.0);
         assert_eq!([1.9, 2.0, 2.1, f32::NAN].map(|x| ramp(x, levels)), [1.0, 0.0, 0.0, 0.0]);

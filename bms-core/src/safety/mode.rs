@@ -432,6 +432,15 @@ mod tests {
         }
     }
 
+    /// Precharge ends in what is asked for, once the contactors are closed and not before.
+    #[test]
+    fn the_pack_works_once_its_contactors_are_closed() {
+        for facts in all_facts().into_iter().filter(|f| !f.broken() && f.wanted().is_some()) {
+            let closed = facts.position == Position::Closed;
+            assert_eq!(next(Mode::Precharge, &facts), facts.wanted().filter(|_| closed), "{facts:?}");
+        }
+    }
+
     #[test]
     fn a_thermal_event_does_not_fall_asleep() {
         let facts = Facts { wish: Wish::Sleep, alarm: true, fault: true, ..READY };

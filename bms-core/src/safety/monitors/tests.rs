@@ -836,6 +836,21 @@ fn no_rise_is_seen_over_a_step_that_is_too_long_nor_in_a_jump() {
     assert_eq!(found(&safety), []);
 }
 
+/// Coolant, air and boards between -60 and 150 degC; nothing else is used.
+#[test]
+fn parts_are_used_within_what_they_can_be() {
+    let mut pack = Pack::new(Use::Rest, 15);
+    let mut safety = used(&mut pack, &SETTINGS, 5);
+    for (c, used) in [(-60.0, true), (-60.1, false), (150.0, true), (150.1, false), (f32::NAN, false)] {
+        let r = run(&mut safety, &mut pack, 1, |f, _| {
+            (f.inlet_c, f.outlet_c, f.ambient_c, f.board_c) = (c, c, c, c);
+        });
+        for reading in [r.inlet_c, r.outlet_c, r.ambient_c, r.board_c] {
+            assert_eq!(reading.valid(), used.then_some(c), "{c}");
+        }
+    }
+}
+
 /// 7 K in every second that is seen, with or without hours between them.
 #[test]
 fn what_changed_in_a_sleep_is_no_rise() {

@@ -150,6 +150,8 @@ fn insulation_and_fuse() {
     let edge_v = 0.1_f32 * 32.0;
     assert_eq!(fuse(32.0, 32.0 - 0.99 * edge_v), None);
     assert_eq!(fuse(32.0, 32.0 + 0.99 * edge_v), None);
+    // A tenth that is exact.
+    assert_eq!((fuse(40.0, 44.0), fuse(40.0, 36.0)), (None, None));
     assert_eq!(fuse(32.0, 28.0), Some((None, 28.0, 32.0)));
     assert_eq!(fuse(32.0, 36.0), Some((None, 36.0, 32.0)));
     assert_eq!(fuse(20.0, 0.0), None);
