@@ -493,19 +493,21 @@ fn what_current_sensors_may_say() {
     assert_eq!(lost([67.5, 67.0]), Some(Some(0)));
     assert_eq!(lost([-67.0, -67.5]), Some(Some(1)));
     // 9 A that stand still while voltages move by 2/64 V and what 9 A do in a second.
+    // (of so small a capacity that this is much)
+    closed.settings.capacity_ah = 0.05;
     let stuck = |step: Step, moved_v: f32| currents(CurrentStuck, step, [9.0; 2], moved_v);
-    let edge_v = 2.0 / 64.0 + 2.0 * 1.5 * 9.0 / (3600.0 * SETTINGS.capacity_ah);
+    let edge_v = 2.0 / 64.0 + 2.0 * 1.5 * 9.0 / (3600.0 * 0.05);
     assert_eq!(stuck(closed, 0.99 * edge_v), None);
     let (place, value, limit) = stuck(closed, 1.01 * edge_v).unwrap();
     assert!(place == Some(0) && value == 9.0 && (limit - 0.2).abs() < 1e-6);
     // … or by what a tenth of the error does in the resistance, there and back; in longer steps by more.
     let mut resistive = closed;
     resistive.settings.cell_ohm = 1.0;
-    let edge_v = 0.4 + 2.0 * 1.5 * 9.0 / (3600.0 * SETTINGS.capacity_ah);
+    let edge_v = 0.4 + 2.0 * 1.5 * 9.0 / (3600.0 * 0.05);
     assert!(stuck(resistive, 0.99 * edge_v).is_none() && stuck(resistive, 1.01 * edge_v).is_some());
     let mut slow = closed;
     slow.dt_ms = 2000;
-    let edge_v = 10.0 * 2.0 / 64.0 + 2.0 * 1.5 * 9.0 * 2.0 / (3600.0 * SETTINGS.capacity_ah);
+    let edge_v = 10.0 * 2.0 / 64.0 + 2.0 * 1.5 * 9.0 * 2.0 / (3600.0 * 0.05);
     assert!(stuck(slow, 0.99 * edge_v).is_none() && stuck(slow, 1.01 * edge_v).is_some());
     // Open contactors: what two sensors see beyond 1.25 errors flows, what one alone sees is an offset up to three.
     let open = |id, a: [f32; 2]| currents(id, Step::NEW, a, 0.0).map(|(_, value, limit)| [value, limit]);
