@@ -15,7 +15,8 @@ fi
 copy="${CARGO_TARGET_DIR:-$PWD/target}/mutated"
 rm -rf "$copy/source"
 mkdir -p "$copy/source"
-git archive HEAD | tar -x -C "$copy/source"
+# As new as they are: with the time of the commit, cargo would take the build of the last mutant for that of these.
+git archive HEAD | tar -xm -C "$copy/source"
 cd "$copy/source"
 export CARGO_TARGET_DIR="$copy/build"
 # Only the tests of the protection, without those that take longest.
