@@ -473,7 +473,8 @@ impl<'a, 'w> Bench<'a, 'w> {
             min_cell_v: v.iter().copied().fold(f64::INFINITY, f64::min),
             max_cell_v: v.iter().copied().fold(0.0, f64::max),
             coldest_c: self.plant.network().core_c().iter().copied().fold(f64::INFINITY, f64::min),
-            charged: charge.full || charge.state == ChargeState::TargetReached,
+            // Also when there was nothing to charge.
+            charged: matches!(charge.state, ChargeState::Full | ChargeState::TargetReached),
             balanced: self.core.outcome().balance_done,
             empty: self.tired_s >= TIRED_S,
         }

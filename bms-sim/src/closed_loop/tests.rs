@@ -297,6 +297,19 @@ fn the_soc_window_of_a_pack_ends_charge_and_discharge() {
     assert!(run_changed(|_| (), drive).soc_end < 0.2);
 }
 
+/// A pack that is plugged in though it is full is charged at once; it used to stay plugged in for a week.
+#[test]
+fn a_charge_of_a_full_pack_ends_at_once() {
+    let charge = "[[phase]]\nkind = 'charge'\nmode = 'normal'\n";
+    let park = "[[phase]]\nkind = 'park'\nduration = '2h'\n";
+    let summary = run_changed(
+        |_| (),
+        &format!("ambient_c = 25.0\nstart = {{ soc = 0.97 }}\n{charge}{park}{charge}{park}"),
+    );
+    let lasts: Vec<f64> = summary.phases.iter().map(|p| p.duration_s).collect();
+    assert!(lasts[0] > 300.0 && lasts[2] < 60.0, "{lasts:?}");
+}
+
 #[test]
 fn every_preheat_has_its_own_target() {
     let text = "ambient_c = -10.0\nstart = { soc = 0.6 }\n\
