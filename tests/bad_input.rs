@@ -49,6 +49,7 @@ fn missing_files_and_folders_are_named() {
     refused(&["verify", "--data", &absent, "--report", &out], &["absent.csv", "no such folder"]);
     refused(&["verify", "--data", dir.path().to_str().unwrap(), "--report", &out], &["no data set"]);
     refused(&["verify", "--filter", "no such run", "--report", &out], &["no data set"]);
+    refused(&["verify", "--only", "control", "--filter", "no such run", "--report", &out], &["no scenario"]);
     refused(&["verify", "--quick", "--bounds", &absent, "--report", &out], &["bounds file", "absent.csv"]);
     refused(&["verify", "--data", &data("nmc_m50"), "--update-bounds", "--report", &out], &["the whole"]);
 }

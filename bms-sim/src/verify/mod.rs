@@ -58,6 +58,12 @@ pub enum VerifyError {
         /// The folder.
         dir: PathBuf,
     },
+    /// No scenario of the packs in closed loop.
+    #[error("no scenario has `{filter}` in its name (--filter)")]
+    NoScenario {
+        /// What the name should hold.
+        filter: String,
+    },
     /// A folder cannot be read or a file not written.
     #[error("{}", path.display())]
     Io {

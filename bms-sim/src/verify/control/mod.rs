@@ -190,10 +190,13 @@ impl ControlScore {
 /// Runs what belongs to the verification.
 ///
 /// # Errors
-/// When a scenario, a pack or the core's settings cannot be used.
+/// When a scenario, a pack or the core's settings cannot be used, or no scenario has the filter in its name.
 pub fn run(options: &Options, progress: &dyn Progress) -> Result<Vec<ControlScore>, VerifyError> {
-    let wanted = |case: &&Case| options.filter.as_ref().is_none_or(|text| case.name.contains(text.as_str()));
-    let cases: Vec<Case> = CASES.iter().filter(wanted).copied().collect();
+    let filter = options.filter.as_deref().unwrap_or_default();
+    let cases: Vec<Case> = CASES.iter().filter(|case| case.name.contains(filter)).copied().collect();
+    if cases.is_empty() {
+        return Err(VerifyError::NoScenario { filter: filter.into() });
+    }
     score(&cases, &Packs::of_run(options), progress)
 }
 
