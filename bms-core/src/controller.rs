@@ -1252,7 +1252,7 @@ mod tests {
         assert_eq!(tested(Mode::Error, Some(false), false), Some(true));
         assert_eq!(tested(Mode::Error, Some(true), true), Some(true));
         assert_eq!(tested(Mode::Drive, None, false), None);
-        // What is wrong with the tables fails it, too; a failure that waits for it is not forgotten when it begins.
+        // What is wrong with the memory fails it, too; a failure that waits for it is not forgotten when it begins.
         with_small(|c| {
             c.corrupt(MemoryPart::Arithmetic);
             for k in 0..8 {
@@ -1260,11 +1260,50 @@ mod tests {
             }
             assert_eq!((*c.mode.get(), c.self_test.passed), (Mode::Error, Some(false)));
         });
+        for part in [MemoryPart::Tables, MemoryPart::Settings, MemoryPart::Contactors] {
+            with_small(|c| {
+                c.corrupt(part);
+                c.mode.set(Mode::SelfTest);
+                c.step_mode(&quiet(0), 500);
+                assert_eq!(c.self_test.passed, Some(false), "{part:?}");
+            });
+        }
+    }
+
+    /// A change of the mode, of the contactors or of a fault does not wait for the next estimates, nor does the first frame.
+    #[test]
+    fn estimates_are_made_at_once_when_something_has_changed() {
+        let made = |change: fn(&mut Small<'_>) -> bool| {
+            let mut out = false;
+            with_small(|c| {
+                for k in 0..60 {
+                    c.step(&quiet(k), 100);
+                }
+                c.since_estimate_ms = 0;
+                let changed = change(c);
+                c.step_estimates(&quiet(60), changed, 100);
+                out = c.since_estimate_ms == 0;
+            });
+            out
+        };
+        assert!(!made(|_| false) && made(|_| true));
+        assert!(made(|c| {
+            c.estimated_open = !c.estimated_open;
+            false
+        }));
+        assert!(made(|c| {
+            c.estimated_fault = !c.estimated_fault;
+            false
+        }));
+        assert!(made(|c| {
+            c.started = false;
+            false
+        }));
         with_small(|c| {
-            c.corrupt(MemoryPart::Tables);
-            c.mode.set(Mode::SelfTest);
-            c.step_mode(&quiet(0), 500);
-            assert_eq!(c.self_test.passed, Some(false));
+            for external_w in [0.0, 1.0, -1.0] {
+                c.step_estimates(&Input { external_w, ..quiet(0) }, true, 100);
+                assert_eq!(c.powered_outside, external_w > 0.0);
+            }
         });
     }
 

@@ -649,6 +649,31 @@ fn a_reading_that_is_missing_for_long_lowers_limits_and_widens_the_band() {
     }
 }
 
+/// Three steps without a cell are nothing, the fourth halves the limits; they wait for two seconds and come back slowly.
+#[test]
+fn limits_fall_at_once_and_come_back_slowly() {
+    let mut bench = Bench::driving();
+    bench.run(200);
+    let full_a = bench.controller.decision().limits.discharge.current_a;
+    bench.fault = Some(|f| f.cell_voltage_v[1] = f32::NAN);
+    let mut after = |steps: usize, repaired: bool| {
+        if repaired {
+            bench.fault = None;
+        }
+        bench.run(steps);
+        let limit = bench.controller.decision().limits.discharge;
+        (limit.current_a / full_a, limit.by)
+    };
+    let (share, by) = after(3, false);
+    assert!(share > 0.99 && by != LimitedBy::SensorLost, "{share} {by:?}");
+    let (half, by) = after(1, false);
+    assert!(half < 0.51 && by == LimitedBy::SensorLost, "{half} {by:?}");
+    let (share, _) = after(15, true);
+    assert!(share <= half + 0.01, "{share}");
+    let (share, by) = after(20, true);
+    assert!(share > half + 0.05 && share < 0.9 && by == LimitedBy::Rise, "{share} {by:?}");
+}
+
 /// What came in a damaged message is not asked for, and takes nothing away.
 #[test]
 fn a_damaged_message_changes_no_wish() {
