@@ -1028,7 +1028,7 @@ mod tests {
         Input { frame, ..Input::NOTHING }
     }
 
-    fn with_small(work: impl FnOnce(&mut Small<'_>)) {
+    fn with_small<R>(work: impl FnOnce(&mut Small<'_>) -> R) -> R {
         let model = crate::cell::CellModel::new(crate::example::NMC_5AH).unwrap();
         let places = [crate::example::PLACE; 6];
         let facts = PackFacts {
@@ -1047,7 +1047,7 @@ mod tests {
         let settings = ControllerSettings::new(&BARE, bms, 7);
         let models = Models { cell: &model, pulse: (&model).into(), negative: None };
         let start = Estimated { value: 0.6, std: 0.02 };
-        work(&mut Small::new(models, &Tuning::NMC, &settings, 5.0, start).unwrap());
+        work(&mut Small::new(models, &Tuning::NMC, &settings, 5.0, start).unwrap())
     }
 
     /// A fatal diagnosis reacts.
@@ -1146,9 +1146,8 @@ mod tests {
     /// What the modes ask of the controls; while the pack only idles, rests, or has a fault, they rest.
     #[test]
     fn modes_ask_for_what_is_wished() {
-        type Change = fn(&mut Small<'_>, &mut Input<6, 3, 1>);
+        type Change = fn(&mut Small<'_>);
         let asked = |mode: Mode, wish: Wish, celsius: f32, change: Change| {
-            let mut out = None;
             with_small(|c| {
                 let mut input = quiet(0);
                 input.frame.sensors_c = [celsius; 3];
@@ -1162,7 +1161,7 @@ mod tests {
                 }
                 c.mode.set(mode);
                 c.wish = wish;
-                change(c, &mut input);
+                change(c);
                 // What was heard between two estimates counts.
                 let heard = c.charger_heard;
                 for _ in 0..5 {
@@ -1170,11 +1169,10 @@ mod tests {
                     c.step_estimates(&input, true, 100);
                 }
                 let d = &c.decision.bms;
-                out = Some((d.climate.action, d.preheat.state, d.charge.state));
-            });
-            out.unwrap()
+                (d.climate.action, d.preheat.state, d.charge.state)
+            })
         };
-        let nothing: Change = |_, _| ();
+        let nothing: Change = |_| ();
         let rest = (Action::Off, PreheatState::Idle, ChargeState::Idle);
         assert_eq!(asked(Mode::Drive, Wish::Drive, 40.0, nothing), (Action::Cooling, rest.1, rest.2));
         assert_eq!(asked(Mode::Drive, Wish::Idle, 40.0, nothing), rest);
@@ -1186,11 +1184,11 @@ mod tests {
         let charge = Wish::Charge { mode: ChargeMode::Fast, target_soc: 0.9 };
         let state = |change| asked(Mode::Charge, charge, 25.0, change).2;
         assert_eq!(state(nothing), ChargeState::WaitingForCharger);
-        assert_eq!(state(|c, _| c.charger_heard = true), ChargeState::ConstantCurrent(0));
+        assert_eq!(state(|c| c.charger_heard = true), ChargeState::ConstantCurrent(0));
         for (mode, wish, celsius) in
             [(Mode::Drive, Wish::Drive, 40.0), (Mode::Preheat, warm, -10.0), (Mode::Charge, charge, 25.0)]
         {
-            let fault: Change = |c, _| {
+            let fault = |c: &mut Small<'_>| {
                 c.charger_heard = true;
                 trip(c);
             };
@@ -1202,7 +1200,6 @@ mod tests {
     #[test]
     fn the_link_is_charged_to_what_is_known_best() {
         let battery_v = |[link, pack]: [bool; 2], [fused_v, pack_v, cell_v]: [f32; 3]| {
-            let mut out = None;
             with_small(|c| {
                 let mut safety = BARE;
                 (safety.fitted.link_voltage, safety.fitted.pack_voltage) = (link, pack);
@@ -1212,9 +1209,8 @@ mod tests {
                 c.readings.cell_voltage_v =
                     [3.5, 3.5, 3.5, 3.5, 3.5, cell_v].map(|v| Reading::within(v, 0.0, 5.0));
                 let frame = Frame { fused_voltage_v: fused_v, pack_voltage_v: pack_v, ..Frame::NOTHING };
-                out = c.battery_v(&frame).valid();
-            });
-            out
+                c.battery_v(&frame).valid()
+            })
         };
         let both = [true, true];
         assert_eq!(battery_v(both, [20.0, 20.5, 3.0]), Some(20.0));
@@ -1234,7 +1230,6 @@ mod tests {
     #[test]
     fn a_self_test_is_made_once() {
         let tested = |mode: Mode, passed: Option<bool>, fails: bool| {
-            let mut out = None;
             with_small(|c| {
                 c.mode.set(mode);
                 c.self_test = SelfTest { running_ms: 0, passed, fails };
@@ -1242,9 +1237,8 @@ mod tests {
                     c.step_mode(&Input { wish: Wish::Standby, ..quiet(0) }, 100);
                     c.mode.set(mode);
                 }
-                out = Some(c.self_test.passed);
-            });
-            out.unwrap()
+                c.self_test.passed
+            })
         };
         assert_eq!(tested(Mode::SelfTest, None, false), Some(true));
         assert_eq!(tested(Mode::SelfTest, None, true), Some(false));
@@ -1273,32 +1267,21 @@ mod tests {
     /// A change of the mode, of the contactors or of a fault does not wait for the next estimates, nor does the first frame.
     #[test]
     fn estimates_are_made_at_once_when_something_has_changed() {
-        let made = |change: fn(&mut Small<'_>) -> bool| {
-            let mut out = false;
+        let made = |changed: bool, change: fn(&mut Small<'_>)| {
             with_small(|c| {
                 for k in 0..60 {
                     c.step(&quiet(k), 100);
                 }
                 c.since_estimate_ms = 0;
-                let changed = change(c);
+                change(c);
                 c.step_estimates(&quiet(60), changed, 100);
-                out = c.since_estimate_ms == 0;
-            });
-            out
+                c.since_estimate_ms == 0
+            })
         };
-        assert!(!made(|_| false) && made(|_| true));
-        assert!(made(|c| {
-            c.estimated_open = !c.estimated_open;
-            false
-        }));
-        assert!(made(|c| {
-            c.estimated_fault = !c.estimated_fault;
-            false
-        }));
-        assert!(made(|c| {
-            c.started = false;
-            false
-        }));
+        assert!(!made(false, |_| ()) && made(true, |_| ()));
+        assert!(made(false, |c| c.estimated_open = !c.estimated_open));
+        assert!(made(false, |c| c.estimated_fault = !c.estimated_fault));
+        assert!(made(false, |c| c.started = false));
         with_small(|c| {
             for external_w in [0.0, 1.0, -1.0] {
                 c.step_estimates(&Input { external_w, ..quiet(0) }, true, 100);
