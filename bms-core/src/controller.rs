@@ -1031,15 +1031,7 @@ mod tests {
     fn with_small<R>(work: impl FnOnce(&mut Small<'_>) -> R) -> R {
         let model = crate::cell::CellModel::new(crate::example::NMC_5AH).unwrap();
         let places = [crate::example::PLACE; 6];
-        let facts = PackFacts {
-            series: 6,
-            parallel: 1,
-            cell_mass_g: 70.0,
-            cell_j_per_k: 70.0,
-            extra_j_per_k: 0.0,
-            loss_w_per_k: 0.4,
-            evening_s: 300.0,
-        };
+        let facts = PackFacts { series: 6, ..crate::bms::tests::FACTS };
         let films = Some(Films { power_w: 60.0, efficiency: 0.97 });
         let preheat = preheat::Settings::new(&model, facts, Means { films, ..Means::default() });
         let bms =
@@ -1048,6 +1040,13 @@ mod tests {
         let models = Models { cell: &model, pulse: (&model).into(), negative: None };
         let start = Estimated { value: 0.6, std: 0.02 };
         work(&mut Small::new(models, &Tuning::NMC, &settings, 5.0, start).unwrap())
+    }
+
+    /// Six seconds at rest.
+    fn settle(c: &mut Small<'_>) {
+        for k in 0..60 {
+            c.step(&quiet(k), 100);
+        }
     }
 
     /// A fatal diagnosis reacts.
@@ -1062,9 +1061,7 @@ mod tests {
     #[test]
     fn monitors_are_told_what_is_known_and_asked_for() {
         with_small(|c| {
-            for k in 0..60 {
-                c.step(&quiet(k), 100);
-            }
+            settle(c);
             (c.decision.bms.climate.heater_w, c.decision.bms.climate.film_w) = (100.0, [50.0]);
             c.decision.bms.charge.current_a = 3.0;
             let mut input = quiet(60);
@@ -1101,9 +1098,7 @@ mod tests {
         with_small(|c| {
             // Before anything is seen, hardly anything is known.
             assert!(c.temperatures_c().is_some_and(|[hot_c, cold_c]| hot_c - cold_c >= 30.0));
-            for k in 0..60 {
-                c.step(&quiet(k), 100);
-            }
+            settle(c);
             let t = *c.bms().temperatures();
             c.readings.sensors_c = [Reading::MISSING; 3];
             let [hot_c, cold_c] = c.temperatures_c().unwrap();
@@ -1119,9 +1114,7 @@ mod tests {
     #[test]
     fn nothing_feeds_on_a_pack_that_is_open() {
         with_small(|c| {
-            for k in 0..60 {
-                c.step(&quiet(k), 100);
-            }
+            settle(c);
             let asked = ClimateCommand {
                 flow_l_per_min: 4.0,
                 chiller_w: 300.0,
@@ -1234,7 +1227,7 @@ mod tests {
                 c.mode.set(mode);
                 c.self_test = SelfTest { running_ms: 0, passed, fails };
                 for _ in 0..5 {
-                    c.step_mode(&Input { wish: Wish::Standby, ..quiet(0) }, 100);
+                    c.step_mode(&quiet(0), 100);
                     c.mode.set(mode);
                 }
                 c.self_test.passed
@@ -1269,9 +1262,7 @@ mod tests {
     fn estimates_are_made_at_once_when_something_has_changed() {
         let made = |changed: bool, change: fn(&mut Small<'_>)| {
             with_small(|c| {
-                for k in 0..60 {
-                    c.step(&quiet(k), 100);
-                }
+                settle(c);
                 c.since_estimate_ms = 0;
                 change(c);
                 c.step_estimates(&quiet(60), changed, 100);

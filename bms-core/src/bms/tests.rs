@@ -36,7 +36,7 @@ const CLIMATE: ClimateSettings = ClimateSettings {
 };
 const FILMS: Films = Films { power_w: 40.0, efficiency: 0.97 };
 const PULSES: Pulses = Pulses { current_a: 15.0, frequency_hz: 50.0, largest_ratio: 1.0, drive_loss: 0.05 };
-const FACTS: PackFacts = PackFacts {
+pub(crate) const FACTS: PackFacts = PackFacts {
     series: N as u16,
     parallel: 1,
     cell_mass_g: 70.0,
